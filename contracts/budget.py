@@ -1,0 +1,59 @@
+"""`Budget`: what one invocation may use of time, money and tokens."""
+
+from __future__ import annotations
+
+import math
+from decimal import Decimal
+from typing import Literal
+
+import msgspec
+
+from stratum.contracts.money import limit_picousd
+
+OnExhaustion = Literal["cancel", "drain"]
+
+
+class Budget(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, forbid_unknown_fields=True):
+    """The limits of one invocation; `None` leaves that axis to whatever encloses it.
+
+    A budget covers every attempt of the call, flow or step that carries it, and
+    everything called inside. Nested budgets can only tighten.
+
+    Raises:
+        ValueError: a limit that is negative, NaN, infinite or a bool, or no limit at all on time (`ms=0`).
+    """
+
+    ms: float | None = None
+    """Time in milliseconds, from the start of the invocation; waiting for a person is not counted."""
+    usd: float | Decimal | None = None
+    """Money in US dollars; 0 admits only calls that cost nothing."""
+    tokens: int | None = None
+    """Input plus output tokens, reasoning included."""
+    on_exhaustion: OnExhaustion = "cancel"
+    """`cancel` stops siblings in flight at the first refusal; `drain` lets those already paid for finish."""
+
+    def __post_init__(self) -> None:
+        if self.ms is not None and not (_is_number(self.ms) and math.isfinite(self.ms) and self.ms > 0):
+            raise ValueError(f"Budget(ms={self.ms!r}): pass a finite number of milliseconds above 0")
+        if self.tokens is not None and not (
+            _is_number(self.tokens) and isinstance(self.tokens, int) and self.tokens >= 0
+        ):
+            raise ValueError(f"Budget(tokens={self.tokens!r}): pass a whole number of tokens, 0 or more")
+        if self.usd is not None:
+            limit_picousd(self.usd)
+        if self.on_exhaustion not in ("cancel", "drain"):
+            raise ValueError(f"Budget(on_exhaustion={self.on_exhaustion!r}): pass 'cancel' or 'drain'")
+
+    @property
+    def picousd(self) -> int | None:
+        """The money limit in picodollars, rounded down."""
+        return None if self.usd is None else limit_picousd(self.usd)
+
+    @property
+    def seconds(self) -> float:
+        """The time limit in seconds; infinite when there is none."""
+        return math.inf if self.ms is None else self.ms / 1000
+
+
+def _is_number(value: object) -> bool:
+    return isinstance(value, (int, float)) and not isinstance(value, bool)

@@ -1,0 +1,325 @@
+"""Everything Stratum raises on purpose.
+
+StratumError
+├── ContractDefinitionError   a decorator or a type was misused; raised while decorating
+├── ContractViolation         a value does not meet its contract (also a ValueError)
+├── CallFailed                a call ended without a result; carries its violations and history
+│   ├── PreconditionFailed    `given` did not hold; nothing was sent
+│   ├── ParseFailure          retries used up, last answer did not fit the contract
+│   └── PostconditionFailed   retries used up, last answer did not satisfy `ensure`
+├── BudgetExceeded            an envelope is exhausted; raised at its owner
+│   └── BudgetOverrun         the provider billed more than the worst case it was sent
+├── UnknownPrice              a USD budget on a model without a price
+├── ProviderError             the provider refused, or could not be reached within the budget
+│   ├── NoProvider            nothing to send the call to
+│   └── NoRecording           replay has no recording of this request
+├── JournalError
+│   ├── JournalUnavailable    disk full, read-only, or the writer died; nothing was sent
+│   └── JournalCorrupt        acknowledged records are missing or altered
+├── RunError
+│   ├── UnknownRun            no such run in this journal
+│   └── RunLocked             another process owns the run
+├── ActorClosed               an actor's mailbox closed before it answered
+└── NoRuntime                 called where no runtime can be opened
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field, fields
+from typing import Any, Literal
+
+from stratum.contracts.money import format_usd
+from stratum.contracts.violation import Violation
+
+Resource = Literal["usd", "ms", "tokens"]
+
+
+class StratumError(Exception):
+    """The root of everything Stratum raises on purpose.
+
+    Subclasses are keyword-only dataclasses; the message is built from the fields, and
+    pickling and copying rebuild the error from them.
+    """
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        state = {f.name: getattr(self, f.name) for f in fields(self)}  # type: ignore[arg-type]  # every subclass is a dataclass
+        return _rebuild, (type(self), state)
+
+
+def _rebuild(cls: type[StratumError], state: dict[str, Any]) -> StratumError:
+    return cls(**state)
+
+
+@dataclass(kw_only=True, eq=False)
+class ContractDefinitionError(StratumError):
+    """A contract, or a function that uses one, is declared in a way that cannot work."""
+
+    owner: str
+    """The class or function being decorated."""
+    problem: str
+    fix: str
+    field: str | None = None
+
+    def __str__(self) -> str:
+        where = f"{self.owner}.{self.field}" if self.field else self.owner
+        return f"{where}: {self.problem}; {self.fix}"
+
+
+@dataclass(kw_only=True, eq=False)
+class ContractViolation(StratumError, ValueError):
+    """A value does not meet its contract."""
+
+    contract: str
+    violations: Sequence[Violation]
+
+    def __str__(self) -> str:
+        return f"not a valid {self.contract}:" + "".join(f"\n  - {v.for_prompt}" for v in self.violations)
+
+
+@dataclass(kw_only=True, eq=False)
+class CallFailed(StratumError):
+    """A call ended without an acceptable result."""
+
+    function: str
+    violations: Sequence[Violation]
+    """Of the last attempt, all of them."""
+    retry_history: Sequence[Sequence[Violation]] = ()
+    """The violations of every attempt, first to last."""
+
+    @property
+    def attempts(self) -> int:
+        return len(self.retry_history)
+
+    def __str__(self) -> str:
+        times = "1 attempt" if self.attempts == 1 else f"{self.attempts} attempts"
+        return f"{self.function}: no acceptable answer in {times}:" + "".join(
+            f"\n  - {v.for_prompt}" for v in self.violations
+        )
+
+
+@dataclass(kw_only=True, eq=False)
+class PreconditionFailed(CallFailed):
+    """A `given` condition did not hold; nothing was sent and nothing spent."""
+
+    def __str__(self) -> str:
+        return f"{self.function}: not called, its arguments do not satisfy:" + "".join(
+            f"\n  - {v.for_prompt}" for v in self.violations
+        )
+
+
+@dataclass(kw_only=True, eq=False)
+class ParseFailure(CallFailed):
+    """Retries are used up and the last answer did not fit the contract."""
+
+    raw_output: str = ""
+    """What the model sent last, at most 64 KiB of it."""
+
+
+@dataclass(kw_only=True, eq=False)
+class PostconditionFailed(CallFailed):
+    """Retries are used up and the last answer did not satisfy `ensure`."""
+
+    output: object = None
+    """The last answer: it fits the contract, and was paid for."""
+
+
+@dataclass(kw_only=True, eq=False)
+class Completed:
+    """A call that finished inside an exhausted envelope, with what it returned."""
+
+    call: str
+    function: str
+    result: object
+
+
+@dataclass(kw_only=True, eq=False)
+class BudgetExceeded(StratumError):
+    """An envelope is exhausted. Raised at the owner of the scope whose limit refused."""
+
+    resource: Resource
+    limit: int
+    """Picodollars, milliseconds or tokens, as `resource` says."""
+    settled: int = 0
+    """Known and paid (for `ms`: elapsed)."""
+    in_flight: int = 0
+    in_doubt: int = 0
+    """Reserved for calls whose outcome is unknown; counted until reconciled."""
+    requested: int = 0
+    """The worst case of the call that was refused; 0 where a deadline passed."""
+    step: str
+    """The flow, step or call whose budget this is."""
+    completed: Sequence[Completed] = ()
+    """Calls that finished, with their results: paid for, and yours."""
+    remaining: Sequence[str] = ()
+    """Calls that were waiting, in flight or refused when the envelope was exhausted."""
+
+    def __str__(self) -> str:
+        show = _AMOUNTS[self.resource]
+        parts = [f"{show(self.settled)} of {show(self.limit)} spent"]
+        if self.in_flight:
+            parts.append(f"{show(self.in_flight)} in flight")
+        if self.in_doubt:
+            parts.append(f"{show(self.in_doubt)} in doubt")
+        if self.requested:
+            parts.append(f"{show(self.requested)} more needed")
+        work = f"; {len(self.completed)} calls completed" if self.completed else ""
+        work += f", {len(self.remaining)} not done" if self.remaining else ""
+        return f"{self.step}: {', '.join(parts)}{work}; raise Budget({self.resource}=...) or ask for less"
+
+
+@dataclass(kw_only=True, eq=False)
+class BudgetOverrun(BudgetExceeded):
+    """A provider billed more than the worst case it was sent (it ignored the output cap)."""
+
+    actual: int = 0
+    reserved: int = 0
+
+    def __str__(self) -> str:
+        show = _AMOUNTS[self.resource]
+        return (
+            f"{self.step}: the provider billed {show(self.actual)} where at most {show(self.reserved)} was reserved; "
+            "booked in full; this provider does not honour the output cap it is sent"
+        )
+
+
+@dataclass(kw_only=True, eq=False)
+class UnknownPrice(StratumError):
+    """A USD budget cannot bound a model whose price is not known."""
+
+    model: str
+    provider: str
+    step: str
+
+    def __str__(self) -> str:
+        return (
+            f"{self.step}: no price is known for model {self.model!r} of {self.provider}; "
+            "pass price=Price.per_million(input=..., output=...) or drop the USD limit"
+        )
+
+
+@dataclass(kw_only=True, eq=False)
+class ProviderError(StratumError):
+    """The provider refused the call, or could not be reached within the budget."""
+
+    provider: str
+    message: str
+    status: int | None = None
+    """HTTP status; `None` when there was no answer."""
+    retryable: bool = False
+    fix: str = ""
+
+    def __str__(self) -> str:
+        status = f" {self.status}" if self.status is not None else ""
+        return f"{self.provider}{status}: {self.message}" + (f"; {self.fix}" if self.fix else "")
+
+
+@dataclass(kw_only=True, eq=False)
+class NoProvider(ProviderError):
+    """There is nothing to send the call to."""
+
+    provider: str = "stratum"
+    message: str = (
+        "no model to call: OPENAI_API_KEY and STRATUM_BASE_URL are not set and the embedded model is not installed"
+    )
+    fix: str = "set OPENAI_API_KEY, or: pip install 'stratum-runtime[local]'"
+
+    def __str__(self) -> str:
+        return f"{self.message}\n{self.fix}"
+
+
+@dataclass(kw_only=True, eq=False)
+class NoRecording(ProviderError):
+    """Replay has no recording of this request."""
+
+    provider: str = "replay"
+    fix: str = "record it: run once with record=True"
+
+
+@dataclass(kw_only=True, eq=False)
+class JournalError(StratumError):
+    """The journal cannot be used."""
+
+    path: str
+    problem: str
+    fix: str
+
+    def __str__(self) -> str:
+        return f"{self.path}: {self.problem}; {self.fix}"
+
+
+@dataclass(kw_only=True, eq=False)
+class JournalUnavailable(JournalError):
+    """The journal cannot be written: no call is made without a durable reservation."""
+
+
+@dataclass(kw_only=True, eq=False)
+class JournalCorrupt(JournalError):
+    """Acknowledged records are missing or altered; the file was left untouched."""
+
+
+@dataclass(kw_only=True, eq=False)
+class RunError(StratumError):
+    """A run cannot be read or continued."""
+
+    run: str
+    problem: str = ""
+    fix: str = ""
+
+    def __str__(self) -> str:
+        return f"run {self.run}: {self.problem}; {self.fix}"
+
+
+@dataclass(kw_only=True, eq=False)
+class UnknownRun(RunError):
+    """No such run in this journal."""
+
+    problem: str = "not in this journal"
+    fix: str = "`stratum runs` lists what is"
+
+
+@dataclass(kw_only=True, eq=False)
+class RunLocked(RunError):
+    """Another process owns the run."""
+
+    problem: str = "another process is running it"
+    fix: str = "wait for it or stop it, then resume"
+
+
+@dataclass(kw_only=True, eq=False)
+class ActorClosed(StratumError):
+    """An actor's mailbox closed before it answered."""
+
+    actor: str
+    message_type: str
+
+    def __str__(self) -> str:
+        return f"{self.actor} closed before it answered {self.message_type}; the runtime is shutting down"
+
+
+@dataclass(kw_only=True, eq=False)
+class NoRuntime(StratumError):
+    """Called where no runtime can be opened."""
+
+    function: str
+    fix: str = field(
+        default="from asyncio, use `async with stratum.aio.open_runtime()`; from plain code, `stratum.run(...)`"
+    )
+
+    def __str__(self) -> str:
+        return f"{self.function}: no Stratum runtime here; {self.fix}"
+
+
+def _plain_tokens(amount: int) -> str:
+    return f"{amount:,} tokens"
+
+
+def _milliseconds(amount: int) -> str:
+    return f"{amount:,} ms"
+
+
+def _dollars(amount: int) -> str:
+    return f"{format_usd(amount)} USD"
+
+
+_AMOUNTS = {"usd": _dollars, "tokens": _plain_tokens, "ms": _milliseconds}

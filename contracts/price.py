@@ -1,0 +1,123 @@
+"""`Price` and `Usage`: what a call can cost at most, and what it did cost."""
+
+from __future__ import annotations
+
+from decimal import Decimal
+
+import msgspec
+
+from stratum.contracts.money import price_picousd
+
+TOKENS_PER_MILLION = 10**6
+
+
+class Usage(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """Tokens of one call, as the provider counted them."""
+
+    input_tokens: int
+    """All input tokens, the cached ones included."""
+    output_tokens: int
+    """All output tokens, the reasoning ones included."""
+    cached_tokens: int = 0
+    cache_write_tokens: int = 0
+    reasoning_tokens: int = 0
+
+    @property
+    def total_tokens(self) -> int:
+        return self.input_tokens + self.output_tokens
+
+
+class Rates(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """Picodollars per token."""
+
+    input: int
+    output: int
+    cached: int | None = None
+    """A token read from the provider's prompt cache; `None`: no discount."""
+    cache_write: int | None = None
+    """A token written to the provider's prompt cache; `None`: the input rate."""
+
+
+class Tier(msgspec.Struct, frozen=True, kw_only=True):
+    """Rates for the whole call once its input is longer than `above_input_tokens`."""
+
+    above_input_tokens: int
+    rates: Rates
+
+
+class Price(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """A model's price, in picodollars; integers all the way."""
+
+    rates: Rates
+    tiers: tuple[Tier, ...] = ()
+    """Ascending; long context reprices the whole call."""
+    per_request: int = 0
+
+    @classmethod
+    def per_million(
+        cls,
+        *,
+        input: float | Decimal,
+        output: float | Decimal,
+        cached: float | Decimal | None = None,
+        per_request: float | Decimal = 0,
+    ) -> Price:
+        """A price from USD per million tokens, rounded up to whole picodollars per token."""
+        return cls(
+            rates=Rates(
+                input=_per_token(input),
+                output=_per_token(output),
+                cached=None if cached is None else _per_token(cached),
+            ),
+            per_request=price_picousd(per_request),
+        )
+
+    def worst_case(self, *, input_tokens: int, output_tokens: int) -> int:
+        """The most a call with these token bounds can cost: no cache discount, the dearest tier it can reach."""
+        reachable = [self.rates, *(tier.rates for tier in self.tiers if input_tokens > tier.above_input_tokens)]
+        dearest_input = max(max(rates.input, rates.cache_write or 0) for rates in reachable)
+        dearest_output = max(rates.output for rates in reachable)
+        return input_tokens * dearest_input + output_tokens * dearest_output + self.per_request
+
+    def affordable_output(self, picousd: int, *, input_tokens: int) -> int:
+        """The largest output cap whose worst case is within `picousd`; negative if not even the input fits."""
+        left = picousd - self.worst_case(input_tokens=input_tokens, output_tokens=0)
+        if left < 0:
+            return -1
+        per_output_token = self.worst_case(input_tokens=input_tokens, output_tokens=1) - self.worst_case(
+            input_tokens=input_tokens, output_tokens=0
+        )
+        return left // per_output_token if per_output_token else 2**62
+
+    def cost(self, usage: Usage) -> int:
+        """What a call with this usage costs."""
+        rates = self._rates_at(usage.input_tokens)
+        cached_rate = rates.input if rates.cached is None else rates.cached
+        write_rate = rates.input if rates.cache_write is None else rates.cache_write
+        fresh = usage.input_tokens - usage.cached_tokens - usage.cache_write_tokens
+        return (
+            fresh * rates.input
+            + usage.cached_tokens * cached_rate
+            + usage.cache_write_tokens * write_rate
+            + usage.output_tokens * rates.output
+            + self.per_request
+        )
+
+    @property
+    def free(self) -> bool:
+        return self.worst_case(input_tokens=2**40, output_tokens=1) == 0
+
+    def _rates_at(self, input_tokens: int) -> Rates:
+        rates = self.rates
+        for tier in self.tiers:
+            if input_tokens > tier.above_input_tokens:
+                rates = tier.rates
+        return rates
+
+
+FREE = Price(rates=Rates(input=0, output=0))
+
+
+def _per_token(usd_per_million: float | Decimal) -> int:
+    # Scale before rounding: $0.0025 per million is 2,500 picodollars a token, exactly.
+    return -(-price_picousd(usd_per_million) // TOKENS_PER_MILLION)

@@ -1,0 +1,70 @@
+"""`TraceRecord`: what one call did, as data."""
+
+from __future__ import annotations
+
+from typing import Any, Literal
+
+import msgspec
+
+from stratum.contracts.price import Usage
+from stratum.contracts.violation import Violation
+
+Outcome = Literal["ok", "failed", "cancelled"]
+
+
+class Attempt(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """One request that was answered, or whose answer was lost."""
+
+    number: int
+    """From 1."""
+    duration_ms: int
+    usage: Usage | None = None
+    picousd: int = 0
+    estimated: bool = False
+    """The provider reported no usage: the whole reservation is counted."""
+    new_input_bytes: int = 0
+    """Bytes of the request that the attempt before had not sent: all of it on attempt 1, the delta on a retry."""
+    new_input_tokens: int = 0
+    """The same in tokens: input tokens not already part of the attempt before."""
+    violations: tuple[Violation, ...] = ()
+    """Empty for the accepted one."""
+    transport_retries: int = 0
+    response_id: str = ""
+    error: str = ""
+
+
+class TraceRecord(msgspec.Struct, frozen=True, kw_only=True):
+    """What one call did: committed beside the code, queried with SQL, exported as spans."""
+
+    function: str
+    model: str
+    inputs: dict[str, Any]
+    """Arguments as JSON values; opaque ones are redacted."""
+    compiled_prompt_hash: str
+    """12 hex characters over the compiled prompt; empty for compute."""
+    contract_hash: str
+    """12 hex characters: the digest of the return type."""
+    attempts: int
+    output: Any
+    duration_ms: int
+    cost_usd: float
+    retry_reasons: list[str]
+    """`ensure: no_type_errors(result) — 4 type errors in auth.py`, in order, over all attempts."""
+    run_id: str
+    step_id: str
+    parent_id: str = ""
+    flow_id: str = ""
+    kind: Literal["infer", "compute", "flow"] = "infer"
+    outcome: Outcome = "ok"
+    error: str = ""
+    attempt_details: list[Attempt] = []
+    input_tokens: int = 0
+    cached_tokens: int = 0
+    output_tokens: int = 0
+    reasoning_tokens: int = 0
+    cost_picousd: int = 0
+    estimated: bool = False
+    cache_hit: bool = False
+    transport_retries: int = 0
+    started_at: str = ""
+    """UTC, ISO 8601."""

@@ -1,0 +1,139 @@
+"""What the attempt loop asks of a wire dialect."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any, Literal, Protocol
+
+import msgspec
+
+from stratum.contracts.price import Usage
+
+
+class CallShape(msgspec.Struct, frozen=True, kw_only=True):
+    """All that is the same in every request of one function on one model; compiled to bytes once."""
+
+    tool: str
+    """The function tool whose call is forced; 1-64 of [A-Za-z0-9_-]."""
+    description: str
+    instructions: str
+    """Intent and context."""
+    schema: bytes
+    """The contract's strict wire schema, as JSON."""
+    model: str
+    temperature: float | None = None
+    reasoning_effort: str | None = None
+
+
+class Prompt(msgspec.Struct, frozen=True, kw_only=True):
+    """What differs from call to call: the inputs, and the opaque attachment as JSON text."""
+
+    inputs: str
+    attachment: str = ""
+    instructions: str | None = None
+    """Replaces the shape's where the intent names an argument in braces."""
+
+
+class Completion(msgspec.Struct, frozen=True, kw_only=True):
+    """One answer, read."""
+
+    status: Literal["called", "no_call", "refused", "truncated", "filtered", "failed", "unreadable"]
+    """`called`: `arguments` is what the model passed to the tool, not yet validated."""
+    arguments: bytes = b""
+    text: str = ""
+    """What the model said instead: refusal, plain content, or why the answer cannot be used."""
+    usage: Usage | None = None
+    response_id: str = ""
+    model: str = ""
+    rejected: bytes = b""
+    """JSON items, comma-separated, that put this answer into the conversation of a retry."""
+    call_id: str = ""
+
+
+class CompiledCall(Protocol):
+    """A function on a model, ready to be written as requests."""
+
+    def conversation(self, prompt: Prompt) -> bytes:
+        """The input items of attempt 1: JSON, comma-separated, without brackets."""
+        ...
+
+    def retry(self, conversation: bytes, completion: Completion, message: str) -> bytes:
+        """`conversation` plus the rejected answer plus `message` as its result, and nothing else."""
+        ...
+
+    def body(self, conversation: bytes, *, max_output_tokens: int, streamed: bool = False) -> bytes:
+        """The request body. `conversation` comes last, so that a retry's body starts with the one before."""
+        ...
+
+
+class Dialect(Protocol):
+    """A wire format."""
+
+    @property
+    def name(self) -> str: ...
+
+    @property
+    def path(self) -> str:
+        """Below the base URL: `/responses`."""
+        ...
+
+    @property
+    def overhead_tokens(self) -> int:
+        """An upper bound of what the server adds around one request's text (roles, tool wrapping)."""
+        ...
+
+    @property
+    def min_output_tokens(self) -> int:
+        """The smallest cap the server accepts."""
+        ...
+
+    def compile(self, shape: CallShape) -> CompiledCall: ...
+
+    def read(self, body: bytes) -> Completion:
+        """Read an answer of status 2xx. Never raises: what cannot be read is `unreadable`."""
+        ...
+
+    def error(self, status: int, headers: Mapping[str, str], body: bytes) -> str:
+        """The provider's own message in an answer of another status."""
+        ...
+
+    def stream_reader(self) -> StreamReader:
+        """Collects one streamed answer."""
+        ...
+
+    def write(
+        self,
+        *,
+        arguments: bytes | None,
+        usage: Usage | None,
+        model: str,
+        text: str = "",
+        finish: Literal["stop", "length", "content_filter", "refusal"] = "stop",
+        extra: Mapping[str, Any] | None = None,
+    ) -> bytes:
+        """An answer as the provider would write it: for scripted and recorded providers and servers in tests."""
+        ...
+
+    def write_stream(self, body: bytes) -> Sequence[bytes]:
+        """The same answer as the `data` of server-sent events."""
+        ...
+
+
+class StreamReader(Protocol):
+    """One streamed answer, event by event."""
+
+    def feed(self, event: bytes) -> None: ...
+
+    @property
+    def output_deltas(self) -> int:
+        """Content events so far: each holds at least one token, so this is a lower bound of the output's tokens."""
+        ...
+
+    @property
+    def finished(self) -> bool:
+        """The final event came: usage is known."""
+        ...
+
+    def body(self) -> bytes:
+        """The answer as `Dialect.read` takes it, as far as it came."""
+        ...
