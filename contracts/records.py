@@ -18,7 +18,7 @@ class _Record(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, tag
     """Running time of the run when this was decided; downtime between a kill and a resume is not in it."""
 
 
-class RunStarted(_Record, tag="run_started"):
+class RunStarted(_Record, frozen=True, kw_only=True, omit_defaults=True, tag="run_started"):
     """A flow was started from outside any other, or a session made its first call of its own."""
 
     session: str
@@ -31,14 +31,14 @@ class RunStarted(_Record, tag="run_started"):
     limits: dict[str, int] = {}
 
 
-class RunResumed(_Record, tag="run_resumed"):
+class RunResumed(_Record, frozen=True, kw_only=True, omit_defaults=True, tag="run_resumed"):
     """A run that ended or was killed goes on."""
 
     session: str
     code_digest: str = ""
 
 
-class ScopeOpened(_Record, tag="scope_opened"):
+class ScopeOpened(_Record, frozen=True, kw_only=True, omit_defaults=True, tag="scope_opened"):
     """A budget began to count. `scope` is a path of step ids; its ancestors are the path's prefixes."""
 
     scope: str
@@ -47,7 +47,7 @@ class ScopeOpened(_Record, tag="scope_opened"):
     """Of `usd` (picodollars), `tokens`, `ms`; an absent one is unlimited."""
 
 
-class CallStarted(_Record, tag="call_started"):
+class CallStarted(_Record, frozen=True, kw_only=True, omit_defaults=True, tag="call_started"):
     """A step began; a call that ended before it started is not recorded."""
 
     call: str
@@ -59,7 +59,7 @@ class CallStarted(_Record, tag="call_started"):
     model: str = ""
 
 
-class Reserved(_Record, tag="reserved"):
+class Reserved(_Record, frozen=True, kw_only=True, omit_defaults=True, tag="reserved"):
     """The worst case of one request is held; durable before its first byte is sent."""
 
     reservation: str
@@ -72,7 +72,7 @@ class Reserved(_Record, tag="reserved"):
     tokens: int
 
 
-class Settled(_Record, tag="settled"):
+class Settled(_Record, frozen=True, kw_only=True, omit_defaults=True, tag="settled"):
     """The answer came: what it cost. Written in one transaction with what came of it."""
 
     reservation: str
@@ -82,21 +82,21 @@ class Settled(_Record, tag="settled"):
     estimated: bool = False
 
 
-class Released(_Record, tag="released"):
+class Released(_Record, frozen=True, kw_only=True, omit_defaults=True, tag="released"):
     """Proof that nothing will be billed: refused before sending, or a 4xx."""
 
     reservation: str
     reason: str
 
 
-class LeftInDoubt(_Record, tag="left_in_doubt"):
+class LeftInDoubt(_Record, frozen=True, kw_only=True, omit_defaults=True, tag="left_in_doubt"):
     """The outcome is unknown: the whole reservation counts until reconciled."""
 
     reservation: str
     reason: str
 
 
-class Reconciled(_Record, tag="reconciled"):
+class Reconciled(_Record, frozen=True, kw_only=True, omit_defaults=True, tag="reconciled"):
     """A person said what a reservation in doubt really cost."""
 
     reservation: str
@@ -105,7 +105,7 @@ class Reconciled(_Record, tag="reconciled"):
     by: str = ""
 
 
-class LimitRaised(_Record, tag="limit_raised"):
+class LimitRaised(_Record, frozen=True, kw_only=True, omit_defaults=True, tag="limit_raised"):
     """A person gave a scope new limits while the run was live or before it was resumed."""
 
     scope: str
@@ -113,14 +113,14 @@ class LimitRaised(_Record, tag="limit_raised"):
     by: str = ""
 
 
-class AttemptFinished(_Record, tag="attempt_finished"):
+class AttemptFinished(_Record, frozen=True, kw_only=True, omit_defaults=True, tag="attempt_finished"):
     """One request of a call was judged; violations say why it was not accepted."""
 
     call: str
     attempt: Attempt
 
 
-class CallFinished(_Record, tag="call_finished"):
+class CallFinished(_Record, frozen=True, kw_only=True, omit_defaults=True, tag="call_finished"):
     """A step ended. `output` is what a resumed run gets instead of calling again."""
 
     call: str
@@ -129,7 +129,7 @@ class CallFinished(_Record, tag="call_finished"):
     trace: TraceRecord
 
 
-class Exhausted(_Record, tag="exhausted"):
+class Exhausted(_Record, frozen=True, kw_only=True, omit_defaults=True, tag="exhausted"):
     """A scope refused a reservation, or its time ran out."""
 
     scope: str
@@ -137,21 +137,21 @@ class Exhausted(_Record, tag="exhausted"):
     requested: int = 0
 
 
-class Diverged(_Record, tag="diverged"):
+class Diverged(_Record, frozen=True, kw_only=True, omit_defaults=True, tag="diverged"):
     """A resumed flow did not make calls again that had completed before; their results were paid for and not used."""
 
     calls: list[str]
     code_changed: bool
 
 
-class Leaked(_Record, tag="leaked"):
+class Leaked(_Record, frozen=True, kw_only=True, omit_defaults=True, tag="leaked"):
     """A thread was abandoned at a deadline and may still be running."""
 
     call: str
     what: str
 
 
-class RunFinished(_Record, tag="run_finished"):
+class RunFinished(_Record, frozen=True, kw_only=True, omit_defaults=True, tag="run_finished"):
     """The run ended: how, and with what."""
 
     state: Literal["succeeded", "failed", "exhausted", "cancelled"]
