@@ -10,6 +10,9 @@ import msgspec
 from stratum.contracts.price import Usage
 
 
+Finish = Literal["stop", "length", "content_filter", "refusal"]
+
+
 class CallShape(msgspec.Struct, frozen=True, kw_only=True):
     """All that is the same in every request of one function on one model; compiled to bytes once."""
 
@@ -48,6 +51,30 @@ class Completion(msgspec.Struct, frozen=True, kw_only=True):
     rejected: bytes = b""
     """JSON items, comma-separated, that put this answer into the conversation of a retry."""
     call_id: str = ""
+    tool: str = ""
+    """The function the model called; empty where the answer is not a tool call. A server may name another than it was told."""
+
+
+class Received(msgspec.Struct, frozen=True, kw_only=True):
+    """A request, read back: what a scripted provider, a recording or a server in a test sees of it."""
+
+    model: str
+    tool: str
+    schema: dict[str, Any]
+    """The contract's wire schema."""
+    instructions: str
+    inputs: str
+    attachment: str
+    """JSON text of the opaque arguments; empty where there are none."""
+    messages: tuple[str, ...]
+    """The retry messages so far: one for each rejected answer in the conversation."""
+    max_output_tokens: int
+    streamed: bool
+
+    @property
+    def attempt(self) -> int:
+        """From 1."""
+        return len(self.messages) + 1
 
 
 class CompiledCall(Protocol):
@@ -104,18 +131,30 @@ class Dialect(Protocol):
     def write(
         self,
         *,
+        tool: str,
         arguments: bytes | None,
         usage: Usage | None,
         model: str,
         text: str = "",
-        finish: Literal["stop", "length", "content_filter", "refusal"] = "stop",
+        finish: Finish = "stop",
         extra: Mapping[str, Any] | None = None,
     ) -> bytes:
-        """An answer as the provider would write it: for scripted and recorded providers and servers in tests."""
+        """An answer as the provider would write it: for scripted providers and servers in tests.
+
+        `extra` replaces top-level fields of the answer, `id` among them, from which the call's id is derived.
+        """
         ...
 
     def write_stream(self, body: bytes) -> Sequence[bytes]:
         """The same answer as the `data` of server-sent events."""
+        ...
+
+    def receive(self, body: bytes) -> Received:
+        """Read a request that `compile` wrote: the other side of the wire.
+
+        Raises:
+            ValueError: not a request of this dialect.
+        """
         ...
 
 

@@ -9,6 +9,7 @@ from typing import Protocol
 
 import msgspec
 
+from stratum.contracts.price import Price
 from stratum.engine.dialects.protocol import Dialect
 
 
@@ -65,6 +66,11 @@ class Provider(Protocol):
     @property
     def free(self) -> bool:
         """True where a call costs no money (an embedded model); its tokens count all the same."""
+        ...
+
+    @property
+    def price(self) -> Price | None:
+        """What every call costs, where the user says so; `None`: looked up by provider and model."""
         ...
 
     async def send(self, request: Request) -> Answer:
