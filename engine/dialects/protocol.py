@@ -9,7 +9,6 @@ import msgspec
 
 from stratum.contracts.price import Usage
 
-
 Finish = Literal["stop", "length", "content_filter", "refusal"]
 
 
