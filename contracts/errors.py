@@ -310,6 +310,13 @@ class NoRuntime(StratumError):
         return f"{self.function}: no Stratum runtime here; {self.fix}"
 
 
+def described(error: BaseException) -> str:
+    """An error for the record. Ours say what to do and quote no prompt; others are named with their text."""
+    if isinstance(error, StratumError):
+        return f"{type(error).__name__}: {error}"
+    return f"{type(error).__name__}: {error}"[:500]
+
+
 def _plain_tokens(amount: int) -> str:
     return f"{amount:,} tokens"
 

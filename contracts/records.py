@@ -113,6 +113,15 @@ class LimitRaised(_Record, frozen=True, kw_only=True, omit_defaults=True, tag="l
     by: str = ""
 
 
+class Answered(_Record, frozen=True, kw_only=True, omit_defaults=True, tag="answered"):
+    """An answer that is not, or not yet, the call's result: a resumed run judges it or retries from it, unpaid."""
+
+    call: str
+    number: int
+    body: str
+    """As received, as text.
+
+
 class AttemptFinished(_Record, frozen=True, kw_only=True, omit_defaults=True, tag="attempt_finished"):
     """One request of a call was judged; violations say why it was not accepted."""
 
@@ -170,6 +179,7 @@ Record = (
     | LeftInDoubt
     | Reconciled
     | LimitRaised
+    | Answered
     | AttemptFinished
     | CallFinished
     | Exhausted

@@ -47,7 +47,8 @@ class TraceRecord(msgspec.Struct, frozen=True, kw_only=True):
     attempts: int
     output: Any
     duration_ms: int
-    cost_usd: float
+    cost_usd: float | None
+    """`None`: no price is known for the model."""
     retry_reasons: list[str]
     """`ensure: no_type_errors(result) — 4 type errors in auth.py`, in order, over all attempts."""
     run_id: str

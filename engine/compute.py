@@ -1,0 +1,124 @@
+"""`@compute`: an ordinary function as a step, with the type and the record of an LLM call."""
+
+from __future__ import annotations
+
+import importlib
+import inspect
+from collections.abc import Callable, Coroutine, Iterator
+from contextlib import contextmanager
+from dataclasses import replace
+from typing import Any, Generic, ParamSpec, Protocol, TypeVar, overload
+
+import trio
+
+from stratum.contracts.errors import ContractDefinitionError
+from stratum.contracts.signature import Signature
+from stratum.engine.place import Place, current_place
+from stratum.engine.step import Step
+from stratum.engine.step_record import StepRecord
+
+P = ParamSpec("P")
+R = TypeVar("R")
+
+
+class Compute(Step[P, R], Generic[P, R]):
+    """A function as a step: recorded, resumable, stopped at the deadline."""
+
+    kind = "compute"
+
+    def __init__(self, function: Callable[P, Any], *, inline: bool, process: bool) -> None:
+        super().__init__(function, Signature.of(function))
+        self._call = _caller(function, inline=inline, process=process)
+
+    async def perform(self, arguments: dict[str, Any], place: Place) -> R:
+        record = StepRecord(self, arguments, place)
+        if record.recorded is not None:
+            return self.signature.returns.decode(record.recorded)
+        token = current_place.set(replace(place, step=record.id))
+        try:
+            result: R = self.signature.returns.validate(await self._call(arguments, record))
+        except BaseException as error:
+            record.failed(error)
+            raise
+        finally:
+            current_place.reset(token)
+        record.completed(result)
+        return result
+
+
+Caller = Callable[[dict[str, Any], StepRecord], Coroutine[Any, Any, Any]]
+
+
+def _caller(function: Callable[..., Any], *, inline: bool, process: bool) -> Caller:
+    """How calls of `function` are carried out."""
+
+    async def awaited(arguments: dict[str, Any], record: StepRecord) -> Any:
+        return await function(**arguments)
+
+    async def on_the_loop(arguments: dict[str, Any], record: StepRecord) -> Any:
+        return function(**arguments)
+
+    async def in_a_thread(arguments: dict[str, Any], record: StepRecord) -> Any:
+        with _reporting_leak(record):
+            return await trio.to_thread.run_sync(lambda: function(**arguments), abandon_on_cancel=True)
+
+    async def in_a_process(arguments: dict[str, Any], record: StepRecord) -> Any:
+        from anyio import to_process  # comes with the HTTP client; workers are reused between calls
+
+        return await to_process.run_sync(_call_by_name, function.__module__, function.__qualname__, arguments, cancellable=True)
+
+    if inspect.iscoroutinefunction(function):
+        return awaited
+    if process:
+        return in_a_process
+    return on_the_loop if inline else in_a_thread
+
+
+def _call_by_name(module: str, qualname: str, arguments: dict[str, Any]) -> Any:
+    """In a worker process: find the step where the parent has it, and call what it wraps."""
+    step: Any = importlib.import_module(module)
+    for name in qualname.split("."):
+        step = getattr(step, name)
+    return step.function(**arguments)
+
+
+@contextmanager
+def _reporting_leak(record: StepRecord) -> Iterator[None]:
+    try:
+        yield
+    except trio.Cancelled:
+        record.leaked(f"the worker thread of {record.id} was abandoned at its deadline and may still be running")
+        raise
+
+
+class ComputeDecorator(Protocol):
+    """`@compute(...)` before it meets its function."""
+
+    @overload
+    def __call__(self, function: Callable[P, Coroutine[Any, Any, R]], /) -> Step[P, R]: ...
+    @overload
+    def __call__(self, function: Callable[P, R], /) -> Step[P, R]: ...
+
+
+@overload
+def compute(function: Callable[P, Coroutine[Any, Any, R]], /) -> Step[P, R]: ...
+@overload
+def compute(function: Callable[P, R], /) -> Step[P, R]: ...
+@overload
+def compute(*, inline: bool = False, process: bool = False) -> ComputeDecorator: ...
+def compute(function: Callable[..., Any] | None = None, /, *, inline: bool = False, process: bool = False) -> Any:
+    """Make a function a step: `await f(x)`, recorded, resumable, of the same type as an `@infer` one.
+
+    An `async def` is awaited. A plain `def` runs in a worker thread, so that it can neither stall siblings nor outlive
+    its deadline (the thread is then abandoned, and reported); `inline=True` keeps a tiny one on the loop, `process=True`
+    runs a CPU-bound one in a worker process, which is killed at the deadline.
+    """
+
+    def decorate(function: Callable[P, Any]) -> Step[P, Any]:
+        if inline and process:
+            raise ContractDefinitionError(
+                owner=function.__qualname__, problem="inline and process exclude each other", fix="pass one of them"
+            )
+        return Compute(function, inline=inline, process=process)
+
+    return decorate if function is None else decorate(function)

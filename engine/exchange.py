@@ -1,0 +1,310 @@
+"""`Line`: one call's connection to its provider; every request reserved before it is sent, and settled by its answer.
+
+Below: ledger, journal, limiter, provider. Above: the attempt loop, which judges what comes back. Transport failures are
+retried here, inside the budget, and are not attempts.
+"""
+
+from __future__ import annotations
+
+import email.utils
+import time
+import uuid
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Final
+
+import trio
+
+from stratum.actors.ledger import Demand, Refused, Reservation, Settlement
+from stratum.contracts.errors import ProviderError, UnknownPrice
+from stratum.contracts.price import FREE, Usage
+from stratum.contracts.records import LeftInDoubt, Released, Reserved, Settled
+from stratum.engine.dialects.protocol import CompiledCall, Completion
+from stratum.engine.envelope import Envelope, exceeded
+from stratum.engine.providers.protocol import Answer, Request, StatusError, TransportFailure
+from stratum.engine.tokens import exact_bound, input_bound, note_overrun
+
+if TYPE_CHECKING:
+    from stratum.engine.run import Run
+
+RETRYABLE_STATUSES: Final = frozenset({408, 409, 425, 429})
+"""Besides all of 5xx. As the OpenAI SDK does it, plus 425 (Too Early)."""
+FIRST_BACKOFF_S: Final = 0.5
+LONGEST_BACKOFF_S: Final = 8.0
+"""As the OpenAI SDK; a provider's own Retry-After may ask for longer."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Exchange:
+    """One answered request, settled in the ledger; `settled` is not yet journalled."""
+
+    completion: Completion
+    body: bytes
+    settled: Settled
+    settlement: Settlement
+    request_bytes: int
+    duration_ms: int
+    transport_retries: int
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class _Failure:
+    """Why a request has to be sent again, or cannot be."""
+
+    error: ProviderError
+    retry_after_s: float | None = None
+
+
+class Line:
+    """One call's way to its provider."""
+
+    def __init__(
+        self,
+        run: Run,
+        *,
+        envelope: Envelope,
+        call: str,
+        compiled: CompiledCall,
+        model: str,
+        cap: int,
+        min_cap: int,
+    ) -> None:
+        self._run = run
+        self._runtime = run.runtime
+        self._envelope = envelope
+        self._call = call
+        self._compiled = compiled
+        self._model = model
+        self._cap = cap
+        self._min_cap = min_cap
+        self._price = self._runtime.price(model)
+
+    @property
+    def priced(self) -> bool:
+        return self._price is not None
+
+    def cost(self, usage: Usage | None) -> int:
+        """Picodollars of an answer with this usage."""
+        return 0 if usage is None or self._price is None else self._price.cost(usage)
+
+    async def ask(self, conversation: bytes, *, attempt: int) -> Exchange:
+        """Send the conversation until it is answered.
+
+        Raises:
+            BudgetExceeded: the call's own budget does not afford it.
+            ProviderError: the provider refused it, or the transport retries are used up.
+        """
+        started_s = trio.current_time()
+        retries = 0
+        while True:
+            outcome = await self._send_once(conversation, attempt=attempt)
+            if isinstance(outcome, _Answered):
+                return outcome.exchange(
+                    duration_ms=round((trio.current_time() - started_s) * 1000), transport_retries=retries
+                )
+            if not outcome.error.retryable or retries >= self._runtime.transport_retries:
+                raise outcome.error
+            await trio.sleep(self._backoff_s(retries, outcome.retry_after_s))
+            retries += 1
+
+    async def _send_once(self, conversation: bytes, *, attempt: int) -> _Answered | _Failure:
+        body = self._compiled.body(conversation, max_output_tokens=self._cap, streamed=self._streamed)
+        async with self._runtime.limiter.slot(self._model, tokens=input_bound(self._model, body)):
+            reservation = await self._reserve(body)
+            if reservation.cap != self._cap:
+                body = self._compiled.body(conversation, max_output_tokens=reservation.cap, streamed=self._streamed)
+            await self._make_durable(reservation, attempt=attempt)
+            try:
+                answer = await self._send(body, cap=reservation.cap)
+            except TransportFailure as failure:
+                return self._lost(reservation, failure)
+            except BaseException as error:
+                self._leave_in_doubt(reservation, f"stopped while in flight: {type(error).__name__}")
+                raise
+            # No checkpoint from here until the caller has journalled the settlement.
+            return self._answered(reservation, answer, request_bytes=len(body))
+
+    async def _reserve(self, body: bytes) -> Reservation:
+        demand = self._demand(input_bound(self._model, body))
+        scope = self._envelope.scope
+        if not self._runtime.ledger.fits(scope, demand):
+            # Bytes overstate tokens three- to fourfold; the exact count is dearer, and only now worth it.
+            demand = self._demand(min(demand.input_tokens, exact_bound(self._model, body)))
+        try:
+            return await self._runtime.ledger.reserve(scope, demand, reservation=uuid.uuid4().hex[:16])
+        except Refused as refusal:
+            return await self._refused(refusal)
+
+    async def _refused(self, refusal: Refused) -> Reservation:
+        owner = self._envelope.owner(refusal.scope)
+        if owner.scope.path == self._call:
+            raise exceeded(refusal, step=owner.label, completed=[], remaining=[self._call]) from None
+        owner.exhaust(refusal)
+        await trio.sleep_forever()
+        raise AssertionError("an exhausted envelope cancels everything inside it")
+
+    def _demand(self, input_tokens: int) -> Demand:
+        price = self._price
+        if price is None:
+            if self._envelope.limits_money:
+                raise UnknownPrice(model=self._model, provider=self._runtime.provider.name, step=self._call)
+            price = FREE
+        return Demand(
+            input_picousd=price.worst_case(input_tokens=input_tokens, output_tokens=0),
+            picousd_per_output_token=price.output_rate(input_tokens=input_tokens),
+            input_tokens=input_tokens,
+            cap=self._cap,
+            min_cap=self._min_cap,
+        )
+
+    async def _make_durable(self, reservation: Reservation, *, attempt: int) -> None:
+        run = self._run
+        ticket = run.append(
+            Reserved(
+                elapsed_ms=run.elapsed_ms,
+                reservation=reservation.id,
+                scope=reservation.scope.path,
+                call=self._call,
+                attempt=attempt,
+                model=self._model,
+                picousd=reservation.amount.picousd,
+                tokens=reservation.amount.tokens,
+            )
+        )
+        try:
+            await run.durable(ticket)
+        except BaseException:
+            self._release(reservation, "not sent")
+            raise
+
+    async def _send(self, body: bytes, *, cap: int) -> Answer:
+        runtime = self._runtime
+        request = Request(path=runtime.provider.dialect.path, body=body, streamed=self._streamed)
+        with trio.move_on_after(runtime.request_timeout_s) as timeout:
+            if not self._streamed:
+                return await runtime.provider.send(request)
+            return await self._stream(request, cap=cap)
+        assert timeout.cancelled_caught
+        raise TransportFailure(reason=f"no answer in {runtime.request_timeout_s:g} s", sent=True)
+
+    async def _stream(self, request: Request, *, cap: int) -> Answer:
+        """Receive event by event, so that a provider that ignores the cap is cut off at it."""
+        reader = self._runtime.provider.dialect.stream_reader()
+        try:
+            async with self._runtime.provider.stream(request) as events:
+                async for event in events:
+                    reader.feed(event)
+                    if reader.output_deltas > cap and not reader.finished:
+                        raise TransportFailure(
+                            reason=f"cut off: more than the {cap} output tokens asked for",
+                            sent=True,
+                            retryable=False,
+                            fix="this provider ignores the output cap; use another, or raise max_output_tokens",
+                        )
+        except StatusError as error:
+            return error.answer
+        return Answer(status=200, headers={}, body=reader.body())
+
+    @property
+    def _streamed(self) -> bool:
+        return self._runtime.provider.streams
+
+    def _answered(self, reservation: Reservation, answer: Answer, *, request_bytes: int) -> _Answered | _Failure:
+        if not 200 <= answer.status < 300:
+            return self._refused_by_provider(reservation, answer)
+        completion = self._runtime.provider.dialect.read(answer.body)
+        if completion.status in ("unreadable", "failed"):
+            self._leave_in_doubt(reservation, f"answer {completion.status}")
+            return _Failure(error=self._error(completion.text or "the answer cannot be read", status=answer.status, retryable=True))
+        usage = completion.usage
+        picousd, tokens = reservation.amount.picousd, reservation.amount.tokens
+        if usage is not None:
+            picousd, tokens = self.cost(usage), usage.total_tokens
+        settlement = self._runtime.ledger.settle(reservation, picousd=picousd, tokens=tokens)
+        if settlement.overrun is not None and usage is not None:
+            note_overrun(self._model, bound=reservation.input_tokens, actual=usage.input_tokens)
+        settled = Settled(
+            elapsed_ms=self._run.elapsed_ms,
+            reservation=reservation.id,
+            picousd=picousd,
+            tokens=tokens,
+            usage=usage,
+            estimated=usage is None,
+        )
+        return _Answered(completion, answer.body, settled, settlement, request_bytes)
+
+    def _refused_by_provider(self, reservation: Reservation, answer: Answer) -> _Failure:
+        message = self._runtime.provider.dialect.error(answer.status, answer.headers, answer.body)
+        if answer.status >= 500:
+            self._leave_in_doubt(reservation, f"status {answer.status}")
+        else:
+            self._release(reservation, f"status {answer.status}")
+        retry_after_s = _retry_after_s(answer.headers)
+        out_of_quota = b"insufficient_quota" in answer.body  # a 429 that no waiting will mend
+        if answer.status == 429 and not out_of_quota:
+            self._runtime.limiter.throttled(self._model, retry_after_s=retry_after_s)
+        retryable = (answer.status >= 500 or answer.status in RETRYABLE_STATUSES) and not out_of_quota
+        return _Failure(error=self._error(message, status=answer.status, retryable=retryable), retry_after_s=retry_after_s)
+
+    def _lost(self, reservation: Reservation, failure: TransportFailure) -> _Failure:
+        if failure.sent:
+            self._leave_in_doubt(reservation, failure.reason)
+        else:
+            self._release(reservation, failure.reason)
+        error = self._error(failure.reason, status=None, retryable=failure.retryable, fix=failure.fix)
+        error.__cause__ = failure
+        return _Failure(error=error)
+
+    def _release(self, reservation: Reservation, reason: str) -> None:
+        self._runtime.ledger.release(reservation)
+        self._run.append(Released(elapsed_ms=self._run.elapsed_ms, reservation=reservation.id, reason=reason))
+
+    def _leave_in_doubt(self, reservation: Reservation, reason: str) -> None:
+        self._runtime.ledger.leave_in_doubt(reservation)
+        self._run.append(LeftInDoubt(elapsed_ms=self._run.elapsed_ms, reservation=reservation.id, reason=reason))
+
+    def _error(self, message: str, *, status: int | None, retryable: bool, fix: str = "") -> ProviderError:
+        return ProviderError(
+            provider=self._runtime.provider.name, message=message, status=status, retryable=retryable, fix=fix
+        )
+
+    def _backoff_s(self, retries: int, retry_after_s: float | None) -> float:
+        if retry_after_s is not None:
+            return retry_after_s
+        longest = min(FIRST_BACKOFF_S * 2**retries, LONGEST_BACKOFF_S)
+        return longest * (0.5 + 0.5 * self._runtime.jitter())
+
+
+@dataclass(frozen=True, slots=True)
+class _Answered:
+    completion: Completion
+    body: bytes
+    settled: Settled
+    settlement: Settlement
+    request_bytes: int
+
+    def exchange(self, *, duration_ms: int, transport_retries: int) -> Exchange:
+        return Exchange(
+            completion=self.completion,
+            body=self.body,
+            settled=self.settled,
+            settlement=self.settlement,
+            request_bytes=self.request_bytes,
+            duration_ms=duration_ms,
+            transport_retries=transport_retries,
+        )
+
+
+def _retry_after_s(headers: Mapping[str, str]) -> float | None:
+    """Seconds the provider asks to wait: `retry-after-ms`, or `retry-after` in seconds or as a date."""
+    try:
+        if "retry-after-ms" in headers:
+            return max(0.0, float(headers["retry-after-ms"]) / 1000)
+        value = headers.get("retry-after")
+        if value is None:
+            return None
+        if value.replace(".", "", 1).isdigit():
+            return float(value)
+        return max(0.0, email.utils.parsedate_to_datetime(value).timestamp() - time.time())
+    except ValueError:
+        return None

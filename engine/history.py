@@ -1,0 +1,119 @@
+"""`History`: what a run's journal says was already done, so that a resumed run does it no second time."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+from stratum.actors.ledger import LedgerState, replay
+from stratum.contracts.records import (
+    Answered,
+    AttemptFinished,
+    CallFinished,
+    CallStarted,
+    Record,
+    RunFinished,
+    RunResumed,
+    RunStarted,
+    ScopeOpened,
+)
+from stratum.contracts.trace import Attempt
+
+StepKey = tuple[str, str, str]
+"""Parent step id, function, input digest: with the occurrence among equals, a step's identity across resumes."""
+
+
+@dataclass(kw_only=True, slots=True)
+class RecordedAnswer:
+    """An answer that was received and paid for before the run stopped."""
+
+    number: int
+    body: str
+    verdict: Attempt | None = None
+    """`None`: it was never judged."""
+
+
+@dataclass(kw_only=True, slots=True)
+class RecordedStep:
+    """A step that was started before the run stopped."""
+
+    id: str
+    parent: str
+    function: str
+    finished: CallFinished | None = None
+    answers: list[RecordedAnswer] = field(default_factory=list[RecordedAnswer])
+
+    @property
+    def completed(self) -> bool:
+        return self.finished is not None and self.finished.outcome == "ok"
+
+
+class History:
+    """The journal of one run, read for resuming. Empty for a run that starts."""
+
+    def __init__(self, records: Sequence[Record] = ()) -> None:
+        self.ledger: LedgerState = replay(records)
+        self.elapsed_ms = max((record.elapsed_ms for record in records), default=0)
+        self.started: RunStarted | None = None
+        self.finished: RunFinished | None = None
+        self.scope_opened_ms: dict[str, int] = {}
+        self.steps: dict[str, RecordedStep] = {}
+        self._by_key: defaultdict[StepKey, list[RecordedStep]] = defaultdict(list)
+        self._used: set[str] = set()
+        for record in records:
+            self._read(record)
+
+    def step(self, key: StepKey, occurrence: int) -> RecordedStep | None:
+        """The step that was the `occurrence`-th (from 0) of its key, if the run got that far."""
+        recorded = self._by_key.get(key, ())
+        if occurrence >= len(recorded):
+            return None
+        step = recorded[occurrence]
+        self._used.add(step.id)
+        return step
+
+    def count(self, parent: str, function: str) -> int:
+        """Steps of `function` under `parent` so far: new ones are numbered after them."""
+        return sum(len(steps) for key, steps in self._by_key.items() if key[:2] == (parent, function))
+
+    def unused(self) -> list[str]:
+        """Completed steps that the resumed run did not ask for, though it did ask for the step around them."""
+        return [
+            step.id
+            for step in self.steps.values()
+            if step.completed and step.id not in self._used and not self._inside_completed(step)
+        ]
+
+    def _inside_completed(self, step: RecordedStep) -> bool:
+        while step.parent:
+            step = self.steps[step.parent]
+            if step.completed:
+                return True
+        return False
+
+    def _read(self, record: Record) -> None:
+        match record:
+            case RunStarted():
+                self.started = record
+            case RunResumed():
+                self.finished = None
+            case RunFinished():
+                self.finished = record
+            case ScopeOpened():
+                self.scope_opened_ms.setdefault(record.scope, record.elapsed_ms)
+            case CallStarted():
+                if record.call not in self.steps:
+                    step = RecordedStep(id=record.call, parent=record.parent, function=record.function)
+                    self.steps[record.call] = step
+                    self._by_key[record.parent, record.function, record.input_digest].append(step)
+            case Answered():
+                self.steps[record.call].answers.append(RecordedAnswer(number=record.number, body=record.body))
+            case AttemptFinished():
+                for answer in self.steps[record.call].answers:
+                    if answer.number == record.attempt.number:
+                        answer.verdict = record.attempt
+            case CallFinished():
+                self.steps[record.call].finished = record
+            case _:
+                pass  # spend and limits are the ledger's to fold

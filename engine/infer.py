@@ -1,0 +1,173 @@
+"""`@infer`: an LLM call as a typed step, with contract, postconditions, retries and a budget."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Coroutine, Mapping, Sequence
+from typing import TYPE_CHECKING, Any, Final, Generic, ParamSpec, Protocol, TypeVar, overload
+
+from stratum.contracts.budget import Budget
+from stratum.contracts.errors import ContractDefinitionError, NoProvider
+from stratum.contracts.signature import Signature
+from stratum.engine.dialects.protocol import CallShape, CompiledCall
+from stratum.engine.infer_call import InferCall
+from stratum.engine.postcondition import Postcondition, Precondition
+from stratum.engine.prompt import PromptTemplate
+from stratum.engine.step import Step
+
+if TYPE_CHECKING:
+    from stratum.engine.place import Place
+    from stratum.engine.runtime import Runtime
+
+P = ParamSpec("P")
+R = TypeVar("R")
+
+DEFAULT_RETRIES: Final = 3
+DEFAULT_OUTPUT_TOKENS: Final = 1024
+"""The output cap where neither the call nor its contract bounds the answer."""
+REASONING_TOKENS: Final = 4096
+"""Added to the cap of reasoning models: their cap includes what they think."""
+
+Condition = Callable[..., Any]
+
+
+class Infer(Step[P, R], Generic[P, R]):
+    """A typed LLM call. The body of the function is never run: its signature is the call."""
+
+    kind = "infer"
+
+    def __init__(
+        self,
+        function: Callable[P, Any],
+        *,
+        intent: str,
+        context: str | Sequence[str] | None,
+        ensure: Condition | Sequence[Condition] | None,
+        given: Condition | Sequence[Condition] | None,
+        model: str | None,
+        temperature: float | None,
+        budget: Budget | None,
+        retries: int,
+        max_output_tokens: int | None,
+    ) -> None:
+        signature: Signature[R] = Signature.of(function)
+        super().__init__(function, signature)
+        _check_options(signature.name, intent=intent, retries=retries, max_output_tokens=max_output_tokens)
+        self.prompt = PromptTemplate.compile(intent, context, signature)
+        self.ensure = [
+            Postcondition.compile(
+                condition, function=signature.name, parameters=signature.parameters, returns=signature.returns.annotation
+            )
+            for condition in _several(ensure)
+        ]
+        self.given = [
+            Precondition.compile(condition, function=signature.name, parameters=signature.parameters)
+            for condition in _several(given)
+        ]
+        self.judged_inline = all(postcondition.inline for postcondition in self.ensure)
+        self.budget = budget
+        self.retries = retries
+        self._intent = intent
+        self._model = model
+        self._temperature = temperature
+        self._max_output_tokens = max_output_tokens
+        self._compiled: dict[tuple[str, str], CompiledCall] = {}
+
+    async def perform(self, arguments: dict[str, Any], place: Place) -> R:
+        return await InferCall(self, arguments, place).result()
+
+    def compiled(self, runtime: Runtime) -> tuple[CompiledCall, str, int, int]:
+        """This function on the model of this runtime: the compiled call, the model, the output cap and its minimum."""
+        dialect = runtime.provider.dialect
+        model = self._model or runtime.model
+        if model is None:
+            raise NoProvider(message=f"{self.signature.name}: no model is named", fix="pass model=..., or set STRATUM_MODEL")
+        call = self._compiled.get((dialect.name, model))
+        if call is None:
+            call = self._compiled[dialect.name, model] = dialect.compile(self._shape(model))
+        returns = self.signature.returns
+        cap = self._max_output_tokens or returns.max_output_tokens or DEFAULT_OUTPUT_TOKENS
+        if dialect.reasons(model):
+            cap += REASONING_TOKENS
+        cap = max(cap, dialect.min_output_tokens)
+        return call, model, cap, min(cap, max(returns.min_output_tokens, dialect.min_output_tokens))
+
+    def _shape(self, model: str) -> CallShape:
+        return CallShape(
+            tool=self.signature.name,
+            description=self._intent,
+            instructions=self.prompt.instructions,
+            schema=self.signature.returns.wire_schema,
+            model=model,
+            temperature=self._temperature,
+        )
+
+
+class InferDecorator(Protocol):
+    """`@infer(...)` before it meets its function."""
+
+    @overload
+    def __call__(self, function: Callable[P, Coroutine[Any, Any, R]], /) -> Step[P, R]: ...
+    @overload
+    def __call__(self, function: Callable[P, R], /) -> Step[P, R]: ...
+
+
+def infer(
+    *,
+    intent: str,
+    context: str | Sequence[str] | None = None,
+    ensure: Condition | Sequence[Condition] | None = None,
+    given: Condition | Sequence[Condition] | None = None,
+    model: str | None = None,
+    temperature: float | None = None,
+    budget: Budget | None = None,
+    retries: int = DEFAULT_RETRIES,
+    max_output_tokens: int | None = None,
+) -> InferDecorator:
+    """Make a signature an LLM call: `def classify(text: str) -> Category: ...`.
+
+    The return type is the contract: it is sent as a strict function tool whose call is forced, and every answer is
+    validated here. `ensure` conditions take the result and hold (`True` or `None`), fail (`False`, a message, a list of
+    messages) or raise AssertionError or ValueError; parameters named like the function's get that call's arguments. A
+    rejected answer is retried up to `retries` times with the violations and nothing else. `given` conditions take the
+    arguments and are checked before anything is sent. `budget` covers all attempts of one call. `max_output_tokens` caps
+    one answer, reasoning not counted; by default the contract's own bound, else 1,024.
+
+    Raises (when decorating):
+        ContractDefinitionError: a type that cannot be a contract, or a condition that cannot work.
+
+    Raises (when called):
+        PreconditionFailed, ParseFailure, PostconditionFailed: all are `CallFailed`.
+        BudgetExceeded: this call's own budget ran out.
+        ProviderError: the provider refused the call or could not be reached.
+    """
+
+    def decorate(function: Callable[P, Any]) -> Step[P, Any]:
+        return Infer(
+            function,
+            intent=intent,
+            context=context,
+            ensure=ensure,
+            given=given,
+            model=model,
+            temperature=temperature,
+            budget=budget,
+            retries=retries,
+            max_output_tokens=max_output_tokens,
+        )
+
+    return decorate
+
+
+def _several(conditions: Condition | Sequence[Condition] | None) -> Sequence[Condition]:
+    if conditions is None:
+        return ()
+    return (conditions,) if callable(conditions) else conditions
+
+
+def _check_options(owner: str, *, intent: str, retries: int, max_output_tokens: int | None) -> None:
+    if not intent.strip():
+        raise ContractDefinitionError(owner=owner, problem="intent is empty", fix="say in a sentence what the model must do")
+    if retries < 0:
+        raise ContractDefinitionError(owner=owner, problem=f"retries={retries}", fix="pass 0 or more")
+    if max_output_tokens is not None and max_output_tokens < 1:
+        raise ContractDefinitionError(owner=owner, problem=f"max_output_tokens={max_output_tokens}", fix="pass 1 or more")

@@ -1,0 +1,266 @@
+"""`InferCall`: the attempt loop. One `@infer` call from its arguments to an accepted answer or a typed failure."""
+
+from __future__ import annotations
+
+from collections import deque
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Final, Generic, TypeVar, cast
+
+from stratum.actors.ledger import Settlement
+from stratum.contracts.digest import digest12
+from stratum.contracts.errors import (
+    BudgetExceeded,
+    CallFailed,
+    ContractViolation,
+    ParseFailure,
+    PostconditionFailed,
+    PreconditionFailed,
+)
+from stratum.contracts.records import Answered, AttemptFinished, Record
+from stratum.contracts.trace import Attempt
+from stratum.contracts.violation import Violation, retry_message
+from stratum.engine.dialects.protocol import CompiledCall, Completion
+from stratum.engine.envelope import Envelope, Overrun, open_envelope
+from stratum.engine.exchange import Exchange, Line
+from stratum.engine.history import RecordedAnswer
+from stratum.engine.step_record import StepRecord
+
+if TYPE_CHECKING:
+    from stratum.engine.infer import Infer
+    from stratum.engine.place import Place
+
+R = TypeVar("R")
+
+MAX_RAW_OUTPUT: Final = 64 * 1024
+"""Characters of a rejected answer that `ParseFailure` carries."""
+
+
+class InferCall(Generic[R]):
+    """One call of an `@infer` function."""
+
+    def __init__(self, step: Infer[Any, R], arguments: dict[str, Any], place: Place) -> None:
+        self._step = step
+        self._arguments = arguments
+        self._place = place
+        self._run = place.run
+        prompt = step.prompt.render(arguments)
+        prompt_hash = step.prompt.hash(prompt)
+        self._compiled: CompiledCall
+        self._compiled, self._model, self._cap, self._min_cap = step.compiled(place.run.runtime)
+        self._conversation = self._compiled.conversation(prompt)
+        self._record = StepRecord(
+            step,
+            arguments,
+            place,
+            input_digest=digest12(f"{prompt_hash}:{step.signature.digest(arguments)}:{step.signature.returns.digest}".encode()),
+            model=self._model,
+            prompt_hash=prompt_hash,
+        )
+        self._history: list[tuple[Violation, ...]] = []
+        self._sent_bytes = 0
+
+    async def result(self) -> R:
+        """Attempt until an answer is accepted.
+
+        Raises:
+            PreconditionFailed: `given` does not hold; nothing was sent.
+            ParseFailure: retries are used up, and the last answer did not fit the contract.
+            PostconditionFailed: retries are used up, and the last answer did not satisfy `ensure`.
+            BudgetExceeded: this call's own budget ran out.
+            ProviderError: the provider refused the call or could not be reached.
+        """
+        if self._record.recorded is not None:
+            return self._step.signature.returns.decode(self._record.recorded)
+        try:
+            await self._check_given()
+            if self._step.budget is None:
+                return await self._attempts(self._place.envelope)
+            with open_envelope(
+                self._run,
+                label=self._record.id,
+                path=self._record.id,
+                parent=self._place.envelope,
+                parent_scope=self._place.envelope.scope,
+                budget=self._step.budget,
+            ) as envelope:
+                return await self._attempts(envelope)
+        except BaseException as error:
+            self._record.failed(error)
+            raise
+
+    async def _check_given(self) -> None:
+        violations = [
+            violation for given in self._step.given for violation in await given.check(self._arguments, self._record.leaked)
+        ]
+        if violations:
+            raise PreconditionFailed(function=self._step.signature.name, violations=violations)
+
+    async def _attempts(self, envelope: Envelope) -> R:
+        line = Line(
+            self._run,
+            envelope=envelope,
+            call=self._record.id,
+            compiled=self._compiled,
+            model=self._model,
+            cap=self._cap,
+            min_cap=self._min_cap,
+        )
+        self._record.priced = line.priced
+        with envelope.active_call():
+            return await self._attempt_until_accepted(line, envelope)
+
+    async def _attempt_until_accepted(self, line: Line, envelope: Envelope) -> R:
+        earlier = deque(self._record.earlier.answers if self._record.earlier else ())
+        failure: CallFailed | None = None
+        for number in range(1, self._step.retries + 2):
+            if earlier:
+                judgement = await self._judge_recorded(earlier.popleft(), line)
+            else:
+                judgement = await self._judge_new(line, envelope, number=number, after=failure)
+            if judgement.accepted:
+                return judgement.value
+            self._history.append(judgement.violations)
+            failure = self._failure(judgement)
+            self._conversation = self._compiled.retry(
+                self._conversation, judgement.completion, retry_message(judgement.violations)
+            )
+        assert failure is not None, "there is at least one attempt"
+        raise failure
+
+    async def _judge_new(
+        self, line: Line, envelope: Envelope, *, number: int, after: CallFailed | None
+    ) -> Judgement[R]:
+        try:
+            exchange = await line.ask(self._conversation, attempt=number)
+        except BudgetExceeded as error:
+            raise error from after  # what the money was spent on so far
+        answered = Answered(
+            elapsed_ms=self._run.elapsed_ms,
+            call=self._record.id,
+            number=number,
+            body=exchange.body.decode(errors="replace"),
+        )
+        pending: list[Record] = [exchange.settled]
+        if not self._step.judged_inline:
+            # Judging may take long or be cancelled: what was paid for is recorded first, and judged again on resume.
+            self._run.append(exchange.settled, answered)
+            pending, answered_is_recorded = [], True
+        else:
+            answered_is_recorded = False
+        judgement = await self._judge(exchange.completion)
+        attempt = self._attempt(number, exchange, judgement.violations)
+        self._record.attempts.append(attempt)
+        finished = AttemptFinished(elapsed_ms=self._run.elapsed_ms, call=self._record.id, attempt=attempt)
+        if judgement.accepted:
+            ticket = self._record.completed(judgement.value, before=[*pending, finished])
+            self._close_overrun_scopes(exchange.settlement, envelope, result=judgement.value)
+            await self._run.commit_result(ticket)
+        else:
+            self._run.append(*pending, *(() if answered_is_recorded else (answered,)), finished)
+            self._close_overrun_scopes(exchange.settlement, envelope, result=None)
+        return judgement
+
+    async def _judge_recorded(self, earlier: RecordedAnswer, line: Line) -> Judgement[R]:
+        """Judge an answer that was paid for before the run was resumed."""
+        completion = self._run.runtime.provider.dialect.read(earlier.body.encode())
+        if earlier.verdict is not None:
+            self._record.attempts.append(earlier.verdict)
+            return Judgement(completion=completion, violations=earlier.verdict.violations, raw=earlier.body)
+        judgement = await self._judge(completion)
+        attempt = Attempt(
+            number=earlier.number,
+            duration_ms=0,
+            usage=completion.usage,
+            picousd=line.cost(completion.usage),
+            violations=judgement.violations,
+            response_id=completion.response_id,
+        )
+        self._record.attempts.append(attempt)
+        finished = AttemptFinished(elapsed_ms=self._run.elapsed_ms, call=self._record.id, attempt=attempt)
+        if judgement.accepted:
+            await self._run.commit_result(self._record.completed(judgement.value, before=[finished]))
+        else:
+            self._run.append(finished)
+        return judgement
+
+    async def _judge(self, completion: Completion) -> Judgement[R]:
+        """The contract first, then every postcondition: all violations of one answer are found together."""
+        if completion.status != "called":
+            return Judgement(completion=completion, violations=(_unusable(completion),), raw=completion.text)
+        raw = completion.arguments.decode(errors="replace")
+        try:
+            value = self._step.signature.returns.decode(completion.arguments)
+        except ContractViolation as error:
+            return Judgement(completion=completion, violations=tuple(error.violations), raw=raw)
+        violations: list[Violation] = []
+        for postcondition in self._step.ensure:
+            violations += await postcondition.check(value, self._arguments, self._record.leaked)
+        return Judgement(completion=completion, violations=tuple(violations), raw=raw, parsed=True, answer=value)
+
+    def _attempt(self, number: int, exchange: Exchange, violations: tuple[Violation, ...]) -> Attempt:
+        usage = exchange.completion.usage
+        previous = self._record.attempts[-1].usage if self._record.attempts else None
+        new_bytes, self._sent_bytes = exchange.request_bytes - self._sent_bytes, exchange.request_bytes
+        return Attempt(
+            number=number,
+            duration_ms=exchange.duration_ms,
+            usage=usage,
+            picousd=exchange.settled.picousd,
+            estimated=exchange.settled.estimated,
+            new_input_bytes=new_bytes,
+            new_input_tokens=0 if usage is None else usage.input_tokens - (previous.input_tokens if previous else 0),
+            violations=violations,
+            transport_retries=exchange.transport_retries,
+            response_id=exchange.completion.response_id,
+            error="the provider billed more than was reserved" if exchange.settlement.overrun else "",
+        )
+
+    def _failure(self, judgement: Judgement[R]) -> CallFailed:
+        function, history = self._step.signature.name, tuple(self._history)
+        if judgement.parsed:
+            return PostconditionFailed(
+                function=function, violations=judgement.violations, retry_history=history, output=judgement.answer
+            )
+        raw_output = judgement.raw[:MAX_RAW_OUTPUT]
+        return ParseFailure(
+            function=function, violations=judgement.violations, retry_history=history, raw_output=raw_output
+        )
+
+    def _close_overrun_scopes(self, settlement: Settlement, envelope: Envelope, *, result: R | None) -> None:
+        """A provider that billed more than it was allowed to exhausts the envelopes it broke; the answer is kept."""
+        for scope in settlement.closed:
+            owner = envelope.owner(scope)
+            overrun = Overrun(scope=scope, actual=settlement.actual, reserved=settlement.reserved)
+            owner.exhaust(overrun)
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Judgement(Generic[R]):
+    """What one answer is worth."""
+
+    completion: Completion
+    violations: tuple[Violation, ...]
+    raw: str
+    """What the model sent: the tool's arguments, or what it said instead."""
+    parsed: bool = False
+    answer: R | None = None
+    """Fits the contract; present where `parsed`."""
+
+    @property
+    def accepted(self) -> bool:
+        return self.parsed and not self.violations
+
+    @property
+    def value(self) -> R:
+        return cast(R, self.answer)
+
+
+def _unusable(completion: Completion) -> Violation:
+    """Why an answer without arguments cannot be used, in words that help the model do better."""
+    condition = {
+        "no_call": "no tool call",
+        "refused": "no tool call: refused",
+        "truncated": "the answer was cut off at the output limit; answer more briefly",
+        "filtered": "no tool call: stopped by the content filter",
+    }[completion.status]
+    return Violation(kind="answer", condition=condition, detail=completion.text)

@@ -1,0 +1,26 @@
+"""Where in a run the current task is: the one ambient value."""
+
+from __future__ import annotations
+
+from contextvars import ContextVar
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from stratum.engine.envelope import Envelope
+    from stratum.engine.run import Run
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Place:
+    """What a call made here belongs to."""
+
+    run: Run
+    envelope: Envelope
+    """The innermost budget: what the call draws from, along with all its ancestors."""
+    step: str = ""
+    """The id of the step that is running; empty directly under the run."""
+    flow_id: str = ""
+
+
+current_place: ContextVar[Place | None] = ContextVar("stratum_place", default=None)

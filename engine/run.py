@@ -1,0 +1,158 @@
+"""`Run`: one outermost flow, or a session's calls outside any flow; its records, step ids and scopes."""
+
+from __future__ import annotations
+
+from collections import Counter
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Literal
+
+import trio
+
+from stratum.actors.journal import Ticket
+from stratum.actors.ledger import Limits, Scope
+from stratum.contracts.budget import Budget
+from stratum.contracts.errors import BudgetExceeded, Completed, described
+from stratum.contracts.records import CallStarted, Leaked, Record, RunFinished, ScopeOpened
+from stratum.engine.history import History, RecordedStep
+
+if TYPE_CHECKING:
+    from stratum.engine.runtime import Runtime
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class EnteredStep:
+    """A step that has begun in this run."""
+
+    id: str
+    recorded: RecordedStep | None
+    """What an earlier life of this run knows of it."""
+
+
+class Run:
+    """One run: everything it decides is appended to the journal under its id, in order."""
+
+    def __init__(self, runtime: Runtime, *, id: str, history: History | None = None, resumable: bool = True) -> None:
+        self.runtime = runtime
+        self.id = id
+        self.history = history or History()
+        self.resumable = resumable
+        """A session's own run is not: it has no beginning to go back to, and keeps no per-step memory."""
+        self._started_at = trio.current_time()
+        self._numbers: Counter[tuple[str, str]] = Counter()
+        self._occurrences: Counter[tuple[str, str, str]] = Counter()
+        self._unfinished: dict[str, None] = {}
+        self._completed: list[Completed] = []
+
+    @property
+    def elapsed_ms(self) -> int:
+        """Running time so far; downtime between a kill and a resume is free."""
+        return self.history.elapsed_ms + round((trio.current_time() - self._started_at) * 1000)
+
+    def append(self, *records: Record) -> Ticket:
+        """Record these together, in order; `runtime.journal.durable(ticket)` waits until they are on disk."""
+        ticket = self.runtime.journal.append(self.id, *records)
+        for record in records:
+            self.runtime.events.publish(self.id, record)
+        return ticket
+
+    async def durable(self, ticket: Ticket) -> None:
+        """Wait until what was appended is on disk."""
+        await self.runtime.journal.durable(ticket)
+
+    async def commit_result(self, ticket: Ticket) -> None:
+        """Wait, though cancelled: what was paid for reaches the disk before its branch stops."""
+        with trio.CancelScope(shield=True):
+            await self.durable(ticket)
+
+    def enter(
+        self, *, parent: str, function: str, type: Literal["infer", "compute", "flow"], input_digest: str, model: str = ""
+    ) -> EnteredStep:
+        """Begin a step: the same one as before the run was resumed, else a new one."""
+        recorded = self._recorded(parent, function, input_digest) if self.resumable else None
+        step = EnteredStep(id=recorded.id if recorded else self._new_id(parent, function), recorded=recorded)
+        if recorded is None:
+            self.append(
+                CallStarted(
+                    elapsed_ms=self.elapsed_ms,
+                    call=step.id,
+                    parent=parent,
+                    function=function,
+                    type=type,
+                    input_digest=input_digest,
+                    model=model,
+                )
+            )
+        if self.resumable:
+            self._unfinished[step.id] = None
+        return step
+
+    def completed(self, step: EnteredStep, *, function: str, result: object) -> None:
+        """The step has its result."""
+        if self.resumable:
+            self._unfinished.pop(step.id, None)
+            self._completed.append(Completed(call=step.id, function=function, result=result))
+
+    def failed(self, step: EnteredStep) -> None:
+        """The step ended by an error of its own; a cancelled one stays unfinished."""
+        self._unfinished.pop(step.id, None)
+
+    def completed_in(self, path: str) -> list[Completed]:
+        """Finished steps within a scope, in the order they finished."""
+        return [done for done in self._completed if _within(done.call, path)]
+
+    def unfinished_in(self, path: str) -> list[str]:
+        """Steps within a scope that began and did not end, in the order they began."""
+        return [step for step in self._unfinished if _within(step, path)]
+
+    def open_scope(self, path: str, *, parent: Scope | None, label: str, limits: Limits, budget: Budget) -> Scope:
+        """Open a ledger scope; one that the run already had takes up its numbers again."""
+        ledger = self.runtime.ledger
+        scope = ledger.open_scope(path, parent=parent, label=label, limits=limits)
+        if path in self.history.scope_opened_ms:
+            ledger.restore(scope, self.history.ledger)
+        else:
+            self.append(ScopeOpened(elapsed_ms=self.elapsed_ms, scope=path, label=label, limits=_limits(budget)))
+        return scope
+
+    def close_scope(self, scope: Scope) -> None:
+        self.runtime.ledger.close_scope(scope)
+
+    def used_before_s(self, path: str) -> float:
+        """Seconds that a scope had been open for when the run was last stopped."""
+        opened_ms = self.history.scope_opened_ms.get(path)
+        return 0 if opened_ms is None else (self.history.elapsed_ms - opened_ms) / 1000
+
+    def finish_badly(self, error: BaseException) -> None:
+        """The run ended without a result. Appended, not awaited: it is on its way out, perhaps cancelled."""
+        state: Literal["failed", "exhausted", "cancelled"] = "failed"
+        if isinstance(error, BudgetExceeded):
+            state = "exhausted"
+        elif isinstance(error, (trio.Cancelled, KeyboardInterrupt)):
+            state = "cancelled"
+        self.append(RunFinished(elapsed_ms=self.elapsed_ms, state=state, error=described(error)))
+
+    def leaked(self, step: str, what: str) -> None:
+        """A thread was abandoned and may still be running."""
+        self.append(Leaked(elapsed_ms=self.elapsed_ms, call=step, what=what))
+
+    def _recorded(self, parent: str, function: str, input_digest: str) -> RecordedStep | None:
+        key = (parent, function, input_digest)
+        occurrence = self._occurrences[key]
+        self._occurrences[key] += 1
+        return self.history.step(key, occurrence)
+
+    def _new_id(self, parent: str, function: str) -> str:
+        numbered = (parent, function)
+        if numbered not in self._numbers:
+            self._numbers[numbered] = self.history.count(parent, function)
+        self._numbers[numbered] += 1
+        return f"{parent}/{function}#{self._numbers[numbered]}" if parent else f"{function}#{self._numbers[numbered]}"
+
+
+def _within(step: str, path: str) -> bool:
+    return not path or step == path or step.startswith(path + "/")
+
+
+def _limits(budget: Budget) -> dict[str, int]:
+    limits = {"usd": budget.picousd, "tokens": budget.tokens, "ms": None if budget.ms is None else round(budget.ms)}
+    return {resource: limit for resource, limit in limits.items() if limit is not None}

@@ -1,0 +1,159 @@
+"""`Runtime`: the actors, the provider and the session budget that calls share.
+
+Below: ledger, journal, limiter and hub, each supervised. Above: `open_runtime` in a service or a script; a call made
+outside any runtime opens a private one.
+"""
+
+from __future__ import annotations
+
+import os
+import random
+import sys
+import uuid
+from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Mapping
+from contextlib import asynccontextmanager
+from contextvars import copy_context
+from pathlib import Path
+from typing import Any, Final, ParamSpec, TypeVar
+
+import trio
+
+from stratum.actors.event_hub import EventHub
+from stratum.actors.journal import Journal, open_journal
+from stratum.actors.ledger import Ledger
+from stratum.actors.rate_limiter import RateLimiter
+from stratum.actors.supervisor import open_supervisor
+from stratum.contracts.budget import Budget
+from stratum.contracts.errors import NoRuntime
+from stratum.contracts.price import FREE, Price
+from stratum.contracts.records import RunStarted
+from stratum.engine.envelope import Envelope, open_envelope
+from stratum.engine.history import History
+from stratum.engine.place import Place, current_place
+from stratum.engine.pricing import price_of
+from stratum.engine.providers.choose import choose_provider
+from stratum.engine.providers.protocol import Provider
+from stratum.engine.run import Run
+
+P = ParamSpec("P")
+R = TypeVar("R")
+
+PROJECT_JOURNAL: Final = Path(".stratum/stratum.db")
+"""Where the journal is unless `STRATUM_JOURNAL` or an argument says otherwise; relative to the working directory."""
+
+DEFAULT_TRANSPORT_RETRIES: Final = 4
+
+
+class Runtime:
+    """What calls share. Open one with `open_runtime`; everything it started ends with it."""
+
+    def __init__(
+        self,
+        *,
+        session: str,
+        provider: Provider,
+        model: str | None,
+        journal: Journal,
+        prices: Mapping[str, Price],
+        transport_retries: int,
+        request_timeout_s: float,
+        jitter: Callable[[], float],
+    ) -> None:
+        self.session = session
+        self.provider = provider
+        self.model = model
+        self.journal = journal
+        self.ledger = Ledger()
+        self.events = EventHub()
+        self.limiter = RateLimiter()
+        self.transport_retries = transport_retries
+        self.request_timeout_s = request_timeout_s
+        self.jitter = jitter
+        self._prices = dict(prices)
+        self._place: Place | None = None
+
+    async def run(self, step: Callable[P, Awaitable[R]], *args: P.args, **kwargs: P.kwargs) -> R:
+        """Call `step` in this runtime, from any task of the same trio run."""
+        token = current_place.set(self.place)
+        try:
+            return await step(*args, **kwargs)
+        finally:
+            current_place.reset(token)
+
+    async def ready(self) -> None:
+        """Wait for a provider that has to start something; before any clock runs."""
+        await self.provider.ready()
+
+    @property
+    def place(self) -> Place:
+        """Where calls made directly in the session stand."""
+        assert self._place is not None, "set by open_runtime before anything can be called"
+        return self._place
+
+    def price(self, model: str) -> Price | None:
+        """The price of a model here; `None` when nobody has said."""
+        if self.provider.free:
+            return FREE
+        if model in self._prices:
+            return self._prices[model]
+        return self.provider.price or price_of(model, provider=self.provider.name)
+
+    @asynccontextmanager
+    async def session_place(self, budget: Budget | None) -> AsyncIterator[None]:
+        """The session's own run and envelope, around everything called in it."""
+        run = Run(self, id=self.session, resumable=False)
+        run.append(RunStarted(session=self.session, name="session"))
+        with open_envelope(run, label="session", path="", parent=None, parent_scope=None, budget=budget) as envelope:
+            self._place = Place(run=run, envelope=envelope)
+            token = current_place.set(self._place)
+            try:
+                yield
+            finally:
+                current_place.reset(token)
+
+
+@asynccontextmanager
+async def open_runtime(
+    *,
+    provider: Provider | None = None,
+    model: str | None = None,
+    budget: Budget | None = None,
+    journal: str | os.PathLike[str] | None = "",
+    prices: Mapping[str, Price] | None = None,
+    transport_retries: int = DEFAULT_TRANSPORT_RETRIES,
+    request_timeout_s: float = 600.0,
+    jitter: Callable[[], float] = random.random,
+) -> AsyncIterator[Runtime]:
+    """Open a session: calls made inside share its provider, journal, limits and budget.
+
+    `provider` defaults to what the environment names (`OPENAI_API_KEY`, `STRATUM_BASE_URL`), else the embedded model.
+    `journal` is a file, by default `.stratum/stratum.db`; `None` keeps it in memory, and nothing survives the process.
+    `prices` are by model name, before the built-in table. `transport_retries` and `request_timeout_s` (seconds) bound
+    one attempt's requests; all of them are inside the budget.
+
+    Raises:
+        BudgetExceeded: on leaving, when the session's own budget ran out.
+        NoProvider: there is nothing to call.
+        JournalError: the journal cannot be opened.
+    """
+    session = uuid.uuid4().hex[:12]
+    chosen = choose_provider(provider, environ=os.environ)
+    path = None if journal is None else Path(journal or os.environ.get("STRATUM_JOURNAL") or PROJECT_JOURNAL)
+    async with (
+        open_journal(path, session=session) as open_file,
+        chosen.open(),
+        open_supervisor(name=f"session {session}") as supervisor,
+    ):
+        runtime = Runtime(
+            session=session,
+            provider=chosen,
+            model=model or os.environ.get("STRATUM_MODEL") or chosen.default_model,
+            journal=open_file,
+            prices=prices or {},
+            transport_retries=transport_retries,
+            request_timeout_s=request_timeout_s,
+            jitter=jitter,
+        )
+        supervisor.start(open_file.run, name="journal", policy="stop")
+        async with runtime.session_place(budget):
+            yield runtime

@@ -1,0 +1,126 @@
+"""`StepRecord`: one step in its run's journal, from its beginning to its TraceRecord."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Any
+
+import msgspec
+import trio
+
+from stratum.actors.journal import Ticket
+from stratum.contracts.errors import described
+from stratum.contracts.money import usd
+from stratum.contracts.records import CallFinished, Record
+from stratum.contracts.trace import Attempt, Outcome, TraceRecord
+
+if TYPE_CHECKING:
+    from stratum.engine.place import Place
+    from stratum.engine.step import Step
+
+
+class StepRecord:
+    """One step's entry in the journal; `recorded` is its result where an earlier life of the run completed it."""
+
+    def __init__(
+        self,
+        step: Step[Any, Any],
+        arguments: dict[str, Any],
+        place: Place,
+        *,
+        input_digest: str | None = None,
+        model: str = "",
+        prompt_hash: str = "",
+    ) -> None:
+        self.run = place.run
+        self.attempts: list[Attempt] = []
+        self.priced = True
+        self._step = step
+        self._arguments = arguments
+        self._parent = place.step
+        self._flow_id = place.flow_id
+        self._model = model
+        self._prompt_hash = prompt_hash
+        self._started_at = datetime.now(UTC)
+        self._started_s = trio.current_time()
+        self._entered = self.run.enter(
+            parent=place.step,
+            function=step.signature.name,
+            type=step.kind,
+            input_digest=input_digest or step.signature.digest(arguments),
+            model=model,
+        )
+        self.id = self._entered.id
+        self.earlier = self._entered.recorded
+        """What an earlier life of the run knows of this step; `None` for a new one."""
+        self.recorded = self._recorded_output()
+
+    def completed(self, result: Any, *, before: Sequence[Record] = ()) -> Ticket:
+        """The step has its result; `before` is recorded in the same transaction, first."""
+        output = msgspec.Raw(self._step.signature.returns.encode(result))
+        shown = self._step.signature.returns.jsonable(result, redact=True)
+        finished = CallFinished(
+            elapsed_ms=self.run.elapsed_ms, call=self.id, outcome="ok", output=output, trace=self._trace("ok", output=shown)
+        )
+        ticket = self.run.append(*before, finished)
+        self.run.completed(self._entered, function=self._step.signature.name, result=result)
+        return ticket
+
+    def failed(self, error: BaseException, *, before: Sequence[Record] = ()) -> None:
+        """The step ended without a result. Appended, not awaited: it is on its way out, perhaps cancelled."""
+        outcome: Outcome = "cancelled" if isinstance(error, trio.Cancelled) else "failed"
+        self.run.append(
+            *before,
+            CallFinished(
+                elapsed_ms=self.run.elapsed_ms, call=self.id, outcome=outcome, trace=self._trace(outcome, error=described(error))
+            ),
+        )
+        if outcome == "failed":
+            self.run.failed(self._entered)
+
+    def leaked(self, what: str) -> None:
+        self.run.leaked(self.id, what)
+
+    def _recorded_output(self) -> bytes | None:
+        if self.earlier is None or not self.earlier.completed:
+            return None
+        assert self.earlier.finished is not None
+        output = bytes(self.earlier.finished.output)
+        self.run.completed(
+            self._entered, function=self._step.signature.name, result=self._step.signature.returns.decode(output)
+        )
+        return output
+
+    def _trace(self, outcome: Outcome, *, output: Any = None, error: str = "") -> TraceRecord:
+        usages = [attempt.usage for attempt in self.attempts if attempt.usage is not None]
+        picousd = sum(attempt.picousd for attempt in self.attempts)
+        return TraceRecord(
+            function=self._step.signature.name,
+            model=self._model,
+            inputs=self._step.signature.jsonable(self._arguments),
+            compiled_prompt_hash=self._prompt_hash,
+            contract_hash=self._step.signature.returns.digest,
+            attempts=len(self.attempts) or (outcome == "ok" and self._step.kind != "infer"),
+            output=output,
+            duration_ms=round((trio.current_time() - self._started_s) * 1000),
+            cost_usd=usd(picousd) if self.priced else None,
+            retry_reasons=[violation.for_trace for attempt in self.attempts for violation in attempt.violations],
+            run_id=self.run.id,
+            step_id=self.id,
+            parent_id=self._parent,
+            flow_id=self._flow_id,
+            kind=self._step.kind,
+            outcome=outcome,
+            error=error,
+            attempt_details=self.attempts,
+            input_tokens=sum(usage.input_tokens for usage in usages),
+            cached_tokens=sum(usage.cached_tokens for usage in usages),
+            output_tokens=sum(usage.output_tokens for usage in usages),
+            reasoning_tokens=sum(usage.reasoning_tokens for usage in usages),
+            cost_picousd=picousd,
+            estimated=any(attempt.estimated for attempt in self.attempts),
+            transport_retries=sum(attempt.transport_retries for attempt in self.attempts),
+            started_at=self._started_at.isoformat(timespec="milliseconds"),
+        )
+
