@@ -113,6 +113,10 @@ class Dialect(Protocol):
         """The smallest cap the server accepts."""
         ...
 
+    def reasons(self, model: str) -> bool:
+        """Whether this model thinks before it answers: its output cap has to leave room for that."""
+        ...
+
     def compile(self, shape: CallShape) -> CompiledCall: ...
 
     def read(self, body: bytes) -> Completion:

@@ -30,6 +30,9 @@ class ResponsesDialect:
     # The smallest `max_output_tokens` of OpenAI's published request schema, version 2.3.0 of 2026-08.
     min_output_tokens = 16
 
+    def reasons(self, model: str) -> bool:
+        return is_reasoning_model(model)
+
     def compile(self, shape: CallShape) -> ResponsesCall:
         head: dict[str, Any] = {
             "model": shape.model,

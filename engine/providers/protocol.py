@@ -73,6 +73,15 @@ class Provider(Protocol):
         """What every call costs, where the user says so; `None`: looked up by provider and model."""
         ...
 
+    @property
+    def streams(self) -> bool:
+        """True where answers should be received event by event, so that one past its output cap is cut off."""
+        ...
+
+    async def ready(self) -> None:
+        """Wait until what has to start (an embedded model) has started; called before any budget's clock runs."""
+        ...
+
     async def send(self, request: Request) -> Answer:
         """Send and receive in full. Error statuses are answers, not exceptions.
 

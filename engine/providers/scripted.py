@@ -57,6 +57,7 @@ def scripted(
     default_model: str = "gpt-4o",
     price: Price | None = PRICE,
     dialect: Dialect | None = None,
+    streams: bool = False,
 ) -> Scripted:
     """A provider that gives `replies` in the order the requests come, and `otherwise` from then on.
 
@@ -69,6 +70,7 @@ def scripted(
         default_model=default_model,
         price=price,
         dialect=dialect or ResponsesDialect(),
+        streams=streams,
     )
 
 
@@ -86,8 +88,10 @@ class Scripted:
         default_model: str,
         price: Price | None,
         dialect: Dialect,
+        streams: bool,
     ) -> None:
         self.dialect = dialect
+        self.streams = streams
         self.default_model = default_model
         self.price = price
         self.requests: list[Request] = []
@@ -104,6 +108,9 @@ class Scripted:
     @property
     def free(self) -> bool:
         return self.price is not None and self.price.free
+
+    async def ready(self) -> None:
+        pass
 
     async def send(self, request: Request) -> Answer:
         with self._counted():
