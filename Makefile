@@ -1,0 +1,52 @@
+# Every target makes the environment it needs; all it wants is Python 3.11 or newer (PYTHON=python3.13 picks another).
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+DEMO := .venv-demo
+
+.PHONY: demo test check lint types imports e2e bench wheel clean
+
+demo: $(DEMO)/.installed  ## real tickets through a real model on this machine: no key, no account
+	$(DEMO)/bin/python examples/triage.py
+
+test: $(VENV)/.installed  ## the whole default suite
+	$(BIN)/python -m pytest -q
+
+check: lint types imports test  ## what must be green before a commit
+
+lint: $(VENV)/.installed
+	$(BIN)/ruff format --check .
+	$(BIN)/ruff check .
+
+types: $(VENV)/.installed
+	$(BIN)/mypy -p stratum
+	$(BIN)/pyright
+
+imports: $(VENV)/.installed
+	$(BIN)/lint-imports
+
+e2e: $(VENV)/.installed-e2e  ## heavy end-to-end tests: the embedded model, kills by the hundred
+	$(BIN)/python -m pytest -q -m e2e
+
+bench: $(VENV)/.installed
+	$(BIN)/python -m benchmarks
+
+wheel: $(VENV)/.installed  ## build it, install it in an empty environment, and use it there
+	$(BIN)/python tests/check_wheel.py
+
+$(VENV)/.installed: pyproject.toml
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install -q -e '.[dev]'
+	touch $@
+
+$(VENV)/.installed-e2e: $(VENV)/.installed
+	$(BIN)/python -m pip install -q -e '.[dev,local]'
+	touch $@
+
+$(DEMO)/.installed: pyproject.toml
+	$(PYTHON) -m venv $(DEMO)
+	$(DEMO)/bin/python -m pip install -q '.[local]'
+	touch $@
+
+clean:
+	rm -rf $(VENV) $(DEMO) dist
