@@ -119,7 +119,7 @@ class Answered(_Record, frozen=True, kw_only=True, omit_defaults=True, tag="answ
     call: str
     number: int
     body: str
-    """As received, as text.
+    """As received, as text."""
 
 
 class AttemptFinished(_Record, frozen=True, kw_only=True, omit_defaults=True, tag="attempt_finished"):
