@@ -1,0 +1,167 @@
+"""The journal: every record of every run, durable, in the order it was appended.
+
+    Journal ──put──▶ Writer ──▶ Store ──▶ SQLite
+      └── read, runs, verify ────────────────┘
+
+One file a project, any number of sessions and processes; a run is written by the one session that owns it.
+Above: the engine. Below: journal_writer.py (when to write), journal_store.py (what).
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+from functools import partial
+from pathlib import Path
+from typing import NoReturn
+
+import trio
+
+from stratum.actors.journal_file import FOLDER_MODE, open_file, open_memory
+from stratum.actors.journal_records import Run, list_runs, read_run, verified_bodies
+from stratum.actors.journal_store import Store, entry
+from stratum.actors.journal_writer import InlineWriter, ThreadWriter, Ticket, Writer
+from stratum.actors.session_lock import SessionLock, session_alive, sweep_sessions
+from stratum.contracts.errors import RunLocked, UnknownRun
+from stratum.contracts.records import Record, RunFinished, RunStarted
+
+__all__ = ["Journal", "Run", "Ticket", "open_journal"]
+
+
+class Journal:
+    """One session's way to the journal."""
+
+    def __init__(self, writer: Writer, store: Store, *, session: str, alive: Callable[[str], bool]) -> None:
+        self.session = session
+        self._writer = writer
+        self._store = store
+        self._alive = alive
+        self._owned: set[str] = set()
+
+    @property
+    def backlog_bytes(self) -> int:
+        """What was appended and is not committed yet: memory that the disk has still to take."""
+        return self._writer.backlog_bytes
+
+    def append(self, run: str, *records: Record) -> Ticket:
+        """Queue records of a run, in order; they are committed together or not at all.
+
+        The first record of a run is its `RunStarted`, the last its `RunFinished`. Does not checkpoint.
+
+        Raises:
+            JournalUnavailable: nothing can be written any more.
+            UnknownRun: this session neither started nor claimed the run, or has finished it.
+        """
+        entries = [entry(run, record) for record in records]
+        if run not in self._owned and not (records and isinstance(records[0], RunStarted)):
+            raise UnknownRun(run=run, problem="not open in this session", fix="start it or claim it first")
+        ticket = self._writer.put(entries)
+        if records and isinstance(records[-1], RunFinished):
+            self._owned.discard(run)
+        else:
+            self._owned.add(run)
+        return ticket
+
+    async def durable(self, ticket: Ticket) -> None:
+        """Wait until everything up to `ticket` is committed. Cancelling the wait retracts nothing.
+
+        Raises:
+            JournalUnavailable: it was not committed, or that is not known.
+        """
+        await self._writer.durable(ticket)
+
+    async def commit(self, run: str, *records: Record) -> None:
+        """`append`, then `durable`."""
+        await self._writer.durable(self.append(run, *records))
+
+    async def claim(self, run: str) -> None:
+        """Become the owner of a run, to append to it.
+
+        Raises:
+            UnknownRun: not in this journal.
+            RunLocked: it is running, here or in another session that is alive.
+        """
+        if run in self._owned:
+            raise RunLocked(run=run, problem="this session is running it", fix="wait for it to end")
+        await self._writer.call(lambda: self._store.claim(run))
+        self._owned.add(run)
+
+    async def release(self, run: str) -> None:
+        """Let go of a run that was claimed and is not to be resumed after all."""
+        self._owned.discard(run)
+        await self._writer.call(lambda: self._store.release(run))
+
+    async def read(self, run: str) -> list[Record]:
+        """The run's records in order, those just appended included.
+
+        Raises:
+            UnknownRun: not in this journal.
+            JournalCorrupt: a record is missing or altered.
+        """
+        return await self._writer.read(lambda connection: read_run(connection, run))
+
+    async def runs(self, *, limit: int = 100) -> list[Run]:
+        """The last `limit` runs, newest first."""
+        return await self._writer.read(lambda connection: list_runs(connection, alive=self._alive, limit=limit))
+
+    async def verify(self, run: str) -> None:
+        """Check the run's hash chain.
+
+        Raises:
+            JournalCorrupt: a record is missing or altered.
+        """
+        await self._writer.read(lambda connection: deque(verified_bodies(connection, run), maxlen=0))
+
+    async def run(self) -> NoReturn:
+        """To be supervised: raises once the journal cannot be written, so that work stops.
+
+        Raises:
+            JournalUnavailable: why.
+        """
+        raise await self._writer.died()
+
+
+@asynccontextmanager
+async def open_journal(path: Path | None, *, session: str) -> AsyncIterator[Journal]:
+    """The journal in the file `path`, or one in memory that lasts as long as the block.
+
+    In memory every append is committed at once, on the loop's thread. In a file, a thread of its own commits
+    in groups; leaving the block waits for what was appended.
+
+    Raises:
+        JournalCorrupt: acknowledged records are missing.
+        JournalUnavailable: it cannot be written; on leaving the block, something appended was not.
+        ValueError: another session has this name.
+    """
+    async with _open_memory(session) if path is None else _open_file(path, session) as journal:
+        yield journal
+
+
+@asynccontextmanager
+async def _open_memory(session: str) -> AsyncIterator[Journal]:
+    store = Store(open_memory(), session=session, alive=session.__eq__)
+    writer = InlineWriter(store)
+    try:
+        yield Journal(writer, store, session=session, alive=session.__eq__)
+    finally:
+        await writer.close()
+
+
+@asynccontextmanager
+async def _open_file(path: Path, session: str) -> AsyncIterator[Journal]:
+    folder = path.parent / "sessions"
+    alive = partial(session_alive, folder)
+    connection, watermark = await trio.to_thread.run_sync(open_file, path)
+    folder.mkdir(mode=FOLDER_MODE, exist_ok=True)
+    sweep_sessions(folder)
+    lock = SessionLock(folder, session)
+    try:
+        store = Store(connection, session=session, alive=alive)
+        writer = ThreadWriter(store, watermark=watermark, path=path)
+        try:
+            yield Journal(writer, store, session=session, alive=alive)
+        finally:
+            await writer.close()
+    finally:
+        lock.release()

@@ -1,0 +1,94 @@
+"""Reading the journal: a run's records, checked against their chain, and the list of runs."""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Callable, Iterator
+from hashlib import sha256
+
+import msgspec
+
+from stratum.actors.journal_chain import chain_link, chain_start
+from stratum.actors.journal_failure import EXPORT_OR_RESTORE
+from stratum.contracts.errors import JournalCorrupt, UnknownRun
+from stratum.contracts.records import Record
+
+_DECODER: msgspec.json.Decoder[Record] = msgspec.json.Decoder(Record)
+
+
+class Run(msgspec.Struct, frozen=True, kw_only=True):
+    """A run as the journal lists it."""
+
+    run: str
+    name: str
+    target: str
+    session: str
+    state: str
+    """`running`, `interrupted` (its process is gone; it can be resumed), or how it finished."""
+    error: str
+    started_at: int
+    """Milliseconds since 1970, UTC."""
+    ended_at: int | None
+
+
+def list_runs(connection: sqlite3.Connection, *, alive: Callable[[str], bool], limit: int) -> list[Run]:
+    """The last `limit` runs, newest first."""
+    rows = connection.execute(
+        "SELECT run, name, target, session, owner, state, error, started_at, ended_at"
+        " FROM _runs ORDER BY started_at DESC, run LIMIT ?",
+        (limit,),
+    )
+    return [_run(row, alive) for row in rows]
+
+
+def read_run(connection: sqlite3.Connection, run: str) -> list[Record]:
+    """The run's records, in order.
+
+    Raises:
+        UnknownRun: not in this journal.
+        JournalCorrupt: a record is missing or altered.
+    """
+    bodies = list(verified_bodies(connection, run))
+    if not bodies:
+        raise UnknownRun(run=run)
+    return [_DECODER.decode(body) for body in bodies]
+
+
+def verified_bodies(connection: sqlite3.Connection, run: str) -> Iterator[str]:
+    """The JSON of the run's records, each checked against the chain before it is given out.
+
+    Raises:
+        JournalCorrupt: a record is missing or altered; those before it are sound.
+    """
+    previous = chain_start(run)
+    rows = connection.execute("SELECT n, kind, at, body, hash FROM _records WHERE run = ? ORDER BY n", (run,))
+    for expected, (n, kind, at, body, link) in enumerate(rows, start=1):
+        previous = chain_link(previous, expected, at=at, kind=kind, body_digest=sha256(body.encode()).digest())
+        if n != expected or link != previous:
+            raise JournalCorrupt(
+                path=_file_of(connection),
+                problem=f"run {run}: record {expected} is missing or altered",
+                fix=EXPORT_OR_RESTORE,
+            )
+        yield body
+
+
+def _run(row: tuple[str, str, str, str, str | None, str, str, int, int | None], alive: Callable[[str], bool]) -> Run:
+    run, name, target, session, owner, state, error, started_at, ended_at = row
+    if state == "running" and not (owner and alive(owner)):
+        state = "interrupted"
+    return Run(
+        run=run,
+        name=name,
+        target=target,
+        session=session,
+        state=state,
+        error=error,
+        started_at=started_at,
+        ended_at=ended_at,
+    )
+
+
+def _file_of(connection: sqlite3.Connection) -> str:
+    (_, _, path) = connection.execute("PRAGMA database_list").fetchone()
+    return path or ":memory:"

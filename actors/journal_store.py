@@ -1,0 +1,163 @@
+"""The journal's SQL: one connection, used by one thread at a time; no event loop.
+
+Above: journal_writer.py decides when and on which thread. Below: SQLite.
+"""
+
+from __future__ import annotations
+
+import sqlite3
+import time
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from hashlib import sha256
+from typing import NamedTuple
+
+import msgspec
+
+from stratum.actors.journal_chain import chain_link, chain_start
+from stratum.contracts.errors import RunLocked, UnknownRun
+from stratum.contracts.records import Record, RunFinished, RunResumed, RunStarted
+
+_ENCODER = msgspec.json.Encoder()
+
+# Many rows a statement: half the time of executemany. Powers of two keep the number of
+# distinct statements, which are compiled once and cached, small.
+_CHUNKS = (256, 128, 64, 32, 16, 8, 4, 2, 1)
+# The cast makes text of the encoder's bytes without a round trip through str.
+_PLACES = "(?, ?, ?, ?, ?, ?, CAST(? AS TEXT), ?)"
+_INSERTS = {
+    size: f"INSERT INTO _records (seq, run, n, kind, call, at, body, hash) VALUES {', '.join([_PLACES] * size)}"
+    for size in _CHUNKS
+}
+
+_Row = tuple[object, ...]
+_Tip = tuple[int, bytes]
+"""How many records a run has, and the hash of the last one."""
+
+
+class Entry(NamedTuple):
+    """A record on its way to the file, encoded."""
+
+    run: str
+    record: Record
+    kind: str
+    at: int
+    """Wall clock, milliseconds since 1970."""
+    body: bytes
+
+
+def entry(run: str, record: Record) -> Entry:
+    """`record` encoded, as of now."""
+    return Entry(run, record, str(record.__struct_config__.tag), time.time_ns() // 1_000_000, _ENCODER.encode(record))
+
+
+class Store:
+    """Writes entries and changes owners, each in one transaction."""
+
+    def __init__(self, connection: sqlite3.Connection, *, session: str, alive: Callable[[str], bool]) -> None:
+        self.connection = connection
+        self._session = session
+        self._alive = alive
+        self._tips: dict[str, _Tip] = {}
+
+    def write(self, entries: Sequence[Entry]) -> int:
+        """Commit `entries`; the sequence number of the last one."""
+        with transaction(self.connection):
+            seq = last_seq(self.connection)
+            rows, tips = self._chain(entries, after=seq)
+            for one in entries:
+                self._note(one)
+            for values, size in _chunked(rows):
+                self.connection.execute(_INSERTS[size], values)
+        # Only now: had the transaction failed, the tips would be those of records that do not exist.
+        self._tips |= tips
+        for one in entries:
+            if isinstance(one.record, RunFinished):
+                self._tips.pop(one.run, None)
+        return seq + len(entries)
+
+    def claim(self, run: str) -> None:
+        """Make this session the run's owner.
+
+        Raises:
+            UnknownRun: not in this journal.
+            RunLocked: the session that owns it is alive.
+        """
+        with transaction(self.connection):
+            found = self.connection.execute("SELECT owner FROM _runs WHERE run = ?", (run,)).fetchone()
+            if found is None:
+                raise UnknownRun(run=run)
+            if found[0] is not None and self._alive(found[0]):
+                raise RunLocked(run=run)
+            self.connection.execute("UPDATE _runs SET owner = ? WHERE run = ?", (self._session, run))
+
+    def release(self, run: str) -> None:
+        """Let go of a run that was claimed."""
+        self._tips.pop(run, None)
+        self.connection.execute("UPDATE _runs SET owner = NULL WHERE run = ? AND owner = ?", (run, self._session))
+
+    def _chain(self, entries: Sequence[Entry], *, after: int) -> tuple[list[_Row], dict[str, _Tip]]:
+        rows: list[_Row] = []
+        tips: dict[str, _Tip] = {}
+        for seq, (run, record, kind, at, body) in enumerate(entries, start=after + 1):
+            n, previous = tips.get(run) or self._tips.get(run) or last_link(self.connection, run)
+            link = chain_link(previous, n + 1, at=at, kind=kind, body_digest=sha256(body).digest())
+            tips[run] = n + 1, link
+            rows.append((seq, run, n + 1, kind, getattr(record, "call", None), at, body, link))
+        return rows, tips
+
+    def _note(self, one: Entry) -> None:
+        """Keep the row of `_runs` in step with the records that move a run from state to state."""
+        run, record, _, at, _ = one
+        match record:
+            case RunStarted():
+                self.connection.execute(
+                    "INSERT INTO _runs (run, name, target, session, owner, state, error, started_at)"
+                    " VALUES (?, ?, ?, ?, ?, 'running', '', ?)",
+                    (run, record.name, record.target, record.session, self._session, at),
+                )
+            case RunResumed():
+                self.connection.execute(
+                    "UPDATE _runs SET session = ?, state = 'running', error = '', ended_at = NULL WHERE run = ?",
+                    (record.session, run),
+                )
+            case RunFinished():
+                self.connection.execute(
+                    "UPDATE _runs SET owner = NULL, state = ?, error = ?, ended_at = ? WHERE run = ?",
+                    (record.state, record.error, at, run),
+                )
+            case _:
+                pass
+
+
+@contextmanager
+def transaction(connection: sqlite3.Connection) -> Iterator[None]:
+    """Write in one transaction: all of it, or none."""
+    connection.execute("BEGIN IMMEDIATE")
+    try:
+        yield
+        connection.execute("COMMIT")
+    except BaseException:
+        # A full disk rolls back by itself.
+        if connection.in_transaction:
+            connection.execute("ROLLBACK")
+        raise
+
+
+def last_seq(connection: sqlite3.Connection) -> int:
+    """The highest sequence number in the file; 0 when it is empty."""
+    return int(connection.execute("SELECT coalesce(max(seq), 0) FROM _records").fetchone()[0])
+
+
+def last_link(connection: sqlite3.Connection, run: str) -> _Tip:
+    found = connection.execute("SELECT n, hash FROM _records WHERE run = ? ORDER BY n DESC LIMIT 1", (run,)).fetchone()
+    return found or (0, chain_start(run))
+
+
+def _chunked(rows: Sequence[_Row]) -> Iterator[tuple[list[object], int]]:
+    """The rows' values, flattened, as many rows at a time as there is a statement for."""
+    start = 0
+    while start < len(rows):
+        size = next(size for size in _CHUNKS if size <= len(rows) - start)
+        yield [value for row in rows[start : start + size] for value in row], size
+        start += size

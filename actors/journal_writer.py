@@ -1,0 +1,289 @@
+"""When entries reach the file: at once and inline, or in groups on a thread of their own.
+
+Above: journal.py. Below: journal_store.py, which knows the SQL and nothing of threads.
+"""
+
+from __future__ import annotations
+
+import copy
+import heapq
+import sqlite3
+import threading
+from collections import deque
+from collections.abc import Callable, Sequence
+from contextlib import closing
+from pathlib import Path
+from typing import Generic, NewType, Protocol, TypeVar
+
+import trio
+
+from stratum.actors.journal_failure import explained
+from stratum.actors.journal_file import open_read_only
+from stratum.actors.journal_store import Entry, Store
+from stratum.actors.journal_watermark import Watermark
+from stratum.contracts.errors import JournalError, StratumError
+
+T = TypeVar("T")
+
+Ticket = NewType("Ticket", int)
+"""What `append` gives and `durable` takes: how many appends this session made so far."""
+
+# How long entries that nobody waits for may gather: one sync then serves many of them. PERF.md: 512 or 5 ms.
+_GATHER_S = 0.005
+_GATHER_ENTRIES = 512
+# Bounds what one transaction holds in memory and how long the others wait for it.
+_MAX_BATCH = 4096
+# A sync that hangs (a lost network disk) must not keep the process from ending.
+_CLOSE_S = 30
+
+
+class Writer(Protocol):
+    """Puts entries into a journal, in order."""
+
+    backlog_bytes: int
+    """Bytes put and not yet committed."""
+
+    def put(self, entries: Sequence[Entry]) -> Ticket:
+        """Queue the entries of one append; they are committed together."""
+        ...
+
+    async def durable(self, ticket: Ticket) -> None:
+        """Wait until everything up to `ticket` is committed. Cancelling the wait retracts nothing."""
+        ...
+
+    async def call(self, work: Callable[[], T]) -> T:
+        """Do `work` between two transactions, after everything put so far."""
+        ...
+
+    async def read(self, work: Callable[[sqlite3.Connection], T]) -> T:
+        """Do `work` with a connection that sees everything put so far."""
+        ...
+
+    async def died(self) -> JournalError:
+        """Wait until nothing can be written any more, and say why."""
+        ...
+
+    async def close(self) -> None:
+        """Commit what was put, then end."""
+        ...
+
+
+class InlineWriter:
+    """Commits on the spot: for a database in memory, where there is nothing to wait for."""
+
+    backlog_bytes = 0
+
+    def __init__(self, store: Store) -> None:
+        self._store = store
+        self._count = 0
+
+    def put(self, entries: Sequence[Entry]) -> Ticket:
+        self._store.write(entries)
+        self._count += 1
+        return Ticket(self._count)
+
+    async def durable(self, ticket: Ticket) -> None:
+        await trio.lowlevel.checkpoint()
+
+    async def call(self, work: Callable[[], T]) -> T:
+        await trio.lowlevel.checkpoint()
+        return work()
+
+    async def read(self, work: Callable[[sqlite3.Connection], T]) -> T:
+        await trio.lowlevel.checkpoint()
+        return work(self._store.connection)
+
+    async def died(self) -> JournalError:
+        await trio.sleep_forever()
+        raise AssertionError("unreachable")
+
+    async def close(self) -> None:
+        self._store.connection.close()
+
+
+class _Job(Generic[T]):
+    """Work for the writer's thread, and where its result goes."""
+
+    def __init__(self, work: Callable[[], T]) -> None:
+        self.done = trio.Event()
+        self.error: StratumError | None = None
+        self._work = work
+        self._result: list[T] = []
+
+    def run(self) -> None:
+        try:
+            self._result.append(self._work())
+        except StratumError as error:
+            self.error = error
+
+    @property
+    def result(self) -> T:
+        if self.error is not None:
+            raise self.error
+        return self._result[0]
+
+
+class ThreadWriter:
+    """Commits in groups on a thread of its own; acknowledges on the loop's.
+
+    While one group is being committed the next gathers. Once a commit has failed nothing is written
+    any more: what the file then holds is not known, and a second try could hide a loss.
+    """
+
+    def __init__(self, store: Store, *, watermark: Watermark, path: Path) -> None:
+        self.backlog_bytes = 0
+        self._store = store
+        self._watermark = watermark
+        self._path = path
+        self._loop = trio.lowlevel.current_trio_token()
+        # Appending to a deque and taking from it are atomic; no lock is shared with the loop.
+        self._queue: deque[Sequence[Entry] | _Job[object]] = deque()
+        self._work = threading.Event()
+        self._flush = threading.Event()
+        self._closing = False
+        self._count = 0
+        self._durable = 0
+        self._waiting: dict[int, trio.Event] = {}
+        self._waiting_order: list[int] = []
+        self._failure: JournalError | None = None
+        self._dead = trio.Event()
+        # A daemon, so that a sync that hangs for ever cannot keep the interpreter alive.
+        self._thread = threading.Thread(target=self._run, name="stratum-journal", daemon=True)
+        self._thread.start()
+
+    def put(self, entries: Sequence[Entry]) -> Ticket:
+        self._refuse_if_dead()
+        self._queue.append(entries)
+        self.backlog_bytes += sum(len(one.body) for one in entries)
+        self._count += 1
+        if not self._work.is_set():
+            self._work.set()
+        if len(self._queue) >= _GATHER_ENTRIES and not self._flush.is_set():
+            self._flush.set()
+        return Ticket(self._count)
+
+    async def durable(self, ticket: Ticket) -> None:
+        if ticket <= self._durable:
+            await trio.lowlevel.checkpoint()
+            return
+        self._refuse_if_dead()
+        if ticket not in self._waiting:
+            self._waiting[ticket] = trio.Event()
+            heapq.heappush(self._waiting_order, ticket)
+        self._flush.set()
+        await self._waiting[ticket].wait()
+        if ticket > self._durable:
+            self._refuse_if_dead()
+
+    async def call(self, work: Callable[[], T]) -> T:
+        self._refuse_if_dead()
+        job = _Job(work)
+        self._queue.append(job)  # type: ignore[arg-type]  # its result is read here only
+        self._work.set()
+        self._flush.set()
+        # Shielded: what was done and then not told (a run claimed, say) could not be undone.
+        with trio.CancelScope(shield=True):
+            await job.done.wait()
+        return job.result
+
+    async def read(self, work: Callable[[sqlite3.Connection], T]) -> T:
+        await self.durable(Ticket(self._count))
+        return await trio.to_thread.run_sync(self._read, work)
+
+    async def died(self) -> JournalError:
+        await self._dead.wait()
+        assert self._failure is not None
+        return self._failure
+
+    async def close(self) -> None:
+        self._closing = True
+        self._work.set()
+        self._flush.set()
+        # A limiter of its own: abandoned threads may have used up the shared one.
+        with trio.CancelScope(shield=True):
+            await trio.to_thread.run_sync(self._thread.join, _CLOSE_S, limiter=trio.CapacityLimiter(1))
+        if self._thread.is_alive():
+            self._die(TimeoutError(f"the last commit took more than {_CLOSE_S} s"))
+        self._refuse_if_dead()
+
+    def _read(self, work: Callable[[sqlite3.Connection], T]) -> T:
+        try:
+            with closing(open_read_only(self._path)) as connection:
+                return work(connection)
+        except sqlite3.Error as error:
+            raise explained(error, path=str(self._path)) from error
+
+    def _refuse_if_dead(self) -> None:
+        if self._failure is not None:
+            raise copy.copy(self._failure) from self._failure.__cause__
+
+    def _acknowledge(self, appends: int, size_bytes: int) -> None:
+        self._durable += appends
+        self.backlog_bytes -= size_bytes
+        while self._waiting_order and self._waiting_order[0] <= self._durable:
+            self._waiting.pop(heapq.heappop(self._waiting_order)).set()
+
+    def _die(self, cause: Exception) -> None:
+        self._failure = explained(cause, path=str(self._path))
+        self._failure.__cause__ = cause
+        self._dead.set()
+        for event in self._waiting.values():
+            event.set()
+        while self._queue:
+            left = self._queue.popleft()
+            if isinstance(left, _Job):
+                left.error = self._failure
+                left.done.set()
+
+    # Everything below runs on the thread.
+
+    def _run(self) -> None:
+        try:
+            while self._gather():
+                self._commit_queued()
+        except Exception as error:  # whatever it was, those who wait on this thread must hear of it
+            self._tell(self._die, error)
+        finally:
+            self._store.connection.close()
+            self._watermark.close()
+
+    def _gather(self) -> bool:
+        """Wait for work, and then a moment for more of it; false when there will be none."""
+        if self._closing and not self._queue:
+            return False
+        if not self._queue:
+            self._work.wait()
+        self._work.clear()
+        self._flush.wait(_GATHER_S)
+        self._flush.clear()
+        return True
+
+    def _commit_queued(self) -> None:
+        appends = 0
+        batch: list[Entry] = []
+        while self._queue and len(batch) < _MAX_BATCH:
+            item = self._queue[0]
+            if isinstance(item, _Job):
+                self._commit(batch, appends)
+                batch, appends = [], 0
+                # It leaves the queue when it is done: `_die` answers those that are still in it.
+                item.run()
+                self._tell(item.done.set)
+            else:
+                batch += item
+                appends += 1
+            self._queue.popleft()
+        self._commit(batch, appends)
+
+    def _commit(self, batch: Sequence[Entry], appends: int) -> None:
+        if not batch:
+            return
+        with self._watermark.locked():
+            self._watermark.write(self._store.write(batch))
+        self._tell(self._acknowledge, appends, sum(len(one.body) for one in batch))
+
+    def _tell(self, listener: Callable[..., object], *values: object) -> None:
+        try:
+            self._loop.run_sync_soon(listener, *values)
+        except trio.RunFinishedError:
+            pass
