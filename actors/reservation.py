@@ -1,0 +1,106 @@
+"""`Demand`, and what becomes of it: a `Reservation`, a refusal, in the end a settlement."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Literal
+
+import msgspec
+
+from stratum.actors.ledger_state import LedgerState
+from stratum.actors.scope import Amount, Scope, Spendable
+
+
+class Demand(msgspec.Struct, frozen=True, kw_only=True, gc=False):
+    """The worst case of one request, as a function of the output cap it is sent with.
+
+    Raises:
+        ValueError: a negative number, or `min_cap` above `cap`.
+    """
+
+    input_picousd: int = 0
+    """All that does not depend on the cap: input tokens and fees per request."""
+    picousd_per_output_token: int = 0
+    input_tokens: int = 0
+    cap: int = 0
+    """The output cap wanted; never more is granted."""
+    min_cap: int = 0
+    """The smallest cap worth sending; equal to `cap` where the demand may not be shrunk."""
+
+    def __post_init__(self) -> None:
+        if min(self.input_picousd, self.picousd_per_output_token, self.input_tokens, self.min_cap) < 0:
+            raise ValueError(f"{self}: pass numbers of 0 or more")
+        if self.min_cap > self.cap:
+            raise ValueError(f"{self}: pass a min_cap of at most cap")
+
+    def picousd(self, cap: int) -> int:
+        return self.input_picousd + cap * self.picousd_per_output_token
+
+    def tokens(self, cap: int) -> int:
+        return self.input_tokens + cap
+
+    def cap_within(self, left: Amount) -> int:
+        """The largest cap, up to the one wanted, whose worst case is within `left`; negative if there is none."""
+        cap = min(self.cap, left.tokens - self.input_tokens)
+        money = left.picousd - self.input_picousd
+        if money < 0:
+            return -1
+        return min(cap, money // self.picousd_per_output_token) if self.picousd_per_output_token else cap
+
+
+ReservationState = Literal["in_flight", "in_doubt", "closed"]
+
+
+class Reservation:
+    """The worst case of one request, held in every scope around it until it is closed."""
+
+    __slots__ = ("cap", "charged", "id", "picousd", "recorded", "scope", "state", "tokens")
+
+    def __init__(
+        self, reservation: str, scope: Scope, *, charged: tuple[Scope, ...], cap: int, picousd: int, tokens: int
+    ) -> None:
+        self.id = reservation
+        self.scope = scope
+        """The innermost scope charged."""
+        self.charged = charged
+        """All scopes charged, outermost first. One that a run was resumed with is not charged to the new session."""
+        self.cap = cap
+        """The output cap to send: never answer more."""
+        self.picousd = picousd
+        self.tokens = tokens
+        self.state: ReservationState = "in_flight"
+        self.recorded: LedgerState | None = None
+        """Where it comes from, if a run was resumed with it: scopes that the run opens again later read it there."""
+
+    @property
+    def input_tokens(self) -> int:
+        """The bound on input tokens that was reserved."""
+        return self.tokens - self.cap
+
+    @property
+    def amount(self) -> Amount:
+        return Amount(self.picousd, self.tokens)
+
+    def __repr__(self) -> str:
+        return f"<Reservation {self.id!r} {self.state}, {self.amount}, in {self.scope.path!r}>"
+
+
+class Settlement(msgspec.Struct, frozen=True):
+    """What booking the true cost showed."""
+
+    overrun: Amount | None = None
+    """How far the provider went beyond the worst case it was sent; `None`: it did not."""
+    closed: Sequence[Scope] = ()
+    """Scopes that the overrun took past their limit, outermost first. They admit nothing until the limit is raised."""
+
+
+class Refused(Exception):
+    """Even after every call in flight is over, the demand cannot fit. Internal: users see `BudgetExceeded`."""
+
+    def __init__(self, scope: Scope, resource: Spendable, *, requested: int) -> None:
+        super().__init__(scope, resource, requested)
+        self.scope = scope
+        """The innermost scope that refuses."""
+        self.resource: Spendable = resource
+        self.requested = requested
+        """The least the demand could have done with, in picodollars or tokens."""
