@@ -1,0 +1,70 @@
+"""Values as JSON values: whole, with their opaque parts redacted, or split into inline and opaque."""
+
+from __future__ import annotations
+
+import enum
+from typing import Any
+
+import msgspec
+
+from stratum.contracts.annotation import is_contract
+from stratum.contracts.contract import fields_of
+from stratum.contracts.digest import canonical_json
+
+
+def json_value(value: Any, *, redact: bool = False, opaque: bool = False) -> Any:
+    """`value` as JSON values, under the names it has on the wire. Sets are sorted: one value, one text.
+
+    With `redact`, an opaque field, or all of an `opaque` value, is replaced by its size.
+    """
+    if redact and opaque:
+        return redacted(value)
+    if value is None or isinstance(value, (str, int, float)) and not isinstance(value, enum.Enum):
+        return value
+    if is_contract(type(value)):
+        return {
+            field.wire_name: json_value(getattr(value, name), redact=redact, opaque=field.opaque)
+            for name, field in fields_of(type(value)).items()
+        }
+    if isinstance(value, dict):
+        return {_key(key): json_value(item, redact=redact) for key, item in value.items()}
+    if isinstance(value, (list, tuple)):
+        return [json_value(item, redact=redact) for item in value]
+    if isinstance(value, (set, frozenset)):
+        return sorted((json_value(item, redact=redact) for item in value), key=canonical_json)
+    return msgspec.to_builtins(value)
+
+
+def split(value: Any, *, opaque: bool = False) -> tuple[Any, Any | None]:
+    """The inline part and the opaque part; the latter `None` where nothing is opaque.
+
+    The opaque part has the shape of the whole, so that each piece is found at its path:
+    `[{"body": ...}, null]` for a list whose first item has an opaque field.
+    """
+    if opaque:
+        return None, json_value(value)
+    if is_contract(type(value)):
+        parts = {
+            field.wire_name: (field.opaque, *split(getattr(value, name), opaque=field.opaque))
+            for name, field in fields_of(type(value)).items()
+        }
+        inline = {name: shown for name, (hidden, shown, _) in parts.items() if not hidden}
+        return inline, {name: part for name, (_, _, part) in parts.items() if part is not None} or None
+    if isinstance(value, (list, tuple)):
+        items = [split(item) for item in value]
+        kept = [part for _, part in items]
+        return [shown for shown, _ in items], kept if any(part is not None for part in kept) else None
+    if isinstance(value, dict):
+        entries = {_key(key): split(item) for key, item in value.items()}
+        inline = {key: shown for key, (shown, _) in entries.items()}
+        return inline, {key: part for key, (_, part) in entries.items() if part is not None} or None
+    return json_value(value), None
+
+
+def redacted(value: Any) -> str:
+    """What a trace shows of an opaque value."""
+    return f"[opaque, {len(msgspec.json.encode(json_value(value)))} bytes]"
+
+
+def _key(key: Any) -> str:
+    return str(msgspec.to_builtins(key, builtin_types=()))
