@@ -81,17 +81,15 @@ def _worth_showing(operand: ast.expr, value: object) -> bool:
         return False
     if isinstance(operand, ast.Name):
         # A whole contract under a bare name is the rejected answer itself, or an input: the model has it already.
-        return not callable(value) and record_fields(value) is None
+        return not callable(value) and record_fields(type(value)) is None
     return True
 
 
 def _operands(node: ast.AST, bound: frozenset[str], evaluate: Evaluate) -> Iterator[ast.expr]:
     """The largest names, attributes and subscripts in `node` whose values are known; `bound` names belong to an inner scope."""
-    if isinstance(node, (ast.Name, ast.Attribute, ast.Subscript)):
-        if not any(isinstance(part, ast.Name) and part.id in bound for part in ast.walk(node)):
-            if evaluate(node) is not UNKNOWN:
-                yield node
-                return
+    if isinstance(node, (ast.Name, ast.Attribute, ast.Subscript)) and _is_known(node, bound, evaluate):
+        yield node
+        return
     if isinstance(node, ast.Call):
         # Not the callee's own name, but what a method is called on.
         inner: list[ast.AST] = [node.func.value] if isinstance(node.func, ast.Attribute) else []
@@ -102,6 +100,11 @@ def _operands(node: ast.AST, bound: frozenset[str], evaluate: Evaluate) -> Itera
         inner = list(ast.iter_child_nodes(node))
     for child in inner:
         yield from _operands(child, bound | _bound_by(node), evaluate)
+
+
+def _is_known(node: ast.expr, bound: frozenset[str], evaluate: Evaluate) -> bool:
+    names = (part.id for part in ast.walk(node) if isinstance(part, ast.Name))
+    return bound.isdisjoint(names) and evaluate(node) is not UNKNOWN
 
 
 def _bound_by(node: ast.AST) -> frozenset[str]:

@@ -27,15 +27,24 @@ _CONTAINERS: Final = frozenset({list, tuple, set, frozenset, dict})
 _MAX_COMPARED = 10_000
 """Items of a container that is compared again for an explanation."""
 
-_COMPARISONS: Final[Mapping[type[ast.cmpop], Callable[[Any, Any], object]]] = {
+
+def _is_in(item: Any, container: Any) -> bool:
+    return item in container
+
+
+def _is_not_in(item: Any, container: Any) -> bool:
+    return item not in container
+
+
+_COMPARISONS: dict[type[ast.cmpop], Callable[[Any, Any], object]] = {
     ast.Eq: operator.eq,
     ast.NotEq: operator.ne,
     ast.Lt: operator.lt,
     ast.LtE: operator.le,
     ast.Gt: operator.gt,
     ast.GtE: operator.ge,
-    ast.In: lambda item, container: item in container,
-    ast.NotIn: lambda item, container: item not in container,
+    ast.In: _is_in,
+    ast.NotIn: _is_not_in,
 }
 
 
@@ -122,7 +131,7 @@ class ActualValues:
             left = right
         return holds
 
-    _EVALUATORS: ClassVar[Mapping[type[ast.expr], Callable[[ActualValues, Any], object]]] = {
+    _EVALUATORS: ClassVar[Mapping[type[ast.expr], Callable[..., object]]] = {
         ast.Constant: _constant,
         ast.Name: _name,
         ast.NamedExpr: _walrus,

@@ -26,8 +26,11 @@ from stratum.contracts.violation import Violation, ViolationKind
 from stratum.engine.actual_values import ActualValues
 from stratum.engine.lambda_source import LambdaSource
 
-OnLeak = Callable[[], object]
-"""Called when a deadline abandons a thread in which a condition still runs."""
+OnLeak = Callable[[str], object]
+"""Told, in a sentence, of a thread that was abandoned at a deadline with a condition still running in it."""
+
+Where = Literal["inline", "loop", "thread", "process"]
+"""`inline`: on the event loop, without a checkpoint; `loop`: on the event loop, and awaited there."""
 
 _MAX_THREADS = 40
 """Of one event loop, for conditions alone: hanging ones must not use up the threads of `@compute`."""
@@ -42,7 +45,7 @@ class Condition:
     function: Callable[..., object]
     text: str
     """How it is quoted: `r.confidence > 0.75`, `all_tests_pass(result)`, `ensure #1`."""
-    where: Literal["inline", "thread", "process"]
+    where: Where
     by_name: tuple[str, ...] = ()
     """Its parameters that are given the call's arguments of the same names."""
     free: frozenset[str] = frozenset()
@@ -52,7 +55,7 @@ class Condition:
     """Parameters whose values are never quoted."""
 
     async def violations(
-        self, positional: Sequence[object], arguments: Mapping[str, object], *, on_leak: OnLeak | None = None
+        self, positional: Sequence[object], arguments: Mapping[str, object], on_leak: OnLeak | None
     ) -> list[Violation]:
         """Run it and judge the outcome.
 
@@ -68,7 +71,15 @@ class Condition:
         return cast("list[Violation]", verdict)
 
     async def _run(self, work: Callable[[], object], on_leak: OnLeak | None) -> object:
-        return work() if self.where == "inline" else await _in_thread(work, on_leak)
+        if self.where in ("inline", "loop"):
+            return work()
+        thread = _Thread(work)
+        try:
+            return await thread.result()
+        except trio.Cancelled:
+            if thread.abandon() and on_leak is not None:
+                on_leak(f"the thread of `{self.text}` was abandoned at its deadline and may still be running")
+            raise
 
     async def _in_process(
         self, judge: _Judge, positional: tuple[object, ...], arguments: Mapping[str, object]
@@ -78,7 +89,7 @@ class Condition:
         named = {name: arguments[name] for name in self.by_name}
         try:
             outcome = await anyio.to_process.run_sync(_outcome, self.function, positional, named, cancellable=True)
-        except Exception as error:  # A result that cannot be pickled, or a worker that died.
+        except Exception as error:  # noqa: BLE001 - a result that cannot be pickled, a worker that died
             outcome = _raised(error)
         return judge.judged(outcome)
 
@@ -114,7 +125,7 @@ class _Judge:
         """What an outcome means; texts are made here, in the condition's own thread."""
         try:
             details = self._details(outcome)
-        except BaseException as error:
+        except BaseException as error:  # noqa: BLE001 - what must stop the call is raised again
             details = [_raised(error).text]
         return [Violation(kind=self._condition.kind, condition=self._condition.text, detail=text) for text in details]
 
@@ -202,14 +213,14 @@ class _Globals(dict[str, Any]):
 def _outcome(function: Callable[..., object], positional: tuple[object, ...], named: Mapping[str, object]) -> object:
     try:
         return function(*positional, **named)
-    except BaseException as error:
+    except BaseException as error:  # noqa: BLE001 - CASES B9: whatever it raises is a violation
         return _raised(error)
 
 
 async def _awaited(awaitable: Awaitable[object]) -> object:
     try:
         return await awaitable
-    except BaseException as error:
+    except BaseException as error:  # noqa: BLE001 - CASES B9
         return _raised(error)
 
 
@@ -219,7 +230,7 @@ def _raised(error: BaseException) -> _Raised:
         raise error
     try:
         text = str(error)
-    except Exception as worse:
+    except Exception as worse:  # noqa: BLE001 - __str__ is anyone's code
         text = f"its text raises {type(worse).__name__}"
     if isinstance(error, (AssertionError, ValueError)) and text:
         return _Raised(text)
@@ -242,28 +253,34 @@ def _asserted(error: AssertionError) -> str:
     return f"failed: {line}" if line else "AssertionError"
 
 
-async def _in_thread(work: Callable[[], object], on_leak: OnLeak | None) -> object:
-    """Run `work` in a thread that is abandoned when the caller is cancelled."""
-    started = finished = abandoned = False
+class _Thread:
+    """One piece of work in a thread that is abandoned when its caller is cancelled."""
 
-    def run() -> object:
-        nonlocal started, finished
-        if abandoned:
+    def __init__(self, work: Callable[[], object]) -> None:
+        self._work = work
+        self._started = self._finished = self._abandoned = False
+
+    async def result(self) -> object:
+        return await trio.to_thread.run_sync(self._run, abandon_on_cancel=True, limiter=_limiter())
+
+    def abandon(self) -> bool:
+        """Whether the work is running now; if it has not begun, it never will."""
+        self._abandoned = True
+        return self._started and not self._finished
+
+    def _run(self) -> object:
+        if self._abandoned:
             return None
-        started = True
+        self._started = True
         try:
-            return work()
+            return self._work()
         finally:
-            finished = True
+            self._finished = True
 
-    limiter = _threads.get(None)
-    if limiter is None:
-        limiter = trio.CapacityLimiter(_MAX_THREADS)
-        _threads.set(limiter)
+
+def _limiter() -> trio.CapacityLimiter:
     try:
-        return await trio.to_thread.run_sync(run, abandon_on_cancel=True, limiter=limiter)
-    except trio.Cancelled:
-        abandoned = True
-        if started and not finished and on_leak is not None:
-            on_leak()
-        raise
+        return _threads.get()
+    except LookupError:
+        _threads.set(trio.CapacityLimiter(_MAX_THREADS))
+        return _threads.get()

@@ -21,14 +21,15 @@ _CHEAP_NODES: Final = (
 _CHEAP_OPERATORS: Final = (ast.Add, ast.Sub, ast.Div, ast.FloorDiv, ast.Mod)
 """`*`, `**` and `<<` are not: on a model's number they can take for ever."""
 _COMPREHENSIONS: Final = (ast.ListComp, ast.SetComp, ast.DictComp, ast.GeneratorExp)
-_CHEAP_FUNCTIONS: Final = frozenset(
-    "abs all any bool dict enumerate float int isinstance len list max min reversed round set sorted str sum tuple zip".split()
-)
-_CHEAP_METHODS: Final = frozenset(
-    "casefold count endswith find get index isalnum isalpha isdigit isdisjoint islower isspace issubset issuperset istitle "
-    "isupper items keys lower lstrip partition removeprefix removesuffix rstrip split splitlines startswith strip title "
-    "upper values".split()
-)
+_CHEAP_FUNCTIONS: Final = frozenset({
+    "abs", "all", "any", "bool", "dict", "enumerate", "float", "int", "isinstance", "len", "list", "max", "min",
+    "reversed", "round", "set", "sorted", "str", "sum", "tuple", "zip",
+})  # fmt: skip
+_CHEAP_METHODS: Final = frozenset({
+    "casefold", "count", "endswith", "find", "get", "index", "isalnum", "isalpha", "isdigit", "isdisjoint", "islower",
+    "isspace", "issubset", "issuperset", "istitle", "isupper", "items", "keys", "lower", "lstrip", "partition",
+    "removeprefix", "removesuffix", "rstrip", "split", "splitlines", "startswith", "strip", "title", "upper", "values",
+})  # fmt: skip
 """Of str, list, dict and set; counted only on what the lambda was given, since `client.get(url)` may be anything."""
 
 
@@ -161,7 +162,7 @@ def _plain_type(declared: object) -> object:
         options = [option for option in get_args(declared) if option is not types.NoneType]
         return _plain_type(options[0]) if len(options) == 1 else None
     if get_origin(declared) is Literal:
-        return type(get_args(declared)[0])
+        return str if all(isinstance(value, str) for value in get_args(declared)) else None
     return declared
 
 
@@ -178,7 +179,7 @@ def _field_types(owner: type) -> Mapping[str, Any]:
         return {}
     try:
         return typing.get_type_hints(owner, include_extras=True)
-    except Exception:  # Hints that cannot be evaluated here: nothing is known, nothing is refused.
+    except Exception:  # noqa: BLE001 - a hint may name anything; where it cannot be read, nothing is refused
         return {}
 
 

@@ -86,7 +86,7 @@ def _fingerprint(code: CodeType) -> frozenset[object]:
         if isinstance(const, CodeType):
             found |= _fingerprint(const)
         else:
-            found.add((type(const), const))
+            found.add((type(const).__name__, const))
     return frozenset(found)
 
 

@@ -9,15 +9,15 @@ from __future__ import annotations
 import difflib
 import inspect
 import pickle
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass
 from functools import partial
 from types import FunctionType
-from typing import Literal
+from typing import Literal, TypeGuard
 
 from stratum.contracts.errors import ContractDefinitionError
 from stratum.contracts.violation import Violation, ViolationKind
-from stratum.engine.condition import Condition, OnLeak, free_names
+from stratum.engine.condition import Condition, OnLeak, Where, free_names
 from stratum.engine.lambda_checks import check_fields, check_outcome, is_cheap
 from stratum.engine.lambda_source import LambdaSource, lambda_source
 
@@ -72,11 +72,20 @@ class Postcondition:
             check_outcome(declared.source, first=first, returns=returns, function=function)
         return cls(declared.condition(given=(first,), opaque=opaque))
 
+    @property
+    def inline(self) -> bool:
+        """Whether `check` is certain to be quick and to have no checkpoint."""
+        return self._condition.where == "inline"
+
     async def check(
-        self, result: object, arguments: Mapping[str, object], *, on_leak: OnLeak | None = None
+        self, result: object, arguments: Mapping[str, object], on_leak: OnLeak | None = None
     ) -> list[Violation]:
-        """The violations of `result`; none if it is acceptable. Raises only `Cancelled` and `KeyboardInterrupt`."""
-        return await self._condition.violations((result,), arguments, on_leak=on_leak)
+        """The violations of `result`; none if it is acceptable.
+
+        Raises only `Cancelled` and `KeyboardInterrupt`. Cancelled while the condition runs in a thread, it leaves
+        that thread running and tells `on_leak`.
+        """
+        return await self._condition.violations((result,), arguments, on_leak)
 
 
 class Precondition:
@@ -106,24 +115,9 @@ class Precondition:
             raise declared.error("it names no parameter of the function", f"name one of: {', '.join(parameters)}")
         return cls(condition)
 
-    async def check(self, arguments: Mapping[str, object], *, on_leak: OnLeak | None = None) -> list[Violation]:
-        """The violations of `arguments`; none if the call may be made."""
-        return await self._condition.violations((), arguments, on_leak=on_leak)
-
-
-async def check_all(
-    postconditions: Sequence[Postcondition],
-    result: object,
-    arguments: Mapping[str, object],
-    *,
-    on_leak: OnLeak | None = None,
-) -> list[Violation]:
-    """All violations of one attempt, in the order of the conditions."""
-    return [
-        violation
-        for condition in postconditions
-        for violation in await condition.check(result, arguments, on_leak=on_leak)
-    ]
+    async def check(self, arguments: Mapping[str, object], on_leak: OnLeak | None = None) -> list[Violation]:
+        """The violations of `arguments`; none if the call may be made. As for `Postcondition.check`."""
+        return await self._condition.violations((), arguments, on_leak)
 
 
 class _Declared:
@@ -146,8 +140,8 @@ class _Declared:
         self._process = isinstance(fn, Ensure) and fn.process
         if not callable(self._callable):
             raise self.error(f"{self._callable!r} is not callable", "pass a function, a lambda or a list of them")
-        self._lambda = self._callable if _is_lambda(self._callable) else None
-        self.source: LambdaSource | None = lambda_source(self._lambda) if self._lambda is not None else None
+        self._lambda: FunctionType | None = self._callable if _is_lambda(self._callable) else None
+        self.source: LambdaSource | None = None if self._lambda is None else lambda_source(self._lambda)
         self._takes = _parameters_of(self._callable)
 
     def error(self, problem: str, fix: str) -> ContractDefinitionError:
@@ -206,7 +200,7 @@ class _Declared:
         name = getattr(target, "__name__", type(target).__name__)
         return f"{name}({arguments})"
 
-    def _where(self, by_name: tuple[str, ...]) -> Literal["inline", "thread", "process"]:
+    def _where(self, by_name: tuple[str, ...]) -> Where:
         if self._process:
             try:
                 pickle.dumps(self._callable)
@@ -216,19 +210,19 @@ class _Declared:
                 ) from error
             return "process"
         if _is_async(self._callable):
-            return "inline"
+            return "loop"
         if self._lambda is None or self.source is None:
             return "thread"
         shadowed = {*self._lambda.__code__.co_freevars, *self._lambda.__globals__, *self._parameters, *by_name}
         return "inline" if is_cheap(self.source, shadowed) else "thread"
 
 
-def _is_lambda(function: object) -> bool:
+def _is_lambda(function: object) -> TypeGuard[FunctionType]:
     return isinstance(function, FunctionType) and function.__name__ == "<lambda>"
 
 
 def _is_async(function: Callable[..., object]) -> bool:
-    return inspect.iscoroutinefunction(function) or inspect.iscoroutinefunction(getattr(function, "__call__", None))
+    return inspect.iscoroutinefunction(function) or inspect.iscoroutinefunction(type(function).__call__)
 
 
 def _parameters_of(function: Callable[..., object]) -> Mapping[str, inspect.Parameter] | None:

@@ -1,0 +1,137 @@
+"""`PromptTemplate`: the text part of a request, compiled once per function and filled in per call.
+
+The order is fixed so that providers' prompt caches hit: intent, context, inputs, opaque attachment. The same inputs
+give the same bytes. The contract is not here: it travels as a tool's schema.
+"""
+
+from __future__ import annotations
+
+import difflib
+import re
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, Final
+
+import msgspec
+
+from stratum.contracts.annotation import is_contract, strip
+from stratum.contracts.contract import ContractField, fields_of
+from stratum.contracts.digest import digest12
+from stratum.contracts.errors import ContractDefinitionError
+from stratum.contracts.json_value import json_value, split
+from stratum.contracts.signature import Parameter, Signature
+from stratum.engine.dialects.protocol import Prompt
+
+_BRACES: Final = re.compile(r"\{\{(?P<literal>[^{}]*)\}\}|\{\{|\{(?P<path>[^\W\d]\w*(?:\.[^\W\d]\w*)*)\}")
+_ATTACHMENT: Final = msgspec.json.Encoder(order="sorted")
+
+Piece = str | Callable[[Mapping[str, Any]], str]
+"""Of the instructions: text, or what writes a part of a call's arguments."""
+
+
+class PromptTemplate:
+    """Intent, context and inputs of one function."""
+
+    def __init__(self, pieces: Sequence[Piece], parameters: Mapping[str, Parameter]) -> None:
+        self._pieces = pieces
+        self._parameters = parameters
+        self._varies = any(not isinstance(piece, str) for piece in pieces)
+        self.instructions = "".join(piece if isinstance(piece, str) else "…" for piece in pieces)
+        """Intent and context; with a … for each argument, where the intent names some."""
+
+    @classmethod
+    def compile(cls, intent: str, context: str | Sequence[str] | None, signature: Signature[Any]) -> PromptTemplate:
+        """Take intent and context apart at the arguments they name.
+
+        `{text}` and `{spec.title}` stand for an argument and a field of one; other braces are left as they are,
+        and `{{text}}` is the text `{text}`.
+
+        Raises:
+            ContractDefinitionError: an opaque argument is named, or a field that the argument does not have.
+        """
+        contexts = [context] if isinstance(context, str) else context or ()
+        pieces = _pieces("\n\n".join((intent, *contexts)), signature)
+        return cls(pieces, signature.parameters)
+
+    def render(self, arguments: Mapping[str, Any]) -> Prompt:
+        """What this call's request says."""
+        lines: list[str] = []
+        attached: dict[str, Any] = {}
+        for name, parameter in self._parameters.items():
+            value = arguments[name]
+            if parameter.opaque:
+                attached[name] = json_value(value)
+                continue
+            inline, hidden = (value, None) if type(value) is str else split(value)
+            lines.append(f"{name}: {_text(inline)}")
+            if hidden is not None:
+                attached[name] = hidden
+        if attached:
+            lines.append(f"See attached data for: {', '.join(sorted(attached))}")
+        return Prompt(
+            inputs="\n".join(lines),
+            attachment=_ATTACHMENT.encode(attached).decode() if attached else "",
+            instructions=self._filled(arguments) if self._varies else None,
+        )
+
+    def hash(self, prompt: Prompt) -> str:
+        """12 hex characters over all of the text that is sent."""
+        instructions = self.instructions if prompt.instructions is None else prompt.instructions
+        return digest12(msgspec.json.encode((instructions, prompt.inputs, prompt.attachment)))
+
+    def _filled(self, arguments: Mapping[str, Any]) -> str:
+        return "".join(piece if isinstance(piece, str) else piece(arguments) for piece in self._pieces)
+
+
+def _pieces(text: str, signature: Signature[Any]) -> list[Piece]:
+    pieces: list[Piece] = []
+    end = 0
+    for match in _BRACES.finditer(text):
+        pieces.append(text[end : match.start()])
+        end = match.end()
+        name, *path = (match["path"] or "").split(".")
+        if name in signature.parameters:
+            pieces.append(_argument(signature, name, path))
+        elif match["path"]:
+            pieces.append(match.group())
+        else:
+            pieces.append("{" if match["literal"] is None else f"{{{match['literal']}}}")
+    return [*pieces, text[end:]]
+
+
+def _argument(signature: Signature[Any], name: str, path: Sequence[str]) -> Piece:
+    """What writes the argument `name`, or the field of it at `path`."""
+    parameter = signature.parameters[name]
+    opaque, annotation = parameter.opaque, parameter.codec.annotation
+    for depth, field_name in enumerate(path):
+        owner = strip(annotation)
+        fields: Mapping[str, ContractField] = fields_of(owner) if is_contract(owner) else {}
+        if field_name not in fields:
+            shown = ".".join((name, *path[:depth]))
+            close = difflib.get_close_matches(field_name, fields, n=1)
+            raise ContractDefinitionError(
+                owner=signature.name,
+                field="intent",
+                problem=f"`{{{'.'.join((name, *path))}}}`: {shown} has no field {field_name!r}",
+                fix=f"did you mean {close[0]!r}?" if close else f"its fields are: {', '.join(fields) or '(none)'}",
+            )
+        opaque, annotation = opaque or fields[field_name].opaque, fields[field_name].annotation
+    if opaque:
+        raise ContractDefinitionError(
+            owner=signature.name,
+            field="intent",
+            problem=f"`{{{'.'.join((name, *path))}}}` is opaque: it reaches the model as an attachment only",
+            fix="leave it out of intent and context, or drop the opaque[...] from its type",
+        )
+
+    def write(arguments: Mapping[str, Any]) -> str:
+        value = arguments[name]
+        for field_name in path:
+            value = getattr(value, field_name)
+        return _text(split(value)[0])
+
+    return write
+
+
+def _text(value: Any) -> str:
+    """A string as it is, anything else as compact JSON."""
+    return value if isinstance(value, str) else msgspec.json.encode(value).decode()
