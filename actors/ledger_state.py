@@ -44,13 +44,9 @@ class ScopeState(msgspec.Struct):
     overdrawn: Spendable | None = None
     """An overrun took it past its limit, and nobody has raised that since."""
 
-    def over(self) -> Spendable | None:
-        counted = self.settled + self.in_flight + self.in_doubt
-        if self.limits.picousd is not None and counted.picousd > self.limits.picousd:
-            return "usd"
-        if self.limits.tokens is not None and counted.tokens > self.limits.tokens:
-            return "tokens"
-        return None
+    @property
+    def counted(self) -> Amount:
+        return self.settled + self.in_flight + self.in_doubt
 
 
 class LedgerState:
@@ -88,7 +84,7 @@ class LedgerState:
             case LimitRaised():
                 state = self.scopes.setdefault(record.scope, ScopeState())
                 state.limits = Limits.from_record(record.limits)
-                state.overdrawn = state.over()
+                state.overdrawn = state.limits.exceeded_by(state.counted)
             case RunResumed():
                 for held in self.open.values():
                     self._doubt(held)
@@ -126,8 +122,8 @@ class LedgerState:
             else:
                 state.in_flight -= held.amount
             state.settled += actual
-            if actual.exceeds(held.amount) and state.over() is not None:
-                state.overdrawn = state.over()
+            if actual.exceeds(held.amount):
+                state.overdrawn = state.limits.exceeded_by(state.counted) or state.overdrawn
 
     def _held(self, reservation: str) -> OpenReservation:
         held = self.open.get(reservation)

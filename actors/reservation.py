@@ -1,4 +1,4 @@
-"""`Demand`, and what becomes of it: a `Reservation`, a refusal, in the end a settlement."""
+"""`Demand`, and what becomes of it: a `Reservation` or a refusal, and in the end a settlement."""
 
 from __future__ import annotations
 
@@ -33,14 +33,17 @@ class Demand(msgspec.Struct, frozen=True, kw_only=True, gc=False):
         if self.min_cap > self.cap:
             raise ValueError(f"{self}: pass a min_cap of at most cap")
 
-    def picousd(self, cap: int) -> int:
-        return self.input_picousd + cap * self.picousd_per_output_token
+    def at(self, cap: int) -> Amount:
+        """The worst case at this cap."""
+        return Amount(self.input_picousd + cap * self.picousd_per_output_token, self.input_tokens + cap)
 
-    def tokens(self, cap: int) -> int:
-        return self.input_tokens + cap
+    @property
+    def least(self) -> Amount:
+        """The worst case at the smallest cap worth sending."""
+        return self.at(self.min_cap)
 
     def cap_within(self, left: Amount) -> int:
-        """The largest cap, up to the one wanted, whose worst case is within `left`; negative if there is none."""
+        """The largest cap, up to the one wanted, whose worst case is within `left`; below `min_cap` if none is."""
         cap = min(self.cap, left.tokens - self.input_tokens)
         money = left.picousd - self.input_picousd
         if money < 0:
@@ -48,41 +51,33 @@ class Demand(msgspec.Struct, frozen=True, kw_only=True, gc=False):
         return min(cap, money // self.picousd_per_output_token) if self.picousd_per_output_token else cap
 
 
-ReservationState = Literal["in_flight", "in_doubt", "closed"]
-
-
-class Reservation:
+class Reservation(msgspec.Struct, eq=False, kw_only=True):
     """The worst case of one request, held in every scope around it until it is closed."""
 
-    __slots__ = ("cap", "charged", "id", "picousd", "recorded", "scope", "state", "tokens")
+    id: str
+    scope: Scope
+    """The innermost scope charged."""
+    charged: tuple[Scope, ...]
+    """All scopes charged, outermost first. One that a run was resumed with is not charged to the new session."""
+    cap: int
+    """The output cap to send: the answer can be no longer."""
+    picousd: int
+    tokens: int
+    state: Literal["in_flight", "in_doubt", "closed"] = "in_flight"
+    recorded: LedgerState | None = None
+    """Where it comes from, if a run was resumed with it: scopes that the run opens again later read it there."""
 
-    def __init__(
-        self, reservation: str, scope: Scope, *, charged: tuple[Scope, ...], cap: int, picousd: int, tokens: int
-    ) -> None:
-        self.id = reservation
-        self.scope = scope
-        """The innermost scope charged."""
-        self.charged = charged
-        """All scopes charged, outermost first. One that a run was resumed with is not charged to the new session."""
-        self.cap = cap
-        """The output cap to send: never answer more."""
-        self.picousd = picousd
-        self.tokens = tokens
-        self.state: ReservationState = "in_flight"
-        self.recorded: LedgerState | None = None
-        """Where it comes from, if a run was resumed with it: scopes that the run opens again later read it there."""
+    @property
+    def amount(self) -> Amount:
+        return Amount(self.picousd, self.tokens)
 
     @property
     def input_tokens(self) -> int:
         """The bound on input tokens that was reserved."""
         return self.tokens - self.cap
 
-    @property
-    def amount(self) -> Amount:
-        return Amount(self.picousd, self.tokens)
-
     def __repr__(self) -> str:
-        return f"<Reservation {self.id!r} {self.state}, {self.amount}, in {self.scope.path!r}>"
+        return f"<Reservation {self.id!r} {self.state}, {self.amount}, {self.scope.path!r}>"
 
 
 class Settlement(msgspec.Struct, frozen=True):
@@ -91,14 +86,14 @@ class Settlement(msgspec.Struct, frozen=True):
     overrun: Amount | None = None
     """How far the provider went beyond the worst case it was sent; `None`: it did not."""
     closed: Sequence[Scope] = ()
-    """Scopes that the overrun took past their limit, outermost first. They admit nothing until the limit is raised."""
+    """Scopes that the overrun took past their limit, outermost first: they admit nothing until it is raised."""
 
 
 class Refused(Exception):
-    """Even after every call in flight is over, the demand cannot fit. Internal: users see `BudgetExceeded`."""
+    """The demand cannot fit, whatever the calls in flight turn out to cost. Internal: users see `BudgetExceeded`."""
 
     def __init__(self, scope: Scope, resource: Spendable, *, requested: int) -> None:
-        super().__init__(scope, resource, requested)
+        super().__init__(f"{scope!r} cannot afford {requested} more ({resource})")
         self.scope = scope
         """The innermost scope that refuses."""
         self.resource: Spendable = resource

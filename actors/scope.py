@@ -34,7 +34,7 @@ class Amount(msgspec.Struct, frozen=True, gc=False):
 
 
 class Limits(msgspec.Struct, frozen=True, gc=False):
-    """The most a scope may use; `None` leaves that axis to its ancestors.
+    """The most a scope may use; `None` leaves that axis to the scopes around it.
 
     Raises:
         ValueError: a negative limit.
@@ -49,6 +49,7 @@ class Limits(msgspec.Struct, frozen=True, gc=False):
 
     @classmethod
     def of(cls, budget: Budget) -> Limits:
+        """The part of a budget that is reserved and settled; time is not."""
         return cls(budget.picousd, budget.tokens)
 
     @classmethod
@@ -56,62 +57,51 @@ class Limits(msgspec.Struct, frozen=True, gc=False):
         """From the `limits` of a journal record; their `ms` is not the ledger's."""
         return cls(limits.get("usd"), limits.get("tokens"))
 
-    def for_record(self) -> dict[str, int]:
-        """As `ScopeOpened.limits` and `LimitRaised.limits` have them."""
-        axes = {"usd": self.picousd, "tokens": self.tokens}
-        return {resource: limit for resource, limit in axes.items() if limit is not None}
+    def exceeded_by(self, counted: Amount) -> Spendable | None:
+        """The resource of which `counted` is more than allowed."""
+        if self.picousd is not None and counted.picousd > self.picousd:
+            return "usd"
+        return "tokens" if self.tokens is not None and counted.tokens > self.tokens else None
 
 
-class Scope:
+class Scope(msgspec.Struct, eq=False, kw_only=True):
     """One envelope: a session, a run, a flow, a step or a call.
 
     Every number is the sum over the scope's subtree. Read them freely; only the ledger writes.
     """
 
-    __slots__ = (
-        "admits",
-        "chain",
-        "children",
-        "closed",
-        "counted_picousd",
-        "counted_tokens",
-        "in_doubt_picousd",
-        "in_doubt_tokens",
-        "label",
-        "limit_picousd",
-        "limit_tokens",
-        "limits",
-        "overdrawn",
-        "parent",
-        "path",
-        "sealed",
-        "settled_picousd",
-        "settled_tokens",
-    )
+    path: str
+    parent: Scope | None
+    label: str
+    limits: Limits
+    chain: tuple[Scope, ...] = ()
+    """The outermost scope first, this one last: all that a reservation here is charged to."""
+    children: int = 0
+    """Open scopes directly inside."""
 
-    def __init__(self, path: str, *, parent: Scope | None, label: str, limits: Limits) -> None:
-        self.path = path
-        self.parent = parent
-        self.label = label
-        self.chain: tuple[Scope, ...] = (self,) if parent is None else (*parent.chain, self)
-        """The session first, this scope last: all that a reservation here is charged to."""
-        self.counted_picousd = self.settled_picousd = self.in_doubt_picousd = 0
-        self.counted_tokens = self.settled_tokens = self.in_doubt_tokens = 0
-        self.sealed: Spendable | None = None
-        self.overdrawn: Spendable | None = None
-        self.closed = False
-        self.admits = True
-        """False once closed, sealed or overdrawn."""
-        self.children = 0
-        self.set_limits(limits)
+    # Plain integers rather than Amounts, and what counts rather than what is in flight:
+    # reserving and settling touch each scope around a call, and this halves what they cost.
+    counted_picousd: int = 0
+    """Settled, in flight and in doubt together."""
+    counted_tokens: int = 0
+    settled_picousd: int = 0
+    settled_tokens: int = 0
+    in_doubt_picousd: int = 0
+    in_doubt_tokens: int = 0
+    limit_picousd: int = UNLIMITED
+    limit_tokens: int = UNLIMITED
 
-    def set_limits(self, limits: Limits) -> None:
-        """Put `limits` in place of those it has; they close it where more than that counts already."""
-        self.limits = limits
-        self.limit_picousd = UNLIMITED if limits.picousd is None else limits.picousd
-        self.limit_tokens = UNLIMITED if limits.tokens is None else limits.tokens
-        self.overdrawn = self.over()
-        self.admits = not self.closed and self.sealed is None and self.overdrawn is None
+    admits: bool = True
+    """False once closed, sealed or overdrawn."""
+    closed: bool = False
+    sealed: Spendable | None = None
+    """Its owner wants nothing more admitted, for want of this."""
+    overdrawn: Spendable | None = None
+    """More of this counts than the limit allows, by an overrun or by lowering the limit."""
+
+    def __post_init__(self) -> None:
+        self.chain = (self,) if self.parent is None else (*self.parent.chain, self)
+        self.set_limits(self.limits)
 
     @property
     def settled(self) -> Amount:
@@ -121,10 +111,7 @@ class Scope:
     @property
     def in_flight(self) -> Amount:
         """Reserved; the call is running."""
-        return Amount(
-            self.counted_picousd - self.settled_picousd - self.in_doubt_picousd,
-            self.counted_tokens - self.settled_tokens - self.in_doubt_tokens,
-        )
+        return self.counted - self.settled - self.in_doubt
 
     @property
     def in_doubt(self) -> Amount:
@@ -132,39 +119,45 @@ class Scope:
         return Amount(self.in_doubt_picousd, self.in_doubt_tokens)
 
     @property
+    def counted(self) -> Amount:
+        """All that counts against the limit; never above it, unless overdrawn."""
+        return Amount(self.counted_picousd, self.counted_tokens)
+
+    @property
     def left(self) -> Amount:
-        """What would be free if nothing in flight cost anything; negative when overspent."""
-        return Amount(
-            self.limit_picousd - self.settled_picousd - self.in_doubt_picousd,
-            self.limit_tokens - self.settled_tokens - self.in_doubt_tokens,
-        )
+        """What would be free if all calls in flight turned out to cost nothing; negative if overspent."""
+        return Amount(self.limit_picousd, self.limit_tokens) - self.settled - self.in_doubt
 
     @property
     def exhausted(self) -> bool:
         """Nothing that costs anything can be admitted any more, whatever the calls in flight turn out to cost."""
-        left = self.left
-        return not self.admits or left.picousd <= 0 or left.tokens <= 0
+        return not self.admits or self.left.picousd <= 0 or self.left.tokens <= 0
 
-    def has_room(self, picousd: int, tokens: int) -> bool:
-        """Whether that much fits beside all that counts now."""
-        return (
-            self.counted_picousd + picousd <= self.limit_picousd and self.counted_tokens + tokens <= self.limit_tokens
-        )
-
-    def lacks(self, picousd: int, tokens: int) -> Spendable | None:
-        """The resource of which that much can never fit, even after every call in flight is over."""
+    def lacks(self, amount: Amount) -> Spendable | None:
+        """The resource for want of which `amount` can never be admitted."""
         if not self.admits:
             return self.sealed or self.overdrawn or "usd"
-        left = self.left
-        if picousd > left.picousd:
+        if amount.picousd > self.left.picousd:
             return "usd"
-        return "tokens" if tokens > left.tokens else None
+        return "tokens" if amount.tokens > self.left.tokens else None
 
-    def over(self) -> Spendable | None:
-        """The resource of which more counts than the limit allows."""
-        if self.counted_picousd > self.limit_picousd:
-            return "usd"
-        return "tokens" if self.counted_tokens > self.limit_tokens else None
+    def has_room(self, amount: Amount) -> bool:
+        """Whether `amount` fits beside all that counts now."""
+        return (
+            self.counted_picousd + amount.picousd <= self.limit_picousd
+            and self.counted_tokens + amount.tokens <= self.limit_tokens
+        )
+
+    def set_limits(self, limits: Limits) -> None:
+        """Put `limits` in place of those it has; they close it where more than that counts already."""
+        self.limits = limits
+        self.limit_picousd = UNLIMITED if limits.picousd is None else limits.picousd
+        self.limit_tokens = UNLIMITED if limits.tokens is None else limits.tokens
+        self.overdraw(limits.exceeded_by(self.counted))
+
+    def overdraw(self, resource: Spendable | None) -> None:
+        self.overdrawn = resource
+        self.admits = not self.closed and self.sealed is None and resource is None
 
     def __repr__(self) -> str:
-        return f"<Scope {self.path!r} {self.label!r} of {self.limits}>"
+        return f"<Scope {self.path!r} ({self.label}), {self.limits}>"
