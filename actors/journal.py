@@ -10,7 +10,7 @@ Above: the engine. Below: journal_writer.py (when to write), journal_store.py (w
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncGenerator, Callable
 from contextlib import asynccontextmanager
 from functools import partial
 from pathlib import Path
@@ -123,7 +123,7 @@ class Journal:
 
 
 @asynccontextmanager
-async def open_journal(path: Path | None, *, session: str) -> AsyncIterator[Journal]:
+async def open_journal(path: Path | None, *, session: str) -> AsyncGenerator[Journal, None]:
     """The journal in the file `path`, or one in memory that lasts as long as the block.
 
     In memory every append is committed at once, on the loop's thread. In a file, a thread of its own commits
@@ -139,7 +139,7 @@ async def open_journal(path: Path | None, *, session: str) -> AsyncIterator[Jour
 
 
 @asynccontextmanager
-async def _open_memory(session: str) -> AsyncIterator[Journal]:
+async def _open_memory(session: str) -> AsyncGenerator[Journal, None]:
     store = Store(open_memory(), session=session, alive=session.__eq__)
     writer = InlineWriter(store)
     try:
@@ -149,7 +149,7 @@ async def _open_memory(session: str) -> AsyncIterator[Journal]:
 
 
 @asynccontextmanager
-async def _open_file(path: Path, session: str) -> AsyncIterator[Journal]:
+async def _open_file(path: Path, session: str) -> AsyncGenerator[Journal, None]:
     folder = path.parent / "sessions"
     alive = partial(session_alive, folder)
     connection, watermark = await trio.to_thread.run_sync(open_file, path)

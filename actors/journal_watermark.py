@@ -15,7 +15,7 @@ from __future__ import annotations
 
 import fcntl
 import os
-from collections.abc import Iterator
+from collections.abc import Generator
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -47,7 +47,7 @@ class Watermark:
         self._file = os.open(watermark_path(journal), os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, FILE_MODE)
 
     @contextmanager
-    def locked(self) -> Iterator[None]:
+    def locked(self) -> Generator[None, None, None]:
         """Hold the lock that one writer at a time has, among all processes."""
         fcntl.flock(self._file, fcntl.LOCK_EX)
         try:

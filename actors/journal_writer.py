@@ -241,7 +241,7 @@ class ThreadWriter:
         try:
             while self._gather():
                 self._commit_queued()
-        except Exception as error:  # whatever it was, those who wait on this thread must hear of it
+        except Exception as error:  # noqa: BLE001  # whatever it was, those who wait on this thread must hear of it
             self._tell(self._die, error)
         finally:
             self._store.connection.close()
