@@ -9,6 +9,7 @@ import msgspec
 
 from stratum.contracts.price import Usage
 
+Status = Literal["called", "no_call", "refused", "truncated", "filtered", "failed", "unreadable"]
 Finish = Literal["stop", "length", "content_filter", "refusal"]
 
 
@@ -39,7 +40,7 @@ class Prompt(msgspec.Struct, frozen=True, kw_only=True):
 class Completion(msgspec.Struct, frozen=True, kw_only=True):
     """One answer, read."""
 
-    status: Literal["called", "no_call", "refused", "truncated", "filtered", "failed", "unreadable"]
+    status: Status
     """`called`: `arguments` is what the model passed to the tool, not yet validated."""
     arguments: bytes = b""
     text: str = ""

@@ -50,14 +50,9 @@ class ResponsesStreamReader:
     def body(self) -> bytes:
         if self._final:
             return self._final
-        partial = {
-            **self._created,
-            "status": "incomplete",
-            "incomplete_details": {"reason": "interrupted"},
-            "output": [self._items[index] for index in sorted(self._items)],
-            "usage": None,
-        }
-        return msgspec.json.encode(partial)
+        # Left in progress: `read` then says "failed", and what was received is kept for the trace only.
+        output = [self._items[index] for index in sorted(self._items)]
+        return msgspec.json.encode({**self._created, "status": "in_progress", "output": output, "usage": None})
 
     def _take(self, event: _Event, raw: bytes) -> None:
         if event.type in _CONTENT:

@@ -205,7 +205,7 @@ def _arguments(value: object, schema: Mapping[str, Any]) -> bytes:
     plain: Any = to_jsonable_python(value, by_alias=True, bytes_mode="base64", fallback=msgspec.to_builtins)
     wanted = set(schema.get("properties", ()))
     if wanted == {"value"} and not (isinstance(plain, dict) and plain.keys() == wanted):
-        plain = {"value": plain}
+        return msgspec.json.encode({"value": plain})
     return msgspec.json.encode(plain)
 
 

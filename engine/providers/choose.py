@@ -1,0 +1,44 @@
+"""Which provider a runtime uses when it is not told."""
+
+from __future__ import annotations
+
+import importlib.util
+from collections.abc import Mapping
+
+from stratum.contracts.errors import NoProvider
+from stratum.engine.providers.openai import DEFAULT_MODEL, OpenAI, server_name
+from stratum.engine.providers.protocol import Provider
+
+LOCAL = "local"
+"""As STRATUM_MODEL: the embedded model, whatever keys are set. `local/NAME` picks one of its models."""
+
+
+def choose_provider(explicit: Provider | None, *, environ: Mapping[str, str]) -> Provider:
+    """The one given, else what STRATUM_MODEL, STRATUM_BASE_URL and OPENAI_API_KEY say, else the embedded model.
+
+    A server that is not OpenAI's is spoken to by chat completions, which all of them have.
+
+    Raises:
+        NoProvider: nothing is set and the extra `local` is not installed.
+        ProviderError: the environment names a provider that cannot be used.
+    """
+    if explicit is not None:
+        return explicit
+    model = environ.get("STRATUM_MODEL") or None
+    if model is not None and (model == LOCAL or model.startswith(f"{LOCAL}/")):
+        return _local(model.removeprefix(LOCAL).removeprefix("/") or None)
+    base_url = environ.get("STRATUM_BASE_URL") or environ.get("OPENAI_BASE_URL") or None
+    key = environ.get("OPENAI_API_KEY") or None
+    if base_url is not None and server_name(base_url) != "openai":
+        return OpenAI(key, base_url, api="chat", default_model=model)
+    if key is not None:
+        return OpenAI(key, base_url, default_model=model or DEFAULT_MODEL)
+    return _local(None)
+
+
+def _local(model: str | None) -> Provider:
+    if importlib.util.find_spec("xllamacpp") is None:
+        raise NoProvider
+    from stratum.engine.providers.local import Local
+
+    return Local(model)

@@ -1,0 +1,140 @@
+"""OpenAI, Azure, and every server that speaks their API."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import AsyncGenerator, AsyncIterator
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from typing import TYPE_CHECKING, Literal
+from urllib.parse import urlsplit
+
+from stratum.contracts.errors import ProviderError
+from stratum.contracts.price import Price
+from stratum.engine.dialects.chat import ChatDialect
+from stratum.engine.dialects.protocol import Dialect
+from stratum.engine.dialects.responses import ResponsesDialect
+from stratum.engine.providers.protocol import Answer, Request
+
+if TYPE_CHECKING:
+    import httpx2
+    import openai
+
+    from stratum.engine.providers.sdk import MakeClient, SdkSession
+
+DEFAULT_MODEL = "gpt-4.1-mini"
+OFFICIAL_URL = "https://api.openai.com/v1"
+MAX_BODY_BYTES = 16 * 2**20
+CONNECT_TIMEOUT_S = 10.0
+
+
+class OpenAI:
+    """Calls through the openai SDK's client.
+
+    `api_key` and `base_url` default to `OPENAI_API_KEY` and `OPENAI_BASE_URL`; a server that wants
+    no key gets none. `api` says which API, or is a dialect. `stream=True` receives answers event by
+    event, so that one past its output cap is cut off; `"auto"` does where the server is not OpenAI's own.
+    `name` is what prices are looked up by, by default the server's.
+
+    `client` makes the SDK's client in place of `openai.AsyncOpenAI`, and knows its own key and URL;
+    Azure is `partial(AsyncAzureOpenAI, azure_endpoint=..., api_version=...)`.
+
+    Raises:
+        ValueError: `base_url` is not an HTTP URL.
+        ProviderError: OpenAI's own server, and no key that could be sent.
+    """
+
+    free = False
+
+    def __init__(
+        self,
+        api_key: str | None = None,
+        base_url: str | None = None,
+        *,
+        api: Literal["responses", "chat"] | Dialect = "responses",
+        default_model: str | None = DEFAULT_MODEL,
+        price: Price | None = None,
+        stream: bool | Literal["auto"] = False,
+        name: str | None = None,
+        client: MakeClient | None = None,
+        max_connections: int | None = None,
+        max_body_bytes: int = MAX_BODY_BYTES,
+        connect_timeout_s: float = CONNECT_TIMEOUT_S,
+    ) -> None:
+        url = base_url or os.environ.get("OPENAI_BASE_URL") or OFFICIAL_URL
+        server = "azure" if client else server_name(url)
+        self.name = name or server
+        self.dialect: Dialect = _dialect(api) if isinstance(api, str) else api
+        self.default_model = default_model
+        self.price = price
+        self.streams = stream is True or (stream == "auto" and server != "openai")
+        self._key = _checked_key(api_key or os.environ.get("OPENAI_API_KEY") or "", server=server)
+        self._url = url
+        self._client = client or self._sdk_client
+        self._max_connections = max_connections
+        self._max_body_bytes = max_body_bytes
+        self._connect_timeout_s = connect_timeout_s
+        self._session: SdkSession | None = None
+
+    @asynccontextmanager
+    async def open(self) -> AsyncGenerator[None]:
+        from stratum.engine.providers.sdk import open_session
+
+        async with open_session(
+            self._client,
+            path=self.dialect.path,
+            max_connections=self._max_connections,
+            max_body_bytes=self._max_body_bytes,
+            connect_timeout_s=self._connect_timeout_s,
+        ) as self._session:
+            try:
+                yield
+            finally:
+                self._session = None
+
+    async def ready(self) -> None:
+        pass
+
+    async def send(self, request: Request) -> Answer:
+        return await self._opened().send(request)
+
+    def stream(self, request: Request) -> AbstractAsyncContextManager[AsyncIterator[bytes]]:
+        return self._opened().stream(request)
+
+    def _opened(self) -> SdkSession:
+        if self._session is None:
+            raise ProviderError(
+                provider=self.name, message="not open", fix="call it inside `async with provider.open()`"
+            )
+        return self._session
+
+    def _sdk_client(self, *, http_client: httpx2.AsyncClient, max_retries: int) -> openai.AsyncOpenAI:
+        import openai
+
+        return openai.AsyncOpenAI(
+            api_key=self._key, base_url=self._url, http_client=http_client, max_retries=max_retries
+        )
+
+
+def _dialect(api: Literal["responses", "chat"]) -> Dialect:
+    return ResponsesDialect() if api == "responses" else ChatDialect()
+
+
+def server_name(url: str) -> str:
+    """`openai`, `azure`, or the host: prices are never assumed to be another server's."""
+    parts = urlsplit(url)
+    if parts.scheme not in ("http", "https") or not parts.hostname:
+        raise ValueError(f"base_url={url!r} is not an HTTP URL; pass one like https://host/v1")
+    known = {"openai.com": "openai", "azure.com": "azure"}
+    return next((name for domain, name in known.items() if f".{parts.hostname}".endswith(f".{domain}")), parts.hostname)
+
+
+def _checked_key(key: str, *, server: str) -> str:
+    key = key.strip()
+    if not key and server == "openai":
+        raise ProviderError(provider="openai", message="no API key", fix="set OPENAI_API_KEY or pass api_key=")
+    # Checked here, because the HTTP layer quotes a header that it refuses.
+    if not (key.isascii() and key.isprintable()) or " " in key:
+        raise ProviderError(
+            provider=server, message="the API key has characters that no header can carry", fix="copy it again"
+        )
+    return key or "none"

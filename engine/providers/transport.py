@@ -1,0 +1,155 @@
+"""An httpx2 transport for thousands of calls in flight: small pools, bounded connections, capped bodies.
+
+Above it an httpx2 client (the openai SDK's), below it httpx2's own transports.
+"""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import AsyncIterable, AsyncIterator, Callable
+
+import httpx2
+import trio
+
+from stratum.engine.providers.protocol import TransportFailure
+
+CALLS_PER_SHARD = 8
+"""A pool looks at all its connections on every request, so pools are kept this small."""
+MOST_CONNECTIONS = 1024
+SWEEP_S = 30.0
+"""Between two looks at the idle pools, seconds: what has been idle that long is closed."""
+
+
+def affordable_connections() -> int:
+    """Half of the process's file descriptors, at most `MOST_CONNECTIONS`: the rest belong to its other files."""
+    if sys.platform == "win32":
+        return MOST_CONNECTIONS
+    import resource
+
+    soft, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
+    return MOST_CONNECTIONS if soft == resource.RLIM_INFINITY else max(1, min(MOST_CONNECTIONS, soft // 2))
+
+
+class ShardedTransport(httpx2.AsyncBaseTransport):
+    """At most `max_connections` requests at once; the others wait in line, first come, first served.
+
+    A body above `max_body_bytes`, or compressed although identity was asked for (194 KB can
+    unpack to 200 MB), is a `TransportFailure`.
+    """
+
+    def __init__(
+        self, make: Callable[[], httpx2.AsyncBaseTransport], *, max_connections: int, max_body_bytes: int
+    ) -> None:
+        self._make = make
+        self._max_body_bytes = max_body_bytes
+        self._slots = trio.Semaphore(max_connections)
+        self._shards: list[_Shard] = []
+        self._with_room: list[_Shard] = []
+        self._swept_at = trio.current_time()
+
+    async def handle_async_request(self, request: httpx2.Request) -> httpx2.Response:
+        await self._slots.acquire()
+        shard = self._take()
+        try:
+            response = await shard.transport.handle_async_request(request)
+        except BaseException:
+            self._give_back(shard)
+            raise
+        body = _CappedBody(response, limit=self._max_body_bytes, on_close=lambda: self._give_back(shard))
+        response.stream = body
+        try:
+            body.check_headers()
+            await self._sweep()
+        except BaseException:
+            await body.aclose()
+            raise
+        return response
+
+    async def aclose(self) -> None:
+        for shard in self._shards:
+            await shard.transport.aclose()
+
+    def _take(self) -> _Shard:
+        # Last in, first out: while few calls are in flight they stay on few shards, whose connections are warm.
+        if not self._with_room:
+            shard = _Shard(self._make())
+            self._shards.append(shard)
+            self._with_room.append(shard)
+        shard = self._with_room[-1]
+        shard.load += 1
+        if shard.load == CALLS_PER_SHARD:
+            self._with_room.pop()
+        return shard
+
+    def _give_back(self, shard: _Shard) -> None:
+        if shard.load == CALLS_PER_SHARD:
+            self._with_room.append(shard)
+        shard.load -= 1
+        shard.used_at = trio.current_time()
+        self._slots.release()
+
+    async def _sweep(self) -> None:
+        """Close the connections of pools that a burst has left idle; a pool only looks at its own when it is used."""
+        now = trio.current_time()
+        if now - self._swept_at < SWEEP_S:
+            return
+        self._swept_at = now
+        for shard in list(self._shards):
+            if shard.load == 0 and now - shard.used_at >= SWEEP_S:
+                await shard.transport.aclose()
+
+
+class _Shard:
+    def __init__(self, transport: httpx2.AsyncBaseTransport) -> None:
+        self.transport = transport
+        self.load = 0
+        self.used_at = 0.0
+
+
+class _CappedBody(httpx2.AsyncByteStream):
+    """A response's body, cut off at `limit` bytes; closing it gives the connection back, once."""
+
+    def __init__(self, response: httpx2.Response, *, limit: int, on_close: Callable[[], None]) -> None:
+        self._headers = response.headers
+        self._stream = response.stream
+        self._limit = limit
+        self._on_close: Callable[[], None] | None = on_close
+
+    def check_headers(self) -> None:
+        encoding = self._headers.get("content-encoding", "identity").strip().lower()
+        if encoding not in ("", "identity"):
+            raise TransportFailure(
+                reason=f"the answer is compressed ({encoding}) although that was declined; it was not unpacked",
+                sent=True,
+                retryable=False,
+                fix="switch compression off in the server or proxy at base_url",
+            )
+        length = self._headers.get("content-length", "")
+        if length.isdigit() and int(length) > self._limit:
+            raise self._too_long()
+
+    async def __aiter__(self) -> AsyncIterator[bytes]:
+        assert isinstance(self._stream, AsyncIterable)
+        received = 0
+        async for part in self._stream:
+            received += len(part)
+            if received > self._limit:
+                raise self._too_long()
+            yield part
+
+    async def aclose(self) -> None:
+        try:
+            if isinstance(self._stream, httpx2.AsyncByteStream):
+                await self._stream.aclose()
+        finally:
+            on_close, self._on_close = self._on_close, None
+            if on_close is not None:
+                on_close()
+
+    def _too_long(self) -> TransportFailure:
+        return TransportFailure(
+            reason=f"the answer is longer than {self._limit:,} bytes; it was cut off",
+            sent=True,
+            retryable=False,
+            fix="pass max_body_bytes= if answers of this size are meant",
+        )
