@@ -194,7 +194,8 @@ class Ledger:
         Raises:
             ValueError: a negative cost, or a reservation that is not in flight.
         """
-        _require_in_flight(reservation)
+        if reservation.state != "in_flight":
+            raise _not_in_flight(reservation)
         return self._book(reservation, picousd=picousd, tokens=tokens)
 
     def release(self, reservation: Reservation) -> None:
@@ -203,7 +204,8 @@ class Ledger:
         Raises:
             ValueError: a reservation that is not in flight.
         """
-        _require_in_flight(reservation)
+        if reservation.state != "in_flight":
+            raise _not_in_flight(reservation)
         self._book(reservation, picousd=0, tokens=0)
 
     def leave_in_doubt(self, reservation: Reservation) -> None:
@@ -212,7 +214,8 @@ class Ledger:
         Raises:
             ValueError: a reservation that is not in flight.
         """
-        _require_in_flight(reservation)
+        if reservation.state != "in_flight":
+            raise _not_in_flight(reservation)
         reservation.state = "in_doubt"
         for scope in reservation.charged:
             scope.in_doubt_picousd += reservation.picousd
@@ -263,12 +266,13 @@ class Ledger:
             raise ValueError(f"{reservation!r} cannot have cost {picousd} picodollars and {tokens} tokens")
         beyond_picousd = picousd - reservation.picousd
         beyond_tokens = tokens - reservation.tokens
+        doubted = reservation.state == "in_doubt"
         for scope in reservation.charged:
             scope.settled_picousd += picousd
             scope.settled_tokens += tokens
             scope.counted_picousd += beyond_picousd
             scope.counted_tokens += beyond_tokens
-            if reservation.state == "in_doubt":
+            if doubted:
                 scope.in_doubt_picousd -= reservation.picousd
                 scope.in_doubt_tokens -= reservation.tokens
         reservation.state = "closed"
@@ -276,7 +280,8 @@ class Ledger:
         settlement = _AS_RESERVED
         if beyond_picousd > 0 or beyond_tokens > 0:
             settlement = _overrun(reservation, Amount(max(beyond_picousd, 0), max(beyond_tokens, 0)))
-        self._changed(reservation.charged)
+        if self._room.lines:
+            self._changed(reservation.charged)
         return settlement
 
     def _take_over(self, held: OpenReservation, scope: Scope, state: LedgerState) -> None:
@@ -323,7 +328,10 @@ class Ledger:
 
     def _impossible(self, scope: Scope) -> Waiter | None:
         """Somebody in `scope` or below whom it can never admit."""
-        return next((waiter for waiter in self._room.neediest(scope) if scope.lacks(waiter.demand.least)), None)
+        for waiter in self._room.neediest(scope):
+            if scope.lacks(waiter.demand.least):
+                return waiter
+        return None
 
     def _admit(self, scopes: Iterable[Scope]) -> list[tuple[Waiter, Reservation | Refused]]:
         """Let the lines of `scopes` move on; among their heads, whoever came first goes first."""
@@ -372,9 +380,8 @@ def _refusal(scope: Scope, demand: Demand) -> Refused:
     return Refused(scope, resource, requested=demand.least.picousd if resource == "usd" else demand.least.tokens)
 
 
-def _require_in_flight(reservation: Reservation) -> None:
-    if reservation.state != "in_flight":
-        raise ValueError(f"{reservation!r} is not in flight; one in doubt leaves by reconcile, a closed one is done")
+def _not_in_flight(reservation: Reservation) -> ValueError:
+    return ValueError(f"{reservation!r} is not in flight; one in doubt leaves by reconcile, a closed one is done")
 
 
 def _overrun(reservation: Reservation, beyond: Amount) -> Settlement:

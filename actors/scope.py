@@ -126,20 +126,25 @@ class Scope(msgspec.Struct, eq=False, kw_only=True):
     @property
     def left(self) -> Amount:
         """What would be free if all calls in flight turned out to cost nothing; negative if overspent."""
-        return Amount(self.limit_picousd, self.limit_tokens) - self.settled - self.in_doubt
+        return Amount(
+            self.limit_picousd - self.settled_picousd - self.in_doubt_picousd,
+            self.limit_tokens - self.settled_tokens - self.in_doubt_tokens,
+        )
 
     @property
     def exhausted(self) -> bool:
         """Nothing that costs anything can be admitted any more, whatever the calls in flight turn out to cost."""
-        return not self.admits or self.left.picousd <= 0 or self.left.tokens <= 0
+        left = self.left
+        return not self.admits or left.picousd <= 0 or left.tokens <= 0
 
     def lacks(self, amount: Amount) -> Spendable | None:
         """The resource for want of which `amount` can never be admitted."""
         if not self.admits:
             return self.sealed or self.overdrawn or "usd"
-        if amount.picousd > self.left.picousd:
+        left = self.left
+        if amount.picousd > left.picousd:
             return "usd"
-        return "tokens" if amount.tokens > self.left.tokens else None
+        return "tokens" if amount.tokens > left.tokens else None
 
     def has_room(self, amount: Amount) -> bool:
         """Whether `amount` fits beside all that counts now."""
