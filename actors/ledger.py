@@ -20,9 +20,10 @@ from collections.abc import Iterable
 import outcome
 import trio
 
+from stratum.actors.amount import Amount, Limits, Spendable
 from stratum.actors.ledger_state import LedgerState, OpenReservation, replay
 from stratum.actors.reservation import Demand, Refused, Reservation, Settlement
-from stratum.actors.scope import Amount, Limits, Scope, Spendable
+from stratum.actors.scope import Scope
 from stratum.actors.waiting_room import Decided, Waiter, WaitingRoom
 from stratum.contracts.records import Reconciled
 
@@ -56,32 +57,37 @@ class Ledger:
     def open_scope(self, path: str, *, parent: Scope | None, label: str, limits: Limits) -> Scope:
         """Begin to count against `limits`, inside `parent`.
 
-        `path` is "" for a run, and below it the parent's path, a slash and a step id.
+        `path` is "" for a run, and below it the parent's path, a slash and a step id. In a
+        run that was restored, a scope takes up the limits and numbers it had before.
 
         Raises:
             ValueError: the path is not below the parent's, or the parent is closed.
         """
-        if parent is not None:
-            if parent.closed:
-                raise ValueError(f"{path!r}: its parent {parent.path!r} is closed; open it first")
-            if path and parent.path and not path.startswith(f"{parent.path}/"):
-                raise ValueError(
-                    f"{path!r} is not below its parent; pass a path that starts with {parent.path + '/'!r}"
-                )
-            parent.children += 1
-        return Scope(path=path, parent=parent, label=label, limits=limits)
+        if parent is None:
+            return Scope(path=path, parent=None, label=label, limits=limits)
+        if parent.closed:
+            raise ValueError(f"{path!r}: its parent {parent.path!r} is closed; open it first")
+        if path and parent.path and not path.startswith(f"{parent.path}/"):
+            raise ValueError(f"{path!r} is not below its parent; pass a path that starts with {parent.path + '/'!r}")
+        scope = Scope(path=path, parent=parent, label=label, limits=limits)
+        parent.children += 1
+        if parent.recorded is not None:
+            self.restore(scope, parent.recorded)
+        return scope
 
     def restore(self, scope: Scope, state: LedgerState) -> None:
-        """Give a scope of a resumed run the numbers and limits it had; call it on each as it is opened.
+        """Give the scope of a resumed run, just opened, what its journal says; those inside take theirs up in turn.
 
-        What was in flight when the run stopped is in doubt. The session that resumes the
-        run is not charged for what an earlier one spent.
+        What was in flight when the run stopped is in doubt. The limits are the recorded
+        ones: they change by `raise_limits` alone. The session that resumes the run is
+        not charged for what an earlier one spent.
 
         Raises:
             ValueError: something counts in the scope already.
         """
-        if scope.counted != Amount():
+        if scope.counted != Amount() or scope.children:
             raise ValueError(f"{scope.path!r} counts already; restore it right after it was opened")
+        scope.recorded = state
         was = state.scopes.get(scope.path)
         if was is None:
             return
@@ -237,12 +243,12 @@ class Ledger:
         return settlement
 
     def raise_limits(self, scope: Scope, limits: Limits) -> None:
-        """A person gave the scope new limits, in place of all it had.
+        """A person gave the scope new limits; an axis that is `None` stays as it is.
 
         Reopens a scope that an overrun closed, once they cover what counts against it;
         limits below that close it.
         """
-        scope.set_limits(limits)
+        scope.set_limits(scope.limits.raised_to(limits))
         self._changed((scope,))
 
     def seal(self, scope: Scope, resource: Spendable = "usd") -> None:

@@ -9,7 +9,7 @@ from collections.abc import Iterable, Iterator
 
 import msgspec
 
-from stratum.actors.scope import Amount, Limits, Spendable
+from stratum.actors.amount import Amount, Limits, Spendable
 from stratum.contracts.records import (
     LeftInDoubt,
     LimitRaised,
@@ -53,8 +53,8 @@ class LedgerState:
     """What a run's records say of its budgets, up to the last one folded in."""
 
     def __init__(self) -> None:
-        self.scopes: dict[str, ScopeState] = {"": ScopeState()}
-        """By path; the run itself is always there."""
+        self.scopes: dict[str, ScopeState] = {}
+        """By path; "" is the run."""
         self.open: dict[str, OpenReservation] = {}
         """By id: in flight or in doubt."""
         self.elapsed_ms = 0
@@ -82,8 +82,8 @@ class LedgerState:
             case LeftInDoubt():
                 self._doubt(self._held(record.reservation))
             case LimitRaised():
-                state = self.scopes.setdefault(record.scope, ScopeState())
-                state.limits = Limits.from_record(record.limits)
+                state = self._scope(record.scope)
+                state.limits = state.limits.raised_to(Limits.from_record(record.limits))
                 state.overdrawn = state.limits.exceeded_by(state.counted)
             case RunResumed():
                 for held in self.open.values():
@@ -93,13 +93,13 @@ class LedgerState:
 
     def _open_scope(self, record: ScopeOpened) -> None:
         """One that was open before goes on as it was: its limits change by `LimitRaised` alone."""
-        state = self.scopes.get(record.scope)
-        if state is None or (record.scope == "" and not state.label):
+        if record.scope not in self.scopes:
             self.scopes[record.scope] = ScopeState(label=record.label, limits=Limits.from_record(record.limits))
 
     def _reserve(self, record: Reserved) -> None:
         if record.reservation in self.open:
             raise ValueError(f"reservation {record.reservation!r} is open already; the journal contradicts itself")
+        self._scope(record.scope)
         amount = Amount(record.picousd, record.tokens)
         self.open[record.reservation] = OpenReservation(record.reservation, record.scope, amount)
         for state in self._charged(record.scope):
@@ -130,6 +130,12 @@ class LedgerState:
         if held is None:
             raise ValueError(f"reservation {reservation!r} is not open; the journal contradicts itself")
         return held
+
+    def _scope(self, path: str) -> ScopeState:
+        state = self.scopes.get(path)
+        if state is None:
+            raise ValueError(f"scope {path!r} was never opened; the journal contradicts itself")
+        return state
 
     def _charged(self, path: str) -> Iterator[ScopeState]:
         return (self.scopes[prefix] for prefix in _prefixes(path) if prefix in self.scopes)

@@ -7,8 +7,10 @@ from typing import Literal
 
 import msgspec
 
+from stratum.actors.amount import Amount, Spendable
 from stratum.actors.ledger_state import LedgerState
-from stratum.actors.scope import Amount, Scope, Spendable
+from stratum.actors.scope import Scope
+from stratum.contracts.errors import BudgetExceeded, Completed
 
 
 class Demand(msgspec.Struct, frozen=True, kw_only=True, gc=False):
@@ -99,3 +101,23 @@ class Refused(Exception):
         self.resource: Spendable = resource
         self.requested = requested
         """The least the demand could have done with, in picodollars or tokens."""
+
+    def exceeded(self, *, completed: Sequence[Completed] = (), remaining: Sequence[str] = ()) -> BudgetExceeded:
+        """The error for the owner of the scope, with the scope's numbers as they stand now."""
+        scope = self.scope
+
+        def of(amount: Amount) -> int:
+            return amount.picousd if self.resource == "usd" else amount.tokens
+
+        limit = scope.limits.picousd if self.resource == "usd" else scope.limits.tokens
+        return BudgetExceeded(
+            resource=self.resource,
+            limit=limit or 0,
+            settled=of(scope.settled),
+            in_flight=of(scope.in_flight),
+            in_doubt=of(scope.in_doubt),
+            requested=self.requested,
+            step=scope.label,
+            completed=completed,
+            remaining=remaining,
+        )
