@@ -18,15 +18,19 @@ from typing import NoReturn
 
 import trio
 
-from stratum.actors.journal_file import FOLDER_MODE, open_file, open_memory
+from stratum.actors.journal_file import open_file, open_memory, sessions_folder
 from stratum.actors.journal_records import Run, list_runs, read_run, verified_bodies
 from stratum.actors.journal_store import Store, entry
 from stratum.actors.journal_writer import InlineWriter, ThreadWriter, Ticket, Writer
-from stratum.actors.session_lock import SessionLock, session_alive, sweep_sessions
+from stratum.actors.session_lock import session_alive
 from stratum.contracts.errors import RunLocked, UnknownRun
 from stratum.contracts.records import Record, RunFinished, RunStarted
 
 __all__ = ["Journal", "Run", "Ticket", "open_journal"]
+
+
+BACKLOG_BYTES = 8 * 2**20
+"""What may wait for the disk before `room` makes its callers wait too."""
 
 
 class Journal:
@@ -38,11 +42,7 @@ class Journal:
         self._store = store
         self._alive = alive
         self._owned: set[str] = set()
-
-    @property
-    def backlog_bytes(self) -> int:
-        """What was appended and is not committed yet: memory that the disk has still to take."""
-        return self._writer.backlog_bytes
+        self._last = Ticket(0)
 
     def append(self, run: str, *records: Record) -> Ticket:
         """Queue records of a run, in order; they are committed together or not at all.
@@ -51,17 +51,19 @@ class Journal:
 
         Raises:
             JournalUnavailable: nothing can be written any more.
-            UnknownRun: this session neither started nor claimed the run, or has finished it.
+            UnknownRun: this session neither started nor claimed the run, or has finished it, or starts it twice.
+            ValueError: no record, or one that is too large to keep.
         """
-        entries = [entry(run, record) for record in records]
-        if run not in self._owned and not (records and isinstance(records[0], RunStarted)):
-            raise UnknownRun(run=run, problem="not open in this session", fix="start it or claim it first")
-        ticket = self._writer.put(entries)
-        if records and isinstance(records[-1], RunFinished):
+        if not records:
+            raise ValueError("append: pass at least one record")
+        if (run in self._owned) is isinstance(records[0], RunStarted):
+            raise UnknownRun(run=run, problem="not open in this session", fix="start it, once, or claim it")
+        self._last = self._writer.put([entry(run, record) for record in records])
+        if isinstance(records[-1], RunFinished):
             self._owned.discard(run)
         else:
             self._owned.add(run)
-        return ticket
+        return self._last
 
     async def durable(self, ticket: Ticket) -> None:
         """Wait until everything up to `ticket` is committed. Cancelling the wait retracts nothing.
@@ -74,6 +76,14 @@ class Journal:
     async def commit(self, run: str, *records: Record) -> None:
         """`append`, then `durable`."""
         await self._writer.durable(self.append(run, *records))
+
+    async def room(self) -> None:
+        """Wait while the disk is far behind. Checkpoints only then.
+
+        For who appends without ever waiting for `durable`: what was appended stays in memory until it is committed.
+        """
+        if self._writer.backlog_bytes > BACKLOG_BYTES:
+            await self._writer.durable(self._last)
 
     async def claim(self, run: str) -> None:
         """Become the owner of a run, to append to it.
@@ -150,18 +160,14 @@ async def _open_memory(session: str) -> AsyncGenerator[Journal, None]:
 
 @asynccontextmanager
 async def _open_file(path: Path, session: str) -> AsyncGenerator[Journal, None]:
-    folder = path.parent / "sessions"
-    alive = partial(session_alive, folder)
-    connection, watermark = await trio.to_thread.run_sync(open_file, path)
-    folder.mkdir(mode=FOLDER_MODE, exist_ok=True)
-    sweep_sessions(folder)
-    lock = SessionLock(folder, session)
+    connection, watermark, lock = await trio.to_thread.run_sync(open_file, path, session)
+    alive = partial(session_alive, sessions_folder(path))
+    store = Store(connection, session=session, alive=alive)
+    writer = ThreadWriter(store, watermark=watermark, path=path)
     try:
-        store = Store(connection, session=session, alive=alive)
-        writer = ThreadWriter(store, watermark=watermark, path=path)
-        try:
-            yield Journal(writer, store, session=session, alive=alive)
-        finally:
-            await writer.close()
+        yield Journal(writer, store, session=session, alive=alive)
     finally:
+        await writer.close()
         lock.release()
+    # Only after a block that ended well: one that failed says itself why.
+    writer.refuse_if_dead()

@@ -17,7 +17,10 @@ _READ_ONLY = ("it cannot be written", "make the file and its folder writable, or
 _BUSY = ("another program keeps it locked", "close what has it open, then resume the run")
 _DAMAGED = ("the file is damaged", EXPORT_OR_RESTORE)
 
+_TWICE = ("a run of this session was also written by somebody else", "resume it once nobody else is running it")
+
 _BY_SQLITE_NAME = {
+    "SQLITE_CONSTRAINT": _TWICE,
     "SQLITE_FULL": _FULL,
     "SQLITE_READONLY": _READ_ONLY,
     "SQLITE_CANTOPEN": _READ_ONLY,

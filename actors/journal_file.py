@@ -8,39 +8,61 @@ from __future__ import annotations
 
 import os
 import sqlite3
+from contextlib import ExitStack
 from pathlib import Path
+from typing import NamedTuple
 
 from stratum.actors.journal_failure import EXPORT_OR_RESTORE, explained
 from stratum.actors.journal_schema import migrate
 from stratum.actors.journal_store import last_seq
 from stratum.actors.journal_watermark import FILE_MODE, Watermark, read_watermark, watermark_path
+from stratum.actors.session_lock import SessionLock, sweep_sessions
 from stratum.contracts.errors import JournalCorrupt
 
 FOLDER_MODE = 0o700
 _BUSY_S = 30.0
+_LOG_BYTES = 64 * 2**20
+"""What a long reader made the write-ahead log grow to is given back down to this."""
 
 
-def open_file(path: Path) -> tuple[sqlite3.Connection, Watermark]:
+class OpenFile(NamedTuple):
+    """A journal's file, open for one session."""
+
+    connection: sqlite3.Connection
+    watermark: Watermark
+    lock: SessionLock
+
+
+def open_file(path: Path, session: str) -> OpenFile:
     """The journal at `path`, created if need be, checked against its watermark, and migrated.
 
     Raises:
         JournalCorrupt: acknowledged records are missing. Neither file nor log was touched.
         JournalUnavailable: it cannot be written, or is not a journal that this Stratum knows.
+        ValueError: the session's name cannot be used.
     """
-    try:
-        path.parent.mkdir(mode=FOLDER_MODE, parents=True, exist_ok=True)
-        check_nothing_lost(path)
-        watermark = Watermark(path)
-        # SQLite gives its -wal and -shm files the mode of the database.
-        os.close(os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, FILE_MODE))
-        connection = sqlite3.connect(path, timeout=_BUSY_S, isolation_level=None, check_same_thread=False)
-        connection.execute("PRAGMA journal_mode = WAL")
-        connection.execute("PRAGMA synchronous = FULL")
-        with watermark.locked():
-            migrate(connection, str(path))
-    except (sqlite3.Error, OSError) as error:
-        raise explained(error, path=str(path)) from error
-    return connection, watermark
+    with ExitStack() as undo:
+        try:
+            _make_folder(path.parent)
+            _make_folder(sessions_folder(path))
+            check_nothing_lost(path)
+            lock = SessionLock(sessions_folder(path), session)
+            undo.callback(lock.release)
+            sweep_sessions(sessions_folder(path))
+            watermark = Watermark(path)
+            undo.callback(watermark.close)
+            connection = _connect(path)
+            undo.callback(connection.close)
+            with watermark.locked():
+                _prepare(connection, path)
+        except (sqlite3.Error, OSError) as error:
+            raise explained(error, path=str(path)) from error
+        undo.pop_all()
+    return OpenFile(connection, watermark, lock)
+
+
+def sessions_folder(path: Path) -> Path:
+    return path.parent / "sessions"
 
 
 def open_memory() -> sqlite3.Connection:
@@ -81,6 +103,32 @@ def check_nothing_lost(path: Path) -> None:
             problem=f"{acknowledged - found} acknowledged records are missing: it ends at {found} of {acknowledged}",
             fix=EXPORT_OR_RESTORE,
         )
+
+
+def _make_folder(folder: Path) -> None:
+    if folder.exists():
+        return
+    folder.mkdir(mode=FOLDER_MODE, parents=True)
+    # A folder whose name is not on disk takes a synced journal with it when the power fails.
+    parent = os.open(folder.parent, os.O_RDONLY | os.O_CLOEXEC)
+    try:
+        os.fsync(parent)
+    finally:
+        os.close(parent)
+
+
+def _connect(path: Path) -> sqlite3.Connection:
+    # SQLite gives its -wal and -shm files the mode of the database.
+    os.close(os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, FILE_MODE))
+    return sqlite3.connect(path, timeout=_BUSY_S, isolation_level=None, check_same_thread=False)
+
+
+def _prepare(connection: sqlite3.Connection, path: Path) -> None:
+    migrate(connection, str(path))
+    connection.execute("PRAGMA journal_mode = WAL")
+    # NORMAL loses acknowledged commits when the power fails; FULL does not. Set on every connection: it is not kept.
+    connection.execute("PRAGMA synchronous = FULL")
+    connection.execute(f"PRAGMA journal_size_limit = {_LOG_BYTES}")
 
 
 def _acknowledged(path: Path) -> int | None:

@@ -18,6 +18,8 @@ from stratum.actors.journal_chain import chain_link, chain_start
 from stratum.contracts.errors import RunLocked, UnknownRun
 from stratum.contracts.records import Record, RunFinished, RunResumed, RunStarted
 
+MAX_BODY_BYTES = 64 * 2**20
+
 _ENCODER = msgspec.json.Encoder()
 
 # Many rows a statement: half the time of executemany. Powers of two keep the number of
@@ -47,8 +49,19 @@ class Entry(NamedTuple):
 
 
 def entry(run: str, record: Record) -> Entry:
-    """`record` encoded, as of now."""
-    return Entry(run, record, str(record.__struct_config__.tag), time.time_ns() // 1_000_000, _ENCODER.encode(record))
+    """`record` encoded, as of now.
+
+    Raises:
+        ValueError: it is larger than a journal should hold, or than SQLite could.
+    """
+    body = _ENCODER.encode(record)
+    kind = str(record.__struct_config__.tag)
+    if len(body) > MAX_BODY_BYTES:
+        raise ValueError(
+            f"run {run}: a {kind} record of {len(body):,} bytes; at most {MAX_BODY_BYTES:,} are kept: "
+            "return a path or a digest instead of the bytes themselves"
+        )
+    return Entry(run, record, kind, time.time_ns() // 1_000_000, body)
 
 
 class Store:

@@ -32,7 +32,8 @@ Ticket = NewType("Ticket", int)
 _GATHER_S = 0.005
 _GATHER_ENTRIES = 512
 # Bounds what one transaction holds in memory and how long the others wait for it.
-_MAX_BATCH = 4096
+_MAX_BATCH_ENTRIES = 4096
+_MAX_BATCH_BYTES = 8 * 2**20
 # A sync that hangs (a lost network disk) must not keep the process from ending.
 _CLOSE_S = 30
 
@@ -64,21 +65,25 @@ class Writer(Protocol):
         ...
 
     async def close(self) -> None:
-        """Commit what was put, then end."""
+        """Commit what was put, if that is still possible, then end."""
         ...
 
 
 class InlineWriter:
-    """Commits on the spot: for a database in memory, where there is nothing to wait for."""
+    """Writes on the loop's own thread: for a database in memory, where there is nothing to wait for."""
 
     backlog_bytes = 0
 
     def __init__(self, store: Store) -> None:
         self._store = store
         self._count = 0
+        # Written when somebody looks, or when there are many: a transaction a record is five times the work.
+        self._unwritten: list[Entry] = []
 
     def put(self, entries: Sequence[Entry]) -> Ticket:
-        self._store.write(entries)
+        self._unwritten += entries
+        if len(self._unwritten) >= _GATHER_ENTRIES:
+            self._write()
         self._count += 1
         return Ticket(self._count)
 
@@ -87,18 +92,21 @@ class InlineWriter:
 
     async def call(self, work: Callable[[], T]) -> T:
         await trio.lowlevel.checkpoint()
+        self._write()
         return work()
 
     async def read(self, work: Callable[[sqlite3.Connection], T]) -> T:
-        await trio.lowlevel.checkpoint()
-        return work(self._store.connection)
+        return await self.call(lambda: work(self._store.connection))
 
     async def died(self) -> JournalError:
         await trio.sleep_forever()
-        raise AssertionError("unreachable")
 
     async def close(self) -> None:
         self._store.connection.close()
+
+    def _write(self) -> None:
+        self._store.write(self._unwritten)
+        self._unwritten = []
 
 
 class _Job(Generic[T]):
@@ -152,7 +160,7 @@ class ThreadWriter:
         self._thread.start()
 
     def put(self, entries: Sequence[Entry]) -> Ticket:
-        self._refuse_if_dead()
+        self.refuse_if_dead()
         self._queue.append(entries)
         self.backlog_bytes += sum(len(one.body) for one in entries)
         self._count += 1
@@ -166,17 +174,17 @@ class ThreadWriter:
         if ticket <= self._durable:
             await trio.lowlevel.checkpoint()
             return
-        self._refuse_if_dead()
+        self.refuse_if_dead()
         if ticket not in self._waiting:
             self._waiting[ticket] = trio.Event()
             heapq.heappush(self._waiting_order, ticket)
         self._flush.set()
         await self._waiting[ticket].wait()
         if ticket > self._durable:
-            self._refuse_if_dead()
+            self.refuse_if_dead()
 
     async def call(self, work: Callable[[], T]) -> T:
-        self._refuse_if_dead()
+        self.refuse_if_dead()
         job = _Job(work)
         self._queue.append(job)  # type: ignore[arg-type]  # its result is read here only
         self._work.set()
@@ -204,7 +212,13 @@ class ThreadWriter:
             await trio.to_thread.run_sync(self._thread.join, _CLOSE_S, limiter=trio.CapacityLimiter(1))
         if self._thread.is_alive():
             self._die(TimeoutError(f"the last commit took more than {_CLOSE_S} s"))
-        self._refuse_if_dead()
+
+    def refuse_if_dead(self) -> None:
+        """Raises:
+        JournalUnavailable: something put was not committed, and nothing more will be.
+        """
+        if self._failure is not None:
+            raise copy.copy(self._failure) from self._failure.__cause__
 
     def _read(self, work: Callable[[sqlite3.Connection], T]) -> T:
         try:
@@ -212,10 +226,6 @@ class ThreadWriter:
                 return work(connection)
         except sqlite3.Error as error:
             raise explained(error, path=str(self._path)) from error
-
-    def _refuse_if_dead(self) -> None:
-        if self._failure is not None:
-            raise copy.copy(self._failure) from self._failure.__cause__
 
     def _acknowledge(self, appends: int, size_bytes: int) -> None:
         self._durable += appends
@@ -240,7 +250,8 @@ class ThreadWriter:
     def _run(self) -> None:
         try:
             while self._gather():
-                self._commit_queued()
+                self._commit_batch()
+                self._do_job()
         except Exception as error:  # noqa: BLE001  # whatever it was, those who wait on this thread must hear of it
             self._tell(self._die, error)
         finally:
@@ -249,38 +260,38 @@ class ThreadWriter:
 
     def _gather(self) -> bool:
         """Wait for work, and then a moment for more of it; false when there will be none."""
-        if self._closing and not self._queue:
-            return False
         if not self._queue:
+            if self._closing:
+                return False
             self._work.wait()
         self._work.clear()
-        self._flush.wait(_GATHER_S)
+        if len(self._queue) < _GATHER_ENTRIES:
+            self._flush.wait(_GATHER_S)
         self._flush.clear()
         return True
 
-    def _commit_queued(self) -> None:
-        appends = 0
+    def _commit_batch(self) -> None:
+        """Commit the entries up to the next job, as many as one transaction should hold."""
         batch: list[Entry] = []
-        while self._queue and len(batch) < _MAX_BATCH:
-            item = self._queue[0]
-            if isinstance(item, _Job):
-                self._commit(batch, appends)
-                batch, appends = [], 0
-                # It leaves the queue when it is done: `_die` answers those that are still in it.
-                item.run()
-                self._tell(item.done.set)
-            else:
-                batch += item
-                appends += 1
+        appends = size_bytes = 0
+        while self._queue and len(batch) < _MAX_BATCH_ENTRIES and size_bytes < _MAX_BATCH_BYTES:
+            if isinstance(entries := self._queue[0], _Job):
+                break
+            batch += entries
+            size_bytes += sum(len(one.body) for one in entries)
+            appends += 1
             self._queue.popleft()
-        self._commit(batch, appends)
+        if batch:
+            with self._watermark.locked():
+                self._watermark.write(self._store.write(batch))
+            self._tell(self._acknowledge, appends, size_bytes)
 
-    def _commit(self, batch: Sequence[Entry], appends: int) -> None:
-        if not batch:
-            return
-        with self._watermark.locked():
-            self._watermark.write(self._store.write(batch))
-        self._tell(self._acknowledge, appends, sum(len(one.body) for one in batch))
+    def _do_job(self) -> None:
+        if self._queue and isinstance(job := self._queue[0], _Job):
+            job.run()
+            # It stays in the queue until it is done: `_die` answers what it finds there.
+            self._queue.popleft()
+            self._tell(job.done.set)
 
     def _tell(self, listener: Callable[..., object], *values: object) -> None:
         try:

@@ -73,7 +73,8 @@ async def open_supervisor(
 
 
 def _only(group: BaseExceptionGroup[BaseException]) -> BaseException:
-    if len(group.exceptions) > 1:
+    errors = list(group.exceptions)
+    if len(errors) > 1:
         return group
-    (error,) = group.exceptions
-    return _only(cast("BaseExceptionGroup[BaseException]", error)) if isinstance(error, BaseExceptionGroup) else error
+    inner = errors[0]
+    return _only(cast("BaseExceptionGroup[BaseException]", inner)) if isinstance(inner, BaseExceptionGroup) else inner
