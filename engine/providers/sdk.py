@@ -7,15 +7,16 @@ from __future__ import annotations
 
 import urllib.request
 from collections.abc import AsyncGenerator, AsyncIterator
-from contextlib import aclosing, asynccontextmanager
+from contextlib import aclosing, asynccontextmanager, suppress
 from typing import Any, Protocol, cast
 
 import httpx2
 import openai
+import trio
 
 from stratum.engine.dialects.sse import EventParser
 from stratum.engine.providers.failure import transport_failure
-from stratum.engine.providers.protocol import Answer, Request, StatusError
+from stratum.engine.providers.protocol import Answer, Request, StatusError, TransportFailure
 from stratum.engine.providers.transport import CALLS_PER_SHARD, ShardedTransport, affordable_connections
 
 KEEPALIVE_S = 15.0
@@ -59,11 +60,14 @@ class SdkSession:
             TransportFailure: no complete answer.
         """
         response = await self._begin(request)
+        chunks = response.aiter_raw()
         try:
-            async with aclosing(self._events(response)) as events:
+            async with aclosing(self._events(chunks)) as events:
                 yield events
         finally:
-            await response.aclose()
+            with trio.CancelScope(shield=True):
+                await response.aclose()
+                await _end(chunks)
 
     async def _begin(self, request: Request) -> httpx2.Response:
         try:
@@ -82,10 +86,10 @@ class SdkSession:
         # `cast_to` wins over `stream_cls`, which the signature wants all the same.
         return cast("httpx2.Response", response)
 
-    async def _events(self, response: httpx2.Response) -> AsyncGenerator[bytes]:
+    async def _events(self, chunks: AsyncIterator[bytes]) -> AsyncGenerator[bytes]:
         parser = EventParser()
         try:
-            async for chunk in response.aiter_raw():
+            async for chunk in chunks:
                 for event in parser.feed(chunk):
                     yield event
         except httpx2.RequestError as error:
@@ -95,6 +99,16 @@ class SdkSession:
         # Some servers quote the key they refuse.
         body = error.response.content.replace(self._key, b"***") if self._key else error.response.content
         return Answer(status=error.status_code, headers=dict(error.response.headers), body=body)
+
+
+async def _end(chunks: AsyncIterator[bytes]) -> None:
+    """Run the generators inside httpx2 to their end: closing the outer one would leave them to the garbage collector.
+
+    Never waits: the connection is closed, so at most what was already received still comes.
+    """
+    with suppress(httpx2.RequestError, TransportFailure):
+        async for _ in chunks:
+            pass
 
 
 @asynccontextmanager
