@@ -3,20 +3,24 @@
 from __future__ import annotations
 
 import functools
-from typing import Any, Generic, TypeVar
+from collections.abc import Callable
+from typing import Any, Final, Generic, TypeVar
 
 import msgspec
-from pydantic import TypeAdapter, ValidationError
-from pydantic_core import CoreConfig, SchemaValidator, core_schema, from_json
+from pydantic import BaseModel, TypeAdapter, ValidationError
+from pydantic_core import CoreConfig, CoreSchema, SchemaValidator, core_schema, from_json
 
 from stratum.contracts.annotation import check_type, contracts_within, is_contract, strip, type_name
+from stratum.contracts.answer_size import longest, shortest
 from stratum.contracts.contract import STRICT, complete, fields_of
 from stratum.contracts.digest import canonical_json, digest12
 from stratum.contracts.errors import ContractViolation
+from stratum.contracts.hot_decoder import REFUSALS, hot_decoder
 from stratum.contracts.json_value import json_value, split
 from stratum.contracts.mismatch import violations_of
 from stratum.contracts.opaque import is_opaque
-from stratum.contracts.schema import local_schema
+from stratum.contracts.schema import Schema, answer_schema, local_schema, strict_schema, unordered
+from stratum.contracts.wire_core import wire_core
 
 T = TypeVar("T")
 
@@ -30,7 +34,6 @@ def codec(annotation: Any, *, owner: str, field: str) -> Codec[Any]:
         ContractDefinitionError: the type, or one within it, is not supported.
     """
     check_type(annotation, owner=owner, field=field)
-    _complete_all(annotation)
     try:
         # repr too: `int | str` and `str | int` are equal, but not the same schema.
         return _codec(annotation, repr(annotation))
@@ -39,7 +42,7 @@ def codec(annotation: Any, *, owner: str, field: str) -> Codec[Any]:
 
 
 class Codec(Generic[T]):
-    """A type's way to and from JSON. Immutable; what only a provider needs is compiled when first asked for."""
+    """A type's way to and from JSON. Immutable; each part is compiled when it is first needed."""
 
     def __init__(self, annotation: Any) -> None:
         self.annotation = annotation
@@ -47,11 +50,9 @@ class Codec(Generic[T]):
         self.wrapped = not is_contract(strip(annotation))
         """Not an object on the wire: it goes as `{"value": ...}`."""
         self.opaque = is_opaque(annotation)
-        adapter: TypeAdapter[T] = TypeAdapter(annotation, config=STRICT if self.wrapped else None)
-        self._python = adapter.validator
-        self._core = _wrapped(adapter.core_schema) if self.wrapped else adapter.core_schema
-        self._wire = SchemaValidator(self._core, _CONFIG)
-        self._plain = SchemaValidator(adapter.core_schema, _CONFIG)
+        self._adapter: TypeAdapter[T] = TypeAdapter(annotation, config=STRICT if self.wrapped else None)
+        self._check = self._adapter.validator.validate_python
+        self._writes_natively = all(_is_natively_written(cls) for cls in _contracts_reachable(annotation))
 
     def decode(self, arguments: bytes) -> T:
         """Read what a model wrote.
@@ -59,6 +60,11 @@ class Codec(Generic[T]):
         Raises:
             ContractViolation: with everything that is wrong with it.
         """
+        if self._hot is not None:
+            try:
+                return self._hot(arguments)
+            except REFUSALS:
+                pass  # pydantic decides, and says why
         try:
             value = self._wire.validate_json(arguments)
         except ValidationError as error:
@@ -69,19 +75,20 @@ class Codec(Generic[T]):
         """Read the value from its own JSON, without the wrapping it has on the wire.
 
         Violations are placed under `at`, the name of the argument that the value is.
-
-        Raises:
-            ContractViolation: with everything that is wrong with it.
         """
         try:
-            return self._plain.validate_json(value)
+            return self._bare.validate_json(value)
         except ValidationError as error:
             raise self._violation(error, _parsed(value), at=at) from error
 
     def encode(self, value: T) -> bytes:
         """JSON that `decode` reads back to an equal value, its opaque parts included."""
-        plain = json_value(value)
-        return msgspec.json.encode({"value": plain} if self.wrapped else plain)
+        plain = self.plain(value)
+        return _ENCODER.encode({"value": plain} if self.wrapped else plain)
+
+    def plain(self, value: T) -> Any:
+        """`value` as msgspec writes it, opaque parts included: itself, if it has only wire names of its own."""
+        return value if self._writes_natively else json_value(value)
 
     def validate(self, value: object, *, at: str = "") -> T:
         """Check a Python value, converting nothing; violations are placed under `at`.
@@ -90,7 +97,7 @@ class Codec(Generic[T]):
             ContractViolation: with everything that is wrong with it.
         """
         try:
-            return self._python.validate_python(value)
+            return self._check(value)
         except ValidationError as error:
             raise self._violation(error, value, at=at) from error
 
@@ -102,41 +109,87 @@ class Codec(Generic[T]):
         """What may stand inline in a prompt, and what goes as an attachment, each as JSON values."""
         return split(value, opaque=self.opaque)
 
-    def _violation(self, error: ValidationError, value: object, *, at: str = "") -> ContractViolation:
-        return ContractViolation(contract=self.name, violations=violations_of(error, value, at=(at,) if at else ()))
-
     @functools.cached_property
-    def schema(self) -> dict[str, Any]:
+    def schema(self) -> Schema:
         """JSON Schema 2020-12 of the object on the wire, with all that is enforced here."""
         return local_schema(self._core)
 
     @functools.cached_property
     def wire_schema(self) -> bytes:
-        """The strict subset that providers take, as JSON; fields in their declared order."""
-        return msgspec.json.encode(self.schema)
+        """The strict subset that providers take, as JSON; fields in their declared order.
+
+        Raises:
+            ContractDefinitionError: nested too deep or too large for strict mode.
+        """
+        return _ENCODER.encode(strict_schema(self._answer_schema, owner=self.name))
 
     @functools.cached_property
     def digest(self) -> str:
         """12 hex characters over the schema; the order of fields does not change it."""
-        return digest12(canonical_json(self.schema))
+        return digest12(canonical_json(unordered(self.schema)))
 
-    min_output_tokens = 16
-    max_output_tokens: int | None = None
+    @functools.cached_property
+    def min_output_tokens(self) -> int:
+        """With this output cap the shortest valid answer is sure to fit: its bytes, as a token has at least one."""
+        return shortest(self._answer_schema)
+
+    @functools.cached_property
+    def max_output_tokens(self) -> int | None:
+        """No valid answer needs a larger output cap; `None` where a field is unbounded."""
+        return longest(self._answer_schema)
+
+    @functools.cached_property
+    def _core(self) -> CoreSchema:
+        return _wrapped(self._adapter.core_schema) if self.wrapped else self._adapter.core_schema
+
+    @functools.cached_property
+    def _answer_schema(self) -> Schema:
+        return answer_schema(self._core)
+
+    @functools.cached_property
+    def _hot(self) -> Callable[[bytes], T] | None:
+        return hot_decoder(self._adapter.core_schema, wrapped=self.wrapped)
+
+    @functools.cached_property
+    def _wire(self) -> SchemaValidator:
+        return _reader(self._core)
+
+    @functools.cached_property
+    def _bare(self) -> SchemaValidator:
+        return _reader(self._adapter.core_schema)
+
+    def _violation(self, error: ValidationError, value: object, *, at: str = "") -> ContractViolation:
+        return ContractViolation(contract=self.name, violations=violations_of(error, value, at=(at,) if at else ()))
 
 
+_ENCODER: Final = msgspec.json.Encoder()
 _CONFIG = CoreConfig(strict=True, allow_inf_nan=False, val_json_bytes="base64", extra_fields_behavior="forbid")
 
 _codec = functools.lru_cache(maxsize=4096)(lambda annotation, _: Codec(annotation))
 
 
-def _complete_all(annotation: Any, seen: set[type] | None = None) -> None:
-    seen = set() if seen is None else seen
-    for cls in contracts_within(annotation):
-        if cls not in seen:
-            seen.add(cls)
-            complete(cls)
-            for field in fields_of(cls).values():
-                _complete_all(field.annotation, seen)
+def _contracts_reachable(annotation: Any) -> set[type]:
+    found: set[type] = set()
+    waiting = [annotation]
+    while waiting:
+        for cls in contracts_within(waiting.pop()):
+            if cls not in found:
+                found.add(cls)
+                complete(cls)
+                waiting.extend(field.annotation for field in fields_of(cls).values())
+    return found
+
+
+def _is_natively_written(cls: type) -> bool:
+    """True where msgspec writes the fields under the names they are read by."""
+    return not issubclass(cls, (BaseModel, msgspec.Struct)) and all(
+        field.name == field.wire_name for field in fields_of(cls).values()
+    )
+
+
+def _reader(schema: CoreSchema) -> SchemaValidator:
+    # Validators that contract classes carry are for construction in Python: not to be reused here.
+    return SchemaValidator(wire_core(schema), _CONFIG, _use_prebuilt=False)
 
 
 def _wrapped(schema: core_schema.CoreSchema) -> core_schema.CoreSchema:
