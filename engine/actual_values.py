@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import ast
 import operator
+from collections import ChainMap
 from collections.abc import Callable, Mapping, Sequence
 from datetime import date, datetime, time, timedelta
 from decimal import Decimal
@@ -51,10 +52,14 @@ _COMPARISONS: dict[type[ast.cmpop], Callable[[Any, Any], object]] = {
 class ActualValues:
     """Evaluates parts of a lambda's body among the names it ran with."""
 
-    def __init__(self, names: Mapping[str, object], body: ast.expr) -> None:
+    def __init__(self, names: Mapping[str, object], assigned: Mapping[str, ast.expr]) -> None:
         self._names = names
-        # A name bound by := has the value of its own expression, wherever else it is read.
-        self._assigned = {node.target.id: node.value for node in ast.walk(body) if isinstance(node, ast.NamedExpr)}
+        self._assigned = assigned
+        """Names bound by `:=`, each with its expression: it has that value wherever else it is read."""
+
+    def binding(self, name: str, value: object) -> ActualValues:
+        """The same names inside a loop over `name`."""
+        return ActualValues(ChainMap({name: value}, cast("dict[str, object]", self._names)), self._assigned)
 
     def evaluate(self, node: ast.expr) -> object:
         """The value of `node`, or `UNKNOWN`. Raises nothing."""

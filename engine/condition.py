@@ -6,6 +6,7 @@ judges: whatever it raises is a violation.
 
 from __future__ import annotations
 
+import ast
 import dis
 import inspect
 import linecache
@@ -139,17 +140,18 @@ class _Judge:
             return [outcome or self._explanation()]
         if isinstance(outcome, (list, tuple)):
             return [text if isinstance(text, str) else show(text) for text in cast("Sequence[object]", outcome)]
-        if callable(outcome) or inspect.isgenerator(outcome) or inspect.isasyncgen(outcome):
-            # Always true, so it would always hold: a forgotten call or a forgotten all(...).
-            return [f"it returned a {type(outcome).__name__}, not True, False, a str or a list of str"]
+        if not hasattr(type(outcome), "__bool__") or hasattr(type(outcome), "__len__"):
+            # Objects without a truth of their own (a generator, a method that was not called, a re.Match) would always
+            # hold, and a set or dict may be meant either way.
+            return [f"it returned a {type(outcome).__name__}; return True, False, a str or a list of str"]
         return [] if outcome else [self._explanation()]
 
     def _explanation(self) -> str:
         source = self._condition.source
         if source is None:
             return ""
-        values = ActualValues(self._names(), source.body)
-        return explain(source.body, evaluate=values.evaluate, source=source.text)
+        assigned = {node.target.id: node.value for node in ast.walk(source.body) if isinstance(node, ast.NamedExpr)}
+        return explain(source.body, values=ActualValues(self._names(), assigned), source=source.text)
 
     def _names(self) -> Mapping[str, object]:
         """The names a lambda ran with, innermost first; opaque arguments are left out."""

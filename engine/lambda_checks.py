@@ -20,6 +20,7 @@ _CHEAP_NODES: Final = (
 )  # fmt: skip
 _CHEAP_OPERATORS: Final = (ast.Add, ast.Sub, ast.Div, ast.FloorDiv, ast.Mod)
 """`*`, `**` and `<<` are not: on a model's number they can take for ever."""
+_Comprehension = ast.ListComp | ast.SetComp | ast.DictComp | ast.GeneratorExp
 _COMPREHENSIONS: Final = (ast.ListComp, ast.SetComp, ast.DictComp, ast.GeneratorExp)
 _CHEAP_FUNCTIONS: Final = frozenset({
     "abs", "all", "any", "bool", "dict", "enumerate", "float", "int", "isinstance", "len", "list", "max", "min",
@@ -92,13 +93,23 @@ class _FieldCheck:
 
     def visit(self, node: ast.AST, types: Mapping[str, object]) -> None:
         if isinstance(node, _COMPREHENSIONS):
-            types = self._inside(node, types)
-        elif isinstance(node, ast.Lambda):
+            self._visit_loop(node, types)
+            return
+        if isinstance(node, ast.Lambda):
             types = {name: kind for name, kind in types.items() if name not in _names_bound_inside(node)}
         elif isinstance(node, ast.Attribute):
             self._check(node, self.type_of(node.value, types))
         for child in ast.iter_child_nodes(node):
             self.visit(child, types)
+
+    def _visit_loop(self, node: _Comprehension, types: Mapping[str, object]) -> None:
+        first = node.generators[0]
+        # The first iterable belongs to the scope around the loop.
+        self.visit(first.iter, types)
+        inside = self._inside(node, types)
+        for part in (*first.ifs, *ast.iter_child_nodes(node)):
+            if part is not first:
+                self.visit(part, inside)
 
     def type_of(self, node: ast.AST, types: Mapping[str, object]) -> object:
         """The declared type of `node`, or `None` where it is not known."""
@@ -113,9 +124,9 @@ class _FieldCheck:
             return _item_type(self.type_of(node.value, types))
         return None
 
-    def _inside(self, node: ast.AST, types: Mapping[str, object]) -> Mapping[str, object]:
+    def _inside(self, node: _Comprehension, types: Mapping[str, object]) -> Mapping[str, object]:
         inner = dict(types)
-        for generator in (child for child in ast.iter_child_nodes(node) if isinstance(child, ast.comprehension)):
+        for generator in node.generators:
             iterated = self.type_of(generator.iter, inner)
             for name in (part.id for part in ast.walk(generator.target) if isinstance(part, ast.Name)):
                 inner[name] = None
