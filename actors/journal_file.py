@@ -21,6 +21,7 @@ from stratum.contracts.errors import JournalCorrupt
 
 FOLDER_MODE = 0o700
 _BUSY_S = 30.0
+_NO_INDEX = frozenset({"SQLITE_CANTOPEN", "SQLITE_READONLY", "SQLITE_READONLY_DIRECTORY", "SQLITE_READONLY_CANTINIT"})
 _LOG_BYTES = 64 * 2**20
 """What a long reader made the write-ahead log grow to is given back down to this."""
 
@@ -71,12 +72,46 @@ def open_memory() -> sqlite3.Connection:
     return connection
 
 
+def holds_anything(path: Path) -> bool:
+    """Whether SQLite may look at it: it takes an empty file for a new database, and deletes the log beside it."""
+    return path.exists() and path.stat().st_size > 0
+
+
 def open_read_only(path: Path) -> sqlite3.Connection:
-    """A connection that cannot write, and reads along with whoever does."""
-    connection = sqlite3.connect(
-        f"{path.absolute().as_uri()}?mode=ro", uri=True, timeout=_BUSY_S, isolation_level=None, check_same_thread=False
-    )
-    connection.execute("PRAGMA query_only = ON")
+    """A connection that cannot write, and reads along with whoever does.
+
+    Raises:
+        sqlite3.Error: there is no database, or it cannot be read.
+    """
+    return _connect_read_only(path, "mode=ro")
+
+
+def open_anywhere(path: Path) -> tuple[sqlite3.Connection, bool]:
+    """`open_read_only`, also in a folder that cannot be written; and whether records are out of sight there.
+
+    Raises:
+        sqlite3.Error: there is no database, or it cannot be read.
+    """
+    try:
+        return _connect_read_only(path, "mode=ro"), False
+    except sqlite3.OperationalError as error:
+        if error.sqlite_errorname not in _NO_INDEX or not path.exists():
+            raise
+    # Readers share an index of the log in a file beside it, which such a folder cannot take: without it, no log.
+    log = path.with_name(path.name + "-wal")
+    return _connect_read_only(path, "immutable=1"), log.exists() and log.stat().st_size > 0
+
+
+def _connect_read_only(path: Path, how: str) -> sqlite3.Connection:
+    uri = f"{path.absolute().as_uri()}?{how}"
+    connection = sqlite3.connect(uri, uri=True, timeout=_BUSY_S, isolation_level=None, check_same_thread=False)
+    try:
+        connection.execute("PRAGMA query_only = ON")
+        # SQLite opens the file only now.
+        connection.execute("SELECT count(*) FROM sqlite_master").fetchone()
+    except BaseException:
+        connection.close()
+        raise
     return connection
 
 
@@ -141,8 +176,7 @@ def _acknowledged(path: Path) -> int | None:
 
 
 def _highest_seq(path: Path) -> int:
-    # SQLite takes an empty file for a new database, and deletes the log that may lie beside it.
-    if not path.exists() or path.stat().st_size == 0:
+    if not holds_anything(path):
         return 0
     connection = open_read_only(path)
     try:

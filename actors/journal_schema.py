@@ -1,7 +1,7 @@
-"""The journal's tables and views, and how an older file becomes a current one.
+"""The journal's tables, and how an older file becomes a current one.
 
-Tables whose names start with an underscore are private; the views are the documented,
-stable way in (docs/journal.md). Bodies are the JSON of `contracts/records.py`.
+Tables, whose names start with an underscore, are private; the views over them (journal_views.py) are the documented way in.
+Bodies are the JSON of `contracts/records.py`.
 """
 
 from __future__ import annotations
@@ -9,6 +9,7 @@ from __future__ import annotations
 import sqlite3
 from collections.abc import Sequence
 
+from stratum.actors.journal_views import VIEWS
 from stratum.contracts.errors import JournalUnavailable
 
 APPLICATION_ID = 0x53747261
@@ -67,6 +68,9 @@ def migrate(connection: sqlite3.Connection, path: str, *, migrations: Sequence[M
         for statements in migrations[_version(connection, path, newest) :]:
             for statement in statements:
                 connection.execute(statement)
+        for name, select in VIEWS.items():
+            connection.execute(f"DROP VIEW IF EXISTS {name}")
+            connection.execute(f"CREATE VIEW {name} AS {select}")
         connection.execute(f"PRAGMA application_id = {APPLICATION_ID}")
         connection.execute(f"PRAGMA user_version = {newest}")
         connection.execute("COMMIT")

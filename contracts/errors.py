@@ -15,7 +15,8 @@ StratumError
 │   └── NoRecording           replay has no recording of this request
 ├── JournalError
 │   ├── JournalUnavailable    disk full, read-only, or the writer died; nothing was sent
-│   └── JournalCorrupt        acknowledged records are missing or altered
+│   ├── JournalCorrupt        acknowledged records are missing or altered
+│   └── QueryFailed           a query that writes, takes too long, or is not SQL
 ├── RunError
 │   ├── UnknownRun            no such run in this journal
 │   └── RunLocked             another process owns the run
@@ -256,6 +257,11 @@ class JournalUnavailable(JournalError):
 @dataclass(kw_only=True, eq=False)
 class JournalCorrupt(JournalError):
     """Acknowledged records are missing or altered; the file was left untouched."""
+
+
+@dataclass(kw_only=True, eq=False)
+class QueryFailed(JournalError):
+    """A query that writes, takes too long, or is not SQL. The journal is unharmed."""
 
 
 @dataclass(kw_only=True, eq=False)
