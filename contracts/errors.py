@@ -12,7 +12,8 @@ StratumError
 ├── UnknownPrice              a USD budget on a model without a price
 ├── ProviderError             the provider refused, or could not be reached within the budget
 │   ├── NoProvider            nothing to send the call to
-│   └── NoRecording           replay has no recording of this request
+│   ├── NoRecording           replay has no recording of this request
+│   └── ModelUnavailable      the embedded model cannot be had, or does not run
 ├── JournalError
 │   ├── JournalUnavailable    disk full, read-only, or the writer died; nothing was sent
 │   ├── JournalCorrupt        acknowledged records are missing or altered
@@ -235,6 +236,13 @@ class NoRecording(ProviderError):
 
     provider: str = "replay"
     fix: str = "record it: run once with record=True"
+
+
+@dataclass(kw_only=True, eq=False)
+class ModelUnavailable(ProviderError):
+    """The embedded model cannot be had, or its process does not run."""
+
+    provider: str = "local"
 
 
 @dataclass(kw_only=True, eq=False)
