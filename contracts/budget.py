@@ -50,6 +50,12 @@ class Budget(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, forb
         return None if self.usd is None else limit_picousd(self.usd)
 
     @property
+    def limits(self) -> dict[str, int]:
+        """As records have them: only those that are set; `usd` in picodollars, `tokens`, `ms`."""
+        axes = {"usd": self.picousd, "tokens": self.tokens, "ms": None if self.ms is None else round(self.ms)}
+        return {resource: limit for resource, limit in axes.items() if limit is not None}
+
+    @property
     def seconds(self) -> float:
         """The time limit in seconds; infinite when there is none."""
         return math.inf if self.ms is None else self.ms / 1000

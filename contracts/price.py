@@ -74,20 +74,13 @@ class Price(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
 
     def worst_case(self, *, input_tokens: int, output_tokens: int) -> int:
         """The most a call with these token bounds can cost: no cache discount, the dearest tier it can reach."""
-        reachable = [self.rates, *(tier.rates for tier in self.tiers if input_tokens > tier.above_input_tokens)]
-        dearest_input = max(max(rates.input, rates.cache_write or 0) for rates in reachable)
-        dearest_output = max(rates.output for rates in reachable)
-        return input_tokens * dearest_input + output_tokens * dearest_output + self.per_request
+        dearest_input = max(max(rates.input, rates.cache_write or 0) for rates in self._reachable(input_tokens))
+        output_rate = self.output_rate(input_tokens=input_tokens)
+        return input_tokens * dearest_input + output_tokens * output_rate + self.per_request
 
-    def affordable_output(self, picousd: int, *, input_tokens: int) -> int:
-        """The largest output cap whose worst case is within `picousd`; negative if not even the input fits."""
-        left = picousd - self.worst_case(input_tokens=input_tokens, output_tokens=0)
-        if left < 0:
-            return -1
-        per_output_token = self.worst_case(input_tokens=input_tokens, output_tokens=1) - self.worst_case(
-            input_tokens=input_tokens, output_tokens=0
-        )
-        return left // per_output_token if per_output_token else 2**62
+    def output_rate(self, *, input_tokens: int) -> int:
+        """What one more token of output cap adds to the worst case."""
+        return max(rates.output for rates in self._reachable(input_tokens))
 
     def cost(self, usage: Usage) -> int:
         """What a call with this usage costs."""
@@ -106,6 +99,9 @@ class Price(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     @property
     def free(self) -> bool:
         return self.worst_case(input_tokens=2**40, output_tokens=1) == 0
+
+    def _reachable(self, input_tokens: int) -> list[Rates]:
+        return [self.rates, *(tier.rates for tier in self.tiers if input_tokens > tier.above_input_tokens)]
 
     def _rates_at(self, input_tokens: int) -> Rates:
         rates = self.rates

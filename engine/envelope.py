@@ -7,10 +7,10 @@ decides what a refusal does: the owner's call raises, anything inside an exhaust
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Literal, NoReturn
 
 import trio
 
@@ -37,6 +37,26 @@ class Overrun:
     def resource(self) -> Literal["usd", "tokens"]:
         limits, used = self.scope.limits, self.scope.settled
         return "tokens" if limits.tokens is not None and used.tokens > limits.tokens else "usd"
+
+    def exceeded(self, *, completed: Sequence[Completed], remaining: Sequence[str]) -> BudgetOverrun:
+        """The error for the owner of the scope."""
+
+        def of(amount: Amount) -> int:
+            return amount.picousd if self.resource == "usd" else amount.tokens
+
+        limits = self.scope.limits
+        return BudgetOverrun(
+            resource=self.resource,
+            limit=(limits.picousd if self.resource == "usd" else limits.tokens) or 0,
+            settled=of(self.scope.settled),
+            in_flight=of(self.scope.in_flight),
+            in_doubt=of(self.scope.in_doubt),
+            actual=of(self.actual),
+            reserved=of(self.reserved),
+            step=self.scope.label,
+            completed=completed,
+            remaining=remaining,
+        )
 
 
 Cause = Refused | Overrun
@@ -86,7 +106,7 @@ class Envelope:
         if self.cause is not None:
             return
         self.cause = cause
-        self.scope.seal()
+        self.run.runtime.ledger.seal(self.scope, cause.resource)
         self.run.append(
             Exhausted(elapsed_ms=self.run.elapsed_ms, scope=self.scope.path, resource=cause.resource)
         )
@@ -95,23 +115,27 @@ class Envelope:
 
     @contextmanager
     def active_call(self) -> Iterator[None]:
-        """Around one call from its reservation to its result, in every envelope it draws from."""
-        for envelope in self._outwards():
-            envelope.active_calls += 1
+        """Around one call from its first reservation to its result, in every envelope it draws from."""
+        self._count_active(+1)
         try:
             yield
         finally:
-            for envelope in self._outwards():
-                envelope.active_calls -= 1
-                if envelope.cause is not None and not envelope.active_calls:
-                    envelope._cancel()
+            self._count_active(-1)
+
+    async def park(self) -> NoReturn:
+        """Wait to be cancelled: an envelope around this call is exhausted, and `drain` need not wait for it."""
+        self._count_active(-1)
+        try:
+            await trio.sleep_forever()
+        finally:
+            self._count_active(+1)
 
     def exceeded(self) -> BudgetExceeded:
         """What the owner raises, with the numbers as they stand."""
         path = self.scope.path
         completed, remaining = self.run.completed_in(path), self.run.unfinished_in(path)
         if self.cause is not None:
-            return exceeded(self.cause, step=self.label, completed=completed, remaining=remaining)
+            return self.cause.exceeded(completed=completed, remaining=remaining)
         overtime_s = trio.current_time() - self.cancel_scope.deadline
         return BudgetExceeded(
             resource="ms",
@@ -122,6 +146,12 @@ class Envelope:
             remaining=remaining,
         )
 
+    def _count_active(self, change: int) -> None:
+        for envelope in self._outwards():
+            envelope.active_calls += change
+            if envelope.cause is not None and not envelope.active_calls:
+                envelope._cancel()
+
     def _outwards(self) -> Iterator[Envelope]:
         envelope: Envelope | None = self
         while envelope is not None:
@@ -130,29 +160,6 @@ class Envelope:
 
     def _cancel(self) -> None:
         self.cancel_scope.cancel(reason=f"the budget of {self.label} is exhausted")
-
-
-def exceeded(cause: Cause, *, step: str, completed: list[Completed], remaining: list[str]) -> BudgetExceeded:
-    """The error for an exhausted scope, in the resource that ran out."""
-    scope, resource = cause.scope, cause.resource
-
-    def of(amount: Amount) -> int:
-        return amount.picousd if resource == "usd" else amount.tokens
-
-    limit = scope.limits.picousd if resource == "usd" else scope.limits.tokens
-    state: dict[str, Any] = {
-        "resource": resource,
-        "limit": limit or 0,
-        "settled": of(scope.settled),
-        "in_flight": of(scope.in_flight),
-        "in_doubt": of(scope.in_doubt),
-        "step": step,
-        "completed": completed,
-        "remaining": remaining,
-    }
-    if isinstance(cause, Overrun):
-        return BudgetOverrun(**state, actual=of(cause.actual), reserved=of(cause.reserved))
-    return BudgetExceeded(**state, requested=cause.requested)
 
 
 @contextmanager

@@ -9,18 +9,18 @@ from __future__ import annotations
 import email.utils
 import time
 import uuid
-from collections.abc import Mapping
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Final
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Final, NoReturn
 
 import trio
 
-from stratum.actors.ledger import Demand, Refused, Reservation, Settlement
+from stratum.actors.ledger import Amount, Demand, Refused, Reservation
 from stratum.contracts.errors import ProviderError, UnknownPrice
 from stratum.contracts.price import FREE, Usage
 from stratum.contracts.records import LeftInDoubt, Released, Reserved, Settled
 from stratum.engine.dialects.protocol import CompiledCall, Completion
-from stratum.engine.envelope import Envelope, exceeded
+from stratum.engine.envelope import Envelope, Overrun
 from stratum.engine.providers.protocol import Answer, Request, StatusError, TransportFailure
 from stratum.engine.tokens import exact_bound, input_bound, note_overrun
 
@@ -41,10 +41,18 @@ class Exchange:
     completion: Completion
     body: bytes
     settled: Settled
-    settlement: Settlement
     request_bytes: int
-    duration_ms: int
-    transport_retries: int
+    overrun: bool
+    """The provider billed more than the worst case it was sent."""
+    overruns: Sequence[Overrun]
+    """One for each scope that this took past its limit."""
+    duration_ms: int = 0
+    transport_retries: int = 0
+
+    def exhaust_overrun(self, envelope: Envelope) -> None:
+        """Close what the provider overdrew: the owners raise, the answer itself is kept."""
+        for overrun in self.overruns:
+            envelope.owner(overrun.scope).exhaust(overrun)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -98,16 +106,15 @@ class Line:
         retries = 0
         while True:
             outcome = await self._send_once(conversation, attempt=attempt)
-            if isinstance(outcome, _Answered):
-                return outcome.exchange(
-                    duration_ms=round((trio.current_time() - started_s) * 1000), transport_retries=retries
-                )
+            if isinstance(outcome, Exchange):
+                duration_ms = round((trio.current_time() - started_s) * 1000)
+                return replace(outcome, duration_ms=duration_ms, transport_retries=retries)
             if not outcome.error.retryable or retries >= self._runtime.transport_retries:
                 raise outcome.error
             await trio.sleep(self._backoff_s(retries, outcome.retry_after_s))
             retries += 1
 
-    async def _send_once(self, conversation: bytes, *, attempt: int) -> _Answered | _Failure:
+    async def _send_once(self, conversation: bytes, *, attempt: int) -> Exchange | _Failure:
         body = self._compiled.body(conversation, max_output_tokens=self._cap, streamed=self._streamed)
         async with self._runtime.limiter.slot(self._model, tokens=input_bound(self._model, body)):
             reservation = await self._reserve(body)
@@ -125,25 +132,29 @@ class Line:
             return self._answered(reservation, answer, request_bytes=len(body))
 
     async def _reserve(self, body: bytes) -> Reservation:
-        demand = self._demand(input_bound(self._model, body))
-        scope = self._envelope.scope
-        if not self._runtime.ledger.fits(scope, demand):
-            # Bytes overstate tokens three- to fourfold; the exact count is dearer, and only now worth it.
-            demand = self._demand(min(demand.input_tokens, exact_bound(self._model, body)))
+        ledger, scope, name = self._runtime.ledger, self._envelope.scope, uuid.uuid4().hex[:16]
+        rough = input_bound(self._model, body)
         try:
-            return await self._runtime.ledger.reserve(scope, demand, reservation=uuid.uuid4().hex[:16])
+            held = ledger.try_reserve(scope, self._demand(rough, min_cap=self._cap), reservation=name)
+        except Refused:
+            held = None
+        if held is not None:
+            return held
+        # Bytes overstate tokens three- to fourfold; the exact count is dearer, and only now worth it.
+        demand = self._demand(min(rough, exact_bound(self._model, body)), min_cap=self._min_cap)
+        try:
+            return await ledger.reserve(scope, demand, reservation=name)
         except Refused as refusal:
-            return await self._refused(refusal)
+            await self._refused(refusal)
 
-    async def _refused(self, refusal: Refused) -> Reservation:
+    async def _refused(self, refusal: Refused) -> NoReturn:
         owner = self._envelope.owner(refusal.scope)
         if owner.scope.path == self._call:
-            raise exceeded(refusal, step=owner.label, completed=[], remaining=[self._call]) from None
+            raise refusal.exceeded(remaining=[self._call]) from None
         owner.exhaust(refusal)
-        await trio.sleep_forever()
-        raise AssertionError("an exhausted envelope cancels everything inside it")
+        await self._envelope.park()
 
-    def _demand(self, input_tokens: int) -> Demand:
+    def _demand(self, input_tokens: int, *, min_cap: int) -> Demand:
         price = self._price
         if price is None:
             if self._envelope.limits_money:
@@ -154,7 +165,7 @@ class Line:
             picousd_per_output_token=price.output_rate(input_tokens=input_tokens),
             input_tokens=input_tokens,
             cap=self._cap,
-            min_cap=self._min_cap,
+            min_cap=min_cap,
         )
 
     async def _make_durable(self, reservation: Reservation, *, attempt: int) -> None:
@@ -209,7 +220,7 @@ class Line:
     def _streamed(self) -> bool:
         return self._runtime.provider.streams
 
-    def _answered(self, reservation: Reservation, answer: Answer, *, request_bytes: int) -> _Answered | _Failure:
+    def _answered(self, reservation: Reservation, answer: Answer, *, request_bytes: int) -> Exchange | _Failure:
         if not 200 <= answer.status < 300:
             return self._refused_by_provider(reservation, answer)
         completion = self._runtime.provider.dialect.read(answer.body)
@@ -231,7 +242,15 @@ class Line:
             usage=usage,
             estimated=usage is None,
         )
-        return _Answered(completion, answer.body, settled, settlement, request_bytes)
+        reserved, actual = reservation.amount, Amount(picousd, tokens)
+        return Exchange(
+            completion=completion,
+            body=answer.body,
+            settled=settled,
+            request_bytes=request_bytes,
+            overrun=settlement.overrun is not None,
+            overruns=[Overrun(scope=scope, actual=actual, reserved=reserved) for scope in settlement.closed],
+        )
 
     def _refused_by_provider(self, reservation: Reservation, answer: Answer) -> _Failure:
         message = self._runtime.provider.dialect.error(answer.status, answer.headers, answer.body)
@@ -273,26 +292,6 @@ class Line:
             return retry_after_s
         longest = min(FIRST_BACKOFF_S * 2**retries, LONGEST_BACKOFF_S)
         return longest * (0.5 + 0.5 * self._runtime.jitter())
-
-
-@dataclass(frozen=True, slots=True)
-class _Answered:
-    completion: Completion
-    body: bytes
-    settled: Settled
-    settlement: Settlement
-    request_bytes: int
-
-    def exchange(self, *, duration_ms: int, transport_retries: int) -> Exchange:
-        return Exchange(
-            completion=self.completion,
-            body=self.body,
-            settled=self.settled,
-            settlement=self.settlement,
-            request_bytes=self.request_bytes,
-            duration_ms=duration_ms,
-            transport_retries=transport_retries,
-        )
 
 
 def _retry_after_s(headers: Mapping[str, str]) -> float | None:

@@ -10,10 +10,11 @@ from typing import Any, Generic, ParamSpec, TypeVar, overload
 
 import msgspec
 
+from stratum.actors.ledger import Limits
 from stratum.contracts.budget import Budget
 from stratum.contracts.digest import digest12
 from stratum.contracts.errors import BudgetExceeded, ContractDefinitionError
-from stratum.contracts.records import Diverged, RunFinished, RunResumed, RunStarted
+from stratum.contracts.records import Diverged, LimitRaised, RunFinished, RunResumed, RunStarted
 from stratum.contracts.signature import Signature
 from stratum.engine.envelope import open_envelope
 from stratum.engine.history import History
@@ -43,8 +44,14 @@ class Flow(Step[P, R], Generic[P, R]):
         run = Run(place.run.runtime, id=uuid.uuid4().hex[:12])
         return await self._outermost(arguments, place, run)
 
-    async def resume(self, run_id: str, place: Place, *, budget: Budget | None = None) -> R:
-        """Go on with a run of this flow that ended or was killed; what completed is not done again."""
+    async def resume(self, run_id: str, place: Place, *, raised: Budget | None = None) -> R:
+        """Go on with a run of this flow that ended or was killed; what completed is not done again.
+
+        The run's budget keeps counting; `raised` gives it new limits, which include what it has used.
+
+        Raises:
+            UnknownRun, RunLocked: there is no such run, or another process is running it.
+        """
         runtime = place.run.runtime
         await runtime.journal.claim(run_id)
         history = History(await runtime.journal.read(run_id))
@@ -56,9 +63,13 @@ class Flow(Step[P, R], Generic[P, R]):
         run.append(
             RunResumed(elapsed_ms=history.elapsed_ms, session=runtime.session, code_digest=self.code_digest),
         )
-        return await self._outermost(arguments, place, run, budget=budget)
+        if raised is not None:
+            run.append(LimitRaised(elapsed_ms=history.elapsed_ms, scope="", limits=raised.limits))
+        return await self._outermost(arguments, place, run, raised=raised)
 
-    async def _outermost(self, arguments: dict[str, Any], place: Place, run: Run, *, budget: Budget | None = None) -> R:
+    async def _outermost(
+        self, arguments: dict[str, Any], place: Place, run: Run, *, raised: Budget | None = None
+    ) -> R:
         await run.runtime.ready()
         if run.history.started is None:
             run.append(self._started(run, arguments))
@@ -69,8 +80,10 @@ class Flow(Step[P, R], Generic[P, R]):
                 path="",
                 parent=place.envelope,
                 parent_scope=place.envelope.scope,
-                budget=budget or self.budget,
+                budget=run.history.budget(self.budget, raised),
             ) as envelope:
+                if raised is not None:
+                    run.runtime.ledger.raise_limits(envelope.scope, Limits.of(raised))
                 inner = Place(run=run, envelope=envelope, step="", flow_id=run.id)
                 result = await self._body(arguments, inner)
         except BaseException as error:

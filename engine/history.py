@@ -5,13 +5,17 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from decimal import Decimal
 
 from stratum.actors.ledger import LedgerState, replay
+from stratum.contracts.budget import Budget
+from stratum.contracts.money import PICOUSD_PER_USD
 from stratum.contracts.records import (
     Answered,
     AttemptFinished,
     CallFinished,
     CallStarted,
+    LimitRaised,
     Record,
     RunFinished,
     RunResumed,
@@ -59,6 +63,7 @@ class History:
         self.finished: RunFinished | None = None
         self.scope_opened_ms: dict[str, int] = {}
         self.steps: dict[str, RecordedStep] = {}
+        self._raised: dict[str, int] = {}
         self._by_key: defaultdict[StepKey, list[RecordedStep]] = defaultdict(list)
         self._used: set[str] = set()
         for record in records:
@@ -76,6 +81,20 @@ class History:
     def count(self, parent: str, function: str) -> int:
         """Steps of `function` under `parent` so far: new ones are numbered after them."""
         return sum(len(steps) for key, steps in self._by_key.items() if key[:2] == (parent, function))
+
+    def budget(self, declared: Budget | None, raised: Budget | None) -> Budget | None:
+        """The run's budget: as declared, as a person raised it before, as it is raised now; the later wins."""
+        before, now = self._raised, raised.limits if raised else {}
+        if not before and not now:
+            return declared
+        limits = {**(declared.limits if declared else {}), **before, **now}
+        money = limits.get("usd")
+        return Budget(
+            ms=limits.get("ms"),
+            usd=None if money is None else Decimal(money) / PICOUSD_PER_USD,
+            tokens=limits.get("tokens"),
+            on_exhaustion=declared.on_exhaustion if declared else "cancel",
+        )
 
     def unused(self) -> list[str]:
         """Completed steps that the resumed run did not ask for, though it did ask for the step around them."""
@@ -102,6 +121,8 @@ class History:
                 self.finished = record
             case ScopeOpened():
                 self.scope_opened_ms.setdefault(record.scope, record.elapsed_ms)
+            case LimitRaised() if record.scope == "":
+                self._raised |= record.limits
             case CallStarted():
                 if record.call not in self.steps:
                     step = RecordedStep(id=record.call, parent=record.parent, function=record.function)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Coroutine, Mapping, Sequence
+from collections.abc import Callable, Coroutine, Sequence
 from typing import TYPE_CHECKING, Any, Final, Generic, ParamSpec, Protocol, TypeVar, overload
 
 from stratum.contracts.budget import Budget
@@ -10,7 +10,7 @@ from stratum.contracts.errors import ContractDefinitionError, NoProvider
 from stratum.contracts.signature import Signature
 from stratum.engine.dialects.protocol import CallShape, CompiledCall
 from stratum.engine.infer_call import InferCall
-from stratum.engine.postcondition import Postcondition, Precondition
+from stratum.engine.postcondition import Ensure, Postcondition, Precondition
 from stratum.engine.prompt import PromptTemplate
 from stratum.engine.step import Step
 
@@ -27,7 +27,7 @@ DEFAULT_OUTPUT_TOKENS: Final = 1024
 REASONING_TOKENS: Final = 4096
 """Added to the cap of reasoning models: their cap includes what they think."""
 
-Condition = Callable[..., Any]
+Condition = Callable[..., object] | Ensure
 
 
 class Infer(Step[P, R], Generic[P, R]):
@@ -49,24 +49,31 @@ class Infer(Step[P, R], Generic[P, R]):
         retries: int,
         max_output_tokens: int | None,
     ) -> None:
-        signature: Signature[R] = Signature.of(function)
+        signature: Signature = Signature.of(function)
         super().__init__(function, signature)
         _check_options(signature.name, intent=intent, retries=retries, max_output_tokens=max_output_tokens)
         self.prompt = PromptTemplate.compile(intent, context, signature)
+        opaque = [name for name, parameter in signature.parameters.items() if parameter.opaque]
         self.ensure = [
             Postcondition.compile(
-                condition, function=signature.name, parameters=signature.parameters, returns=signature.returns.annotation
+                condition,
+                function=signature.name,
+                parameters=signature.parameters,
+                returns=signature.returns.annotation,
+                opaque=opaque,
+                number=number,
             )
-            for condition in _several(ensure)
+            for number, condition in enumerate(_several(ensure), 1)
         ]
         self.given = [
-            Precondition.compile(condition, function=signature.name, parameters=signature.parameters)
-            for condition in _several(given)
+            Precondition.compile(
+                condition, function=signature.name, parameters=signature.parameters, opaque=opaque, number=number
+            )
+            for number, condition in enumerate(_several(given), 1)
         ]
-        self.judged_inline = all(postcondition.inline for postcondition in self.ensure)
+        self.judged_at_once = all(postcondition.inline for postcondition in self.ensure)
         self.budget = budget
         self.retries = retries
-        self._intent = intent
         self._model = model
         self._temperature = temperature
         self._max_output_tokens = max_output_tokens
@@ -94,7 +101,7 @@ class Infer(Step[P, R], Generic[P, R]):
     def _shape(self, model: str) -> CallShape:
         return CallShape(
             tool=self.signature.name,
-            description=self._intent,
+            description=f"Return the result: {self.signature.returns.name}.",
             instructions=self.prompt.instructions,
             schema=self.signature.returns.wire_schema,
             model=model,
@@ -161,7 +168,7 @@ def infer(
 def _several(conditions: Condition | Sequence[Condition] | None) -> Sequence[Condition]:
     if conditions is None:
         return ()
-    return (conditions,) if callable(conditions) else conditions
+    return conditions if isinstance(conditions, Sequence) else (conditions,)
 
 
 def _check_options(owner: str, *, intent: str, retries: int, max_output_tokens: int | None) -> None:

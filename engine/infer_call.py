@@ -6,7 +6,6 @@ from collections import deque
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final, Generic, TypeVar, cast
 
-from stratum.actors.ledger import Settlement
 from stratum.contracts.digest import digest12
 from stratum.contracts.errors import (
     BudgetExceeded,
@@ -20,7 +19,7 @@ from stratum.contracts.records import Answered, AttemptFinished, Record
 from stratum.contracts.trace import Attempt
 from stratum.contracts.violation import Violation, retry_message
 from stratum.engine.dialects.protocol import CompiledCall, Completion
-from stratum.engine.envelope import Envelope, Overrun, open_envelope
+from stratum.engine.envelope import Envelope, open_envelope
 from stratum.engine.exchange import Exchange, Line
 from stratum.engine.history import RecordedAnswer
 from stratum.engine.step_record import StepRecord
@@ -141,7 +140,7 @@ class InferCall(Generic[R]):
             body=exchange.body.decode(errors="replace"),
         )
         pending: list[Record] = [exchange.settled]
-        if not self._step.judged_inline:
+        if not self._step.judged_at_once:
             # Judging may take long or be cancelled: what was paid for is recorded first, and judged again on resume.
             self._run.append(exchange.settled, answered)
             pending, answered_is_recorded = [], True
@@ -153,11 +152,11 @@ class InferCall(Generic[R]):
         finished = AttemptFinished(elapsed_ms=self._run.elapsed_ms, call=self._record.id, attempt=attempt)
         if judgement.accepted:
             ticket = self._record.completed(judgement.value, before=[*pending, finished])
-            self._close_overrun_scopes(exchange.settlement, envelope, result=judgement.value)
+            exchange.exhaust_overrun(envelope)
             await self._run.commit_result(ticket)
         else:
             self._run.append(*pending, *(() if answered_is_recorded else (answered,)), finished)
-            self._close_overrun_scopes(exchange.settlement, envelope, result=None)
+            exchange.exhaust_overrun(envelope)
         return judgement
 
     async def _judge_recorded(self, earlier: RecordedAnswer, line: Line) -> Judgement[R]:
@@ -185,7 +184,7 @@ class InferCall(Generic[R]):
 
     async def _judge(self, completion: Completion) -> Judgement[R]:
         """The contract first, then every postcondition: all violations of one answer are found together."""
-        if completion.status != "called":
+        if completion.status != "called" or completion.tool not in ("", self._step.signature.name):
             return Judgement(completion=completion, violations=(_unusable(completion),), raw=completion.text)
         raw = completion.arguments.decode(errors="replace")
         try:
@@ -212,7 +211,7 @@ class InferCall(Generic[R]):
             violations=violations,
             transport_retries=exchange.transport_retries,
             response_id=exchange.completion.response_id,
-            error="the provider billed more than was reserved" if exchange.settlement.overrun else "",
+            error="the provider billed more than was reserved" if exchange.overrun else "",
         )
 
     def _failure(self, judgement: Judgement[R]) -> CallFailed:
@@ -225,13 +224,6 @@ class InferCall(Generic[R]):
         return ParseFailure(
             function=function, violations=judgement.violations, retry_history=history, raw_output=raw_output
         )
-
-    def _close_overrun_scopes(self, settlement: Settlement, envelope: Envelope, *, result: R | None) -> None:
-        """A provider that billed more than it was allowed to exhausts the envelopes it broke; the answer is kept."""
-        for scope in settlement.closed:
-            owner = envelope.owner(scope)
-            overrun = Overrun(scope=scope, actual=settlement.actual, reserved=settlement.reserved)
-            owner.exhaust(overrun)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -258,6 +250,7 @@ class Judgement(Generic[R]):
 def _unusable(completion: Completion) -> Violation:
     """Why an answer without arguments cannot be used, in words that help the model do better."""
     condition = {
+        "called": f"no such tool: {completion.tool}",
         "no_call": "no tool call",
         "refused": "no tool call: refused",
         "truncated": "the answer was cut off at the output limit; answer more briefly",

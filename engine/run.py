@@ -108,10 +108,10 @@ class Run:
         """Open a ledger scope; one that the run already had takes up its numbers again."""
         ledger = self.runtime.ledger
         scope = ledger.open_scope(path, parent=parent, label=label, limits=limits)
-        if path in self.history.scope_opened_ms:
-            ledger.restore(scope, self.history.ledger)
-        else:
-            self.append(ScopeOpened(elapsed_ms=self.elapsed_ms, scope=path, label=label, limits=_limits(budget)))
+        if path == "" and self.history.started is not None:
+            ledger.restore(scope, self.history.ledger)  # the scopes inside take theirs up as they are opened again
+        if path not in self.history.scope_opened_ms:
+            self.append(ScopeOpened(elapsed_ms=self.elapsed_ms, scope=path, label=label, limits=budget.limits))
         return scope
 
     def close_scope(self, scope: Scope) -> None:
@@ -152,7 +152,3 @@ class Run:
 def _within(step: str, path: str) -> bool:
     return not path or step == path or step.startswith(path + "/")
 
-
-def _limits(budget: Budget) -> dict[str, int]:
-    limits = {"usd": budget.picousd, "tokens": budget.tokens, "ms": None if budget.ms is None else round(budget.ms)}
-    return {resource: limit for resource, limit in limits.items() if limit is not None}

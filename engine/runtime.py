@@ -6,13 +6,12 @@ outside any runtime opens a private one.
 
 from __future__ import annotations
 
+import inspect
 import os
 import random
-import sys
 import uuid
 from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Mapping
 from contextlib import asynccontextmanager
-from contextvars import copy_context
 from pathlib import Path
 from typing import Any, Final, ParamSpec, TypeVar
 
@@ -24,16 +23,14 @@ from stratum.actors.ledger import Ledger
 from stratum.actors.rate_limiter import RateLimiter
 from stratum.actors.supervisor import open_supervisor
 from stratum.contracts.budget import Budget
-from stratum.contracts.errors import NoRuntime
 from stratum.contracts.price import FREE, Price
 from stratum.contracts.records import RunStarted
-from stratum.engine.envelope import Envelope, open_envelope
-from stratum.engine.history import History
+from stratum.engine.envelope import open_envelope
 from stratum.engine.place import Place, current_place
 from stratum.engine.pricing import price_of
-from stratum.engine.providers.choose import choose_provider
 from stratum.engine.providers.protocol import Provider
 from stratum.engine.run import Run
+from stratum.engine.step import refuse_inside_loop
 
 P = ParamSpec("P")
 R = TypeVar("R")
@@ -137,7 +134,7 @@ async def open_runtime(
         JournalError: the journal cannot be opened.
     """
     session = uuid.uuid4().hex[:12]
-    chosen = choose_provider(provider, environ=os.environ)
+    chosen = provider or _provider_from_environment()
     path = None if journal is None else Path(journal or os.environ.get("STRATUM_JOURNAL") or PROJECT_JOURNAL)
     async with (
         open_journal(path, session=session) as open_file,
@@ -157,3 +154,31 @@ async def open_runtime(
         supervisor.start(open_file.run, name="journal", policy="stop")
         async with runtime.session_place(budget):
             yield runtime
+
+
+def _provider_from_environment() -> Provider:
+    from stratum.engine.providers.choose import choose_provider  # only where nobody said which
+
+    return choose_provider(None, environ=os.environ)
+
+
+def run(target: Callable[P, Coroutine[Any, Any, R]], /, *args: P.args, **kwargs: P.kwargs) -> R:
+    """Run a flow, a step or any async function from synchronous code, in a trio run of its own.
+
+    Also takes a coroutine, already called: `stratum.run(classify("hello"))`.
+
+    Raises:
+        RuntimeError: called inside a running event loop.
+    """
+    coroutine = target if inspect.iscoroutine(target) else None
+    try:
+        refuse_inside_loop("stratum.run()")
+    except RuntimeError:
+        if coroutine is not None:
+            coroutine.close()
+        raise
+
+    async def main() -> R:
+        return await (coroutine if coroutine is not None else target(*args, **kwargs))
+
+    return trio.run(main)

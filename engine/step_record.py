@@ -101,7 +101,7 @@ class StepRecord:
             inputs=self._step.signature.jsonable(self._arguments),
             compiled_prompt_hash=self._prompt_hash,
             contract_hash=self._step.signature.returns.digest,
-            attempts=len(self.attempts) or (outcome == "ok" and self._step.kind != "infer"),
+            attempts=len(self.attempts) if self._step.kind == "infer" else 1,
             output=output,
             duration_ms=round((trio.current_time() - self._started_s) * 1000),
             cost_usd=usd(picousd) if self.priced else None,

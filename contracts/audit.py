@@ -1,0 +1,73 @@
+"""The audit: what each step took, one line a step, in the form people read and commit."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Literal
+
+import msgspec
+
+from stratum.contracts.money import format_usd
+from stratum.contracts.trace import TraceRecord
+
+StepState = Literal["passed", "failed", "cancelled", "running"]
+
+
+class AuditLine(msgspec.Struct, frozen=True, kw_only=True):
+    """One step's share of the run."""
+
+    step: str
+    attempts: int
+    picousd: int | None
+    """`None`: no price is known for its model."""
+    retries: tuple[str, ...] = ()
+    """Why each rejected attempt was rejected, as the audit words it."""
+    state: StepState = "passed"
+    error: str = ""
+
+    def __str__(self) -> str:
+        text = f"Step {self.step}: {_counted(self.attempts, 'attempt')}, {_amount(self.picousd)}"
+        if self.retries:
+            text += f" — retry: {'; '.join(self.retries)}"
+        if self.state != "passed":
+            text += f" — {self.state}" + (f": {self.error}" if self.error else "")
+        return text
+
+
+def audit_line(trace: TraceRecord) -> AuditLine:
+    """A call's line, from its trace."""
+    rejected = [attempt for attempt in trace.attempt_details if attempt.violations]
+    retried = rejected if trace.outcome == "ok" else rejected[: max(0, trace.attempts - 1)]
+    return AuditLine(
+        step=trace.step_id,
+        attempts=trace.attempts,
+        picousd=None if trace.cost_usd is None else trace.cost_picousd,
+        retries=tuple(", ".join(violation.for_audit for violation in attempt.violations) for attempt in retried),
+        state={"ok": "passed", "failed": "failed", "cancelled": "cancelled"}[trace.outcome],  # type: ignore[arg-type]  # the three outcomes
+        error=trace.error.splitlines()[0] if trace.error else "",
+    )
+
+
+def render_audit(lines: Sequence[AuditLine], *, extra_retries: int = 0, extra_picousd: int = 0) -> str:
+    """The whole audit; `extra_retries` are re-runs that only followed a repair upstream, `extra_picousd` spend in doubt.
+
+    The total rounds the exact sum: the lines above it are rounded one by one.
+    """
+    retries = sum(len(line.retries) for line in lines) + extra_retries
+    picousd = sum(line.picousd or 0 for line in lines) + extra_picousd
+    return "\n".join(
+        [*map(str, lines), f"Total: {_amount(picousd)}, {_counted(retries, 'retry', 'retries')}, {_verdict(lines)}"]
+    )
+
+
+def _verdict(lines: Sequence[AuditLine]) -> str:
+    counts = {state: sum(line.state == state for line in lines) for state in ("failed", "cancelled", "running")}
+    return ", ".join(f"{count} {state}" for state, count in counts.items() if count) or "all passing"
+
+
+def _amount(picousd: int | None) -> str:
+    return "cost unknown" if picousd is None else f"{format_usd(picousd)} USD"
+
+
+def _counted(count: int, singular: str, plural: str = "") -> str:
+    return f"{count} {singular if count == 1 else plural or singular + 's'}"

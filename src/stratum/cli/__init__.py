@@ -1,0 +1,60 @@
+"""The command line: `stratum run`, `resume`, `audit`, `runs`, `query`, `doctor`, `local`, `journal`.
+
+One command a file. Results go to standard output, progress and errors to standard error; exit_codes.py says what a
+script can rely on.
+"""
+
+from __future__ import annotations
+
+import sys
+
+import click
+
+from stratum.cli.exit_codes import exit_code
+from stratum.contracts.errors import StratumError
+
+
+class _Commands(click.Group):
+    """Commands by name, each imported when it is called: `stratum audit` need not load an LLM client."""
+
+    _modules = {
+        "audit": "audit_command",
+        "doctor": "doctor_command",
+        "journal": "journal_command",
+        "local": "local_command",
+        "query": "query_command",
+        "resume": "resume_command",
+        "run": "run_command",
+        "runs": "runs_command",
+    }
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        return sorted(self._modules)
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        if cmd_name not in self._modules:
+            return None
+        from importlib import import_module
+
+        command: click.Command = import_module(f"stratum.cli.{self._modules[cmd_name]}").command
+        return command
+
+
+@click.command(cls=_Commands, context_settings={"help_option_names": ["-h", "--help"]})
+@click.version_option(package_name="stratum-runtime", prog_name="stratum")
+def stratum() -> None:
+    """Typed, bounded, recorded LLM calls: run flows, resume them, and see what they did and cost."""
+
+
+def main() -> None:
+    """The console script."""
+    try:
+        stratum(standalone_mode=False)
+    except click.ClickException as error:
+        error.show()
+        sys.exit(error.exit_code)
+    except click.Abort:
+        sys.exit(130)
+    except StratumError as error:
+        click.echo(f"{type(error).__name__}: {error}", err=True)
+        sys.exit(exit_code(error))

@@ -1,0 +1,44 @@
+"""What a script can rely on.
+
+    0    done
+    1    the flow failed: an answer was not acceptable, the provider refused, or its own code raised
+    2    wrong usage: unknown option, no such file, an input that does not fit
+    3    a budget is exhausted; the journal has what completed, `stratum resume` goes on
+    4    the journal cannot be used, or another process owns the run
+    5    no model to call
+    130  interrupted (Ctrl-C); `stratum resume` goes on
+"""
+
+from __future__ import annotations
+
+from stratum.contracts.errors import (
+    BudgetExceeded,
+    ContractDefinitionError,
+    JournalError,
+    NoProvider,
+    RunLocked,
+    StratumError,
+    UnknownRun,
+)
+
+FAILED = 1
+USAGE = 2
+EXHAUSTED = 3
+JOURNAL = 4
+NO_MODEL = 5
+INTERRUPTED = 130
+
+
+def exit_code(error: StratumError) -> int:
+    """The process's exit code for an error that reached the command line."""
+    match error:
+        case BudgetExceeded():
+            return EXHAUSTED
+        case JournalError() | RunLocked():
+            return JOURNAL
+        case NoProvider():
+            return NO_MODEL
+        case UnknownRun() | ContractDefinitionError():
+            return USAGE
+        case _:
+            return FAILED

@@ -1,0 +1,31 @@
+"""Options that several commands share."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, TypeVar
+
+import click
+
+from stratum.engine.runtime import PROJECT_JOURNAL
+
+F = TypeVar("F", bound=Callable[..., Any])
+
+
+def journal_option(function: F) -> F:
+    """`--journal FILE`, as a Path."""
+    return click.option(
+        "--journal",
+        type=click.Path(path_type=Path, dir_okay=False),
+        default=lambda: Path(os.environ.get("STRATUM_JOURNAL") or PROJECT_JOURNAL),
+        show_default=f"$STRATUM_JOURNAL, else {PROJECT_JOURNAL}",
+        help="The journal's file.",
+    )(function)
+
+
+def runtime_options(function: F) -> F:
+    """`--model NAME` and `--json`."""
+    function = click.option("--model", help="Model for calls that name none; default: $STRATUM_MODEL.")(function)
+    return click.option("--json", "as_json", is_flag=True, help="No progress; one JSON object with run, state and output.")(function)

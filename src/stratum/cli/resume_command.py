@@ -1,0 +1,54 @@
+"""`stratum resume RUN`: go on with a run that was killed, failed or ran out of budget."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import click
+
+from stratum.cli.options import journal_option, runtime_options
+from stratum.cli.reading import find_run, read_records
+from stratum.cli.session import run_and_show
+from stratum.cli.target import load_step
+from stratum.contracts.budget import Budget
+from stratum.contracts.records import RunStarted
+from stratum.engine.flow import Flow
+from stratum.engine.runtime import Runtime
+
+
+@click.command("resume")
+@click.argument("run")
+@click.option("--flow", "target", help="Where the flow is now, as file.py:flow; default: where it was.")
+@click.option("--usd", type=float, help="The run's new limit in USD, what it has spent included.")
+@click.option("--tokens", type=int, help="The run's new limit in tokens, what it has used included.")
+@click.option("--ms", type=float, help="The run's new limit in milliseconds of running time, what it has used included.")
+@runtime_options
+@journal_option
+def command(
+    run: str,
+    *,
+    target: str | None,
+    usd: float | None,
+    tokens: int | None,
+    ms: float | None,
+    model: str | None,
+    journal: Path,
+    as_json: bool,
+) -> None:
+    """Go on with RUN (or the first characters of its id): completed steps give their recorded results.
+
+    The same budget keeps counting, unless a new limit is given: that is recorded as your approval.
+    """
+    run_id = find_run(journal, run)
+    started = next(record for record in read_records(journal, run_id) if isinstance(record, RunStarted))
+    step = load_step(target or started.target)
+    if not isinstance(step, Flow):
+        raise click.UsageError(f"{started.target} is not a flow any more; name one with --flow")
+    given = {"usd": usd, "tokens": tokens, "ms": ms}
+    limits = {name: value for name, value in given.items() if value is not None}
+
+    async def work(runtime: Runtime) -> Any:
+        return await step.resume(run_id, runtime.place, raised=Budget(**limits) if limits else None)
+
+    run_and_show(step.signature.returns, work, model=model, journal=journal, as_json=as_json)

@@ -1,0 +1,22 @@
+"""`stratum runs`: what is in the journal."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+
+from stratum.cli.options import journal_option
+from stratum.cli.reading import list_journal
+
+
+@click.command("runs")
+@click.option("--limit", default=20, show_default=True, help="The latest so many.")
+@journal_option
+def command(*, limit: int, journal: Path) -> None:
+    """The latest runs, newest first: id, state, when it started, name."""
+    runs = list_journal(journal, limit=limit)
+    if not runs:
+        click.echo(f"no runs in {journal} yet", err=True)
+    for run in runs:
+        click.echo(f"{run.run}  {run.state:<10}  {run.started_at}  {run.name}")

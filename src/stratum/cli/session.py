@@ -1,0 +1,61 @@
+"""One run from the command line: open a runtime, show progress, print the result or how to go on."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable
+from pathlib import Path
+from typing import Any
+
+import click
+import msgspec
+import trio
+
+from stratum.cli.exit_codes import INTERRUPTED, exit_code
+from stratum.cli.progress import Progress, shown_progress
+from stratum.contracts.codec import Codec
+from stratum.contracts.errors import BudgetExceeded, StratumError, described
+from stratum.engine.runtime import Runtime, open_runtime
+
+
+def run_and_show(
+    returns: Codec[Any],
+    work: Callable[[Runtime], Awaitable[Any]],
+    *,
+    model: str | None,
+    journal: Path,
+    as_json: bool,
+) -> None:
+    """Do `work` in a runtime of its own; prints its result on standard output and exits with a code that says how it ended."""
+    shown = Progress()
+
+    async def main() -> Any:
+        nonlocal shown
+        async with open_runtime(model=model, journal=journal) as runtime:
+            async with shown_progress(runtime, quiet=as_json) as shown:
+                return await work(runtime)
+
+    try:
+        result = trio.run(main)
+    except KeyboardInterrupt:
+        _report(shown, state="cancelled", error="interrupted", journal=journal, as_json=as_json)
+        raise SystemExit(INTERRUPTED) from None
+    except StratumError as error:
+        state = "exhausted" if isinstance(error, BudgetExceeded) else "failed"
+        _report(shown, state=state, error=described(error), journal=journal, as_json=as_json)
+        raise SystemExit(exit_code(error)) from error
+    output = returns.jsonable(result, redact=False)
+    if as_json:
+        output = {"run": shown.run, "state": "succeeded", "output": output}
+    click.echo(msgspec.json.format(msgspec.json.encode(output), indent=2).decode())
+
+
+def _report(progress: Progress, *, state: str, error: str, journal: Path, as_json: bool) -> None:
+    """What completed, and how to go on."""
+    if as_json:
+        outcome = {"run": progress.run, "state": state, "error": error, "completed": progress.done}
+        click.echo(msgspec.json.encode(outcome).decode())
+        return
+    click.echo(error, err=True)
+    if progress.run:
+        click.echo(f"{len(progress.done)} steps completed, {progress.spend}", err=True)
+        click.echo(f"what it did: stratum audit {progress.run}   go on: stratum resume {progress.run}", err=True)

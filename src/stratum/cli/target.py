@@ -1,0 +1,112 @@
+"""`file.py:flow` and `module:flow`: from the text to the step, and its inputs from `--input`."""
+
+from __future__ import annotations
+
+import importlib
+import importlib.util
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import click
+import msgspec
+
+from stratum.contracts.errors import ContractViolation
+from stratum.contracts.signature import Signature
+from stratum.engine.step import Step
+
+
+def load_step(target: str) -> Step[Any, Any]:
+    """The step that `target` names.
+
+    Raises:
+        click.UsageError: no such file, module or name, or not a step.
+    """
+    place, _, name = target.rpartition(":")
+    if not place or not name:
+        raise click.UsageError(f"{target!r}: say which flow, as file.py:flow or module:flow")
+    module = _load_file(Path(place)) if place.endswith(".py") else _load_module(place)
+    found: Any = module
+    for part in name.split("."):
+        found = getattr(found, part, None)
+    if isinstance(found, Step):
+        return found
+    steps = sorted(key for key, value in vars(module).items() if isinstance(value, Step))
+    hint = f"it has: {', '.join(steps)}" if steps else "it has none; decorate one with @flow"
+    raise click.UsageError(f"{place} has no flow or step {name!r}; {hint}")
+
+
+def read_inputs(signature: Signature[Any], inputs: Sequence[str]) -> dict[str, Any]:
+    """Arguments from `--input` options: `k=v`, `k=@file`, or `@file.json` for all of them.
+
+    A value is JSON where the parameter's type wants it, and the text itself where that is what fits.
+
+    Raises:
+        click.UsageError: an input that no parameter takes or that does not fit, or one that is missing.
+    """
+    values: dict[str, Any] = {}
+    for item in inputs:
+        if item.startswith("@"):
+            values |= _read_object(Path(item[1:]))
+            continue
+        name, equals, text = item.partition("=")
+        if not equals:
+            raise click.UsageError(f"--input {item!r}: write name=value, name=@file, or @file.json")
+        if name not in signature.parameters:
+            raise click.UsageError(f"--input {name}: {signature.name} takes {', '.join(signature.parameters) or 'no inputs'}")
+        values[name] = _value(signature, name, _read(Path(text[1:])) if text.startswith("@") else text)
+    try:
+        return signature.decode(msgspec.json.encode(values))
+    except (ContractViolation, TypeError) as error:
+        raise click.UsageError(str(error)) from error
+
+
+def _value(signature: Signature[Any], name: str, text: str) -> Any:
+    """JSON if that meets the parameter's type, else the text."""
+    try:
+        value = msgspec.json.decode(text)
+        signature.parameters[name].codec.decode_value(msgspec.json.encode(value))
+    except (msgspec.DecodeError, ContractViolation):
+        return text
+    return value
+
+
+def _load_module(name: str) -> Any:
+    sys.path.insert(0, str(Path.cwd()))
+    try:
+        return importlib.import_module(name)
+    except ModuleNotFoundError as error:
+        if error.name is not None and (name == error.name or name.startswith(f"{error.name}.")):
+            raise click.UsageError(f"no module {name!r} here or installed; for a file, write {name}.py:...") from error
+        raise
+    finally:
+        sys.path.pop(0)
+
+
+def _load_file(path: Path) -> Any:
+    if not path.is_file():
+        raise click.UsageError(f"no file {path}")
+    # As `python FILE` would: the file's own folder can be imported from.
+    sys.path.insert(0, str(path.resolve().parent))
+    name = path.stem if path.stem not in sys.modules else f"{path.stem}_flow"  # a file may be called queue.py
+    spec = importlib.util.spec_from_file_location(name, path)
+    assert spec is not None and spec.loader is not None, "a .py file has a loader"
+    module = importlib.util.module_from_spec(spec)
+    sys.modules[name] = module
+    spec.loader.exec_module(module)
+    return module
+
+
+def _read_object(path: Path) -> dict[str, Any]:
+    try:
+        return msgspec.json.decode(_read(path), type=dict[str, Any])
+    except msgspec.DecodeError as error:
+        raise click.UsageError(f"{path}: expected a JSON object of inputs: {error}") from error
+
+
+def _read(path: Path) -> str:
+    try:
+        return path.read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        raise click.UsageError(f"cannot read {path}: {error}") from error
