@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import urllib.request
 from collections.abc import AsyncGenerator, AsyncIterator
-from contextlib import aclosing, asynccontextmanager, suppress
+from contextlib import aclosing, asynccontextmanager
 from typing import Any, Protocol, cast
 
 import httpx2
@@ -16,8 +16,8 @@ import trio
 
 from stratum.engine.dialects.sse import EventParser
 from stratum.engine.providers.failure import transport_failure
-from stratum.engine.providers.protocol import Answer, Request, StatusError, TransportFailure
-from stratum.engine.providers.transport import CALLS_PER_SHARD, ShardedTransport, affordable_connections
+from stratum.engine.providers.protocol import Answer, Request, StatusError
+from stratum.engine.providers.transport import CALLS_PER_SHARD, ShardedTransport, affordable_connections, run_out
 
 KEEPALIVE_S = 15.0
 """How long an idle connection is kept, seconds; servers commonly close theirs after 60."""
@@ -67,7 +67,7 @@ class SdkSession:
         finally:
             with trio.CancelScope(shield=True):
                 await response.aclose()
-                await _end(chunks)
+                await run_out(chunks)
 
     async def _begin(self, request: Request) -> httpx2.Response:
         try:
@@ -99,16 +99,6 @@ class SdkSession:
         # Some servers quote the key they refuse.
         body = error.response.content.replace(self._key, b"***") if self._key else error.response.content
         return Answer(status=error.status_code, headers=dict(error.response.headers), body=body)
-
-
-async def _end(chunks: AsyncIterator[bytes]) -> None:
-    """Run the generators inside httpx2 to their end: closing the outer one would leave them to the garbage collector.
-
-    Never waits: the connection is closed, so at most what was already received still comes.
-    """
-    with suppress(httpx2.RequestError, TransportFailure):
-        async for _ in chunks:
-            pass
 
 
 @asynccontextmanager

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import AsyncIterable, AsyncIterator, Callable
+from contextlib import suppress
 
 import httpx2
 import trio
@@ -28,6 +29,17 @@ def affordable_connections() -> int:
 
     soft, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
     return MOST_CONNECTIONS if soft == resource.RLIM_INFINITY else max(1, min(MOST_CONNECTIONS, soft // 2))
+
+
+async def run_out(parts: AsyncIterator[bytes]) -> None:
+    """Run the generators behind the body of a closed response to their end.
+
+    Closing the outermost would leave those inside httpx2 to the garbage collector. Never waits: the
+    connection is closed, so at most what had already been received still comes.
+    """
+    with suppress(httpx2.RequestError, TransportFailure):
+        async for _ in parts:
+            pass
 
 
 class ShardedTransport(httpx2.AsyncBaseTransport):
@@ -130,10 +142,13 @@ class _CappedBody(httpx2.AsyncByteStream):
 
     async def __aiter__(self) -> AsyncIterator[bytes]:
         assert isinstance(self._stream, AsyncIterable)
+        parts = aiter(self._stream)
         received = 0
-        async for part in self._stream:
+        async for part in parts:
             received += len(part)
             if received > self._limit:
+                await self.aclose()
+                await run_out(parts)
                 raise self._too_long()
             yield part
 
