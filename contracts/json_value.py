@@ -55,7 +55,8 @@ def split(value: Any, *, opaque: bool = False) -> tuple[Any, Any | None]:
         kept = [part for _, part in items]
         return [shown for shown, _ in items], kept if any(part is not None for part in kept) else None
     if isinstance(value, dict):
-        entries = {_key(key): split(item) for key, item in value.items()}
+        # Sorted: equal dicts make equal prompts, and a resumed run reads its inputs back in this order.
+        entries = {_key(key): split(item) for key, item in sorted(value.items(), key=lambda entry: _key(entry[0]))}
         inline = {key: shown for key, (shown, _) in entries.items()}
         return inline, {key: part for key, (_, part) in entries.items() if part is not None} or None
     return json_value(value), None
