@@ -9,7 +9,7 @@ import typing
 from collections.abc import Iterator, Mapping
 from datetime import date, datetime
 from decimal import Decimal
-from typing import Annotated, Any, Final, ForwardRef, Literal, NoReturn, Union, get_args, get_origin
+from typing import Annotated, Any, ClassVar, Final, ForwardRef, Literal, NoReturn, Union, get_args, get_origin
 from uuid import UUID
 
 from stratum.contracts.errors import ContractDefinitionError
@@ -41,6 +41,18 @@ def resolve(annotations: Mapping[str, Any], *, qualname: str, module: str, names
     module_names = getattr(sys.modules.get(module), "__dict__", {})
     local_names = {**_enclosing_names(qualname, module_names), **names}
     return {name: _resolve_one(annotation, module_names, local_names) for name, annotation in annotations.items()}
+
+
+def is_resolved(annotation: Any) -> bool:
+    """False where a name in it still has to be defined."""
+    if isinstance(annotation, (str, ForwardRef)):
+        return False
+    return get_origin(annotation) is Literal or all(is_resolved(argument) for argument in get_args(annotation))
+
+
+def is_class_variable(annotation: Any) -> bool:
+    """True for `ClassVar`, which declares no field."""
+    return annotation is ClassVar or get_origin(annotation) is ClassVar
 
 
 def type_name(annotation: Any) -> str:
@@ -95,11 +107,11 @@ def check_type(annotation: Any, *, owner: str, field: str | None) -> None:
     def check(annotation: Any) -> None:
         annotation = strip(annotation)
         origin, arguments = get_origin(annotation), get_args(annotation)
-        if annotation is None or annotation in LEAVES or is_contract(annotation):
-            return
         if isinstance(annotation, (str, ForwardRef)):
             name = annotation if isinstance(annotation, str) else annotation.__forward_arg__
             refuse(f"{name!r} is not defined", "define it, or import it outside `if TYPE_CHECKING`")
+        if annotation is None or is_contract(annotation) or annotation in LEAVES:
+            return
         if annotation in CONTAINERS:
             refuse(f"{annotation.__name__} does not say what it holds", f"write {_EXAMPLES[annotation]}")
         if origin is Literal:
@@ -187,7 +199,7 @@ def _resolve_one(annotation: Any, module_names: dict[str, Any], local_names: dic
 
 def _enclosing_names(qualname: str, module_names: Mapping[str, Any]) -> dict[str, Any]:
     names: dict[str, Any] = {}
-    frame = sys._getframe(1)
+    frame: types.FrameType | None = sys._getframe(1)
     while frame is not None:
         code_name = frame.f_code.co_qualname
         around = qualname.startswith((f"{code_name}.<locals>.", f"{code_name}."))

@@ -75,7 +75,7 @@ class _Size:
 
     def _of_string(self, node: Schema) -> float:
         if node.get("format") in FORMAT_BYTES:
-            return FORMAT_BYTES[node["format"]]
+            return FORMAT_BYTES[str(node["format"])]
         if not self._longest:
             return node.get("minLength", 0) + len('""')
         width = 1 if "contentEncoding" in node else UTF8_BYTES

@@ -12,14 +12,16 @@ from pydantic_core import CoreConfig, CoreSchema, SchemaValidator, core_schema, 
 
 from stratum.contracts.annotation import check_type, contracts_within, is_contract, strip, type_name
 from stratum.contracts.answer_size import longest, shortest
-from stratum.contracts.contract import STRICT, complete, fields_of
+from stratum.contracts.contract import complete, fields_of, opaque_at
 from stratum.contracts.digest import canonical_json, digest12
 from stratum.contracts.errors import ContractViolation
 from stratum.contracts.hot_decoder import REFUSALS, hot_decoder
 from stratum.contracts.json_value import json_value, split
 from stratum.contracts.mismatch import violations_of
 from stratum.contracts.opaque import is_opaque
-from stratum.contracts.schema import Schema, answer_schema, local_schema, strict_schema, unordered
+from stratum.contracts.schema import Schema, answer_schema, is_recursive, local_schema, strict_schema, unordered
+from stratum.contracts.strict import adapter_of
+from stratum.contracts.violation import Violation
 from stratum.contracts.wire_core import wire_core
 
 T = TypeVar("T")
@@ -34,25 +36,32 @@ def codec(annotation: Any, *, owner: str, field: str) -> Codec[Any]:
         ContractDefinitionError: the type, or one within it, is not supported.
     """
     check_type(annotation, owner=owner, field=field)
+    # repr too: `int | str` and `str | int` are equal, but not the same schema.
+    key = (annotation, repr(annotation))
     try:
-        # repr too: `int | str` and `str | int` are equal, but not the same schema.
-        return _codec(annotation, repr(annotation))
-    except TypeError:  # an annotation with unhashable constraints
-        return Codec(annotation)
+        known = _codecs.get(key)
+    except TypeError:  # unhashable constraints
+        return Codec(annotation, owner=owner, field=field)
+    if known is None:
+        known = _codecs[key] = Codec(annotation, owner=owner, field=field)
+    return known
+
+
+_codecs: dict[tuple[Any, str], Codec[Any]] = {}
 
 
 class Codec(Generic[T]):
     """A type's way to and from JSON. Immutable; each part is compiled when it is first needed."""
 
-    def __init__(self, annotation: Any) -> None:
+    def __init__(self, annotation: Any, *, owner: str, field: str) -> None:
         self.annotation = annotation
         self.name = type_name(annotation)
         self.wrapped = not is_contract(strip(annotation))
         """Not an object on the wire: it goes as `{"value": ...}`."""
         self.opaque = is_opaque(annotation)
-        self._adapter: TypeAdapter[T] = TypeAdapter(annotation, config=STRICT if self.wrapped else None)
-        self._check = self._adapter.validator.validate_python
         self._writes_natively = all(_is_natively_written(cls) for cls in _contracts_reachable(annotation))
+        self._adapter: TypeAdapter[T] = adapter_of(annotation, owner=owner, field=field)
+        self._check = self._adapter.validator.validate_python
 
     def decode(self, arguments: bytes) -> T:
         """Read what a model wrote.
@@ -84,7 +93,14 @@ class Codec(Generic[T]):
     def encode(self, value: T) -> bytes:
         """JSON that `decode` reads back to an equal value, its opaque parts included."""
         plain = self.plain(value)
-        return _ENCODER.encode({"value": plain} if self.wrapped else plain)
+        try:
+            text = _ENCODER.encode({"value": plain} if self.wrapped else plain)
+            if self.recursive:
+                from_json(text)
+        except (RecursionError, ValueError) as error:
+            deep = Violation(kind="schema", condition="expected fewer levels of nesting", detail=str(error))
+            raise ContractViolation(contract=self.name, violations=[deep]) from error
+        return text
 
     def plain(self, value: T) -> Any:
         """`value` as msgspec writes it, opaque parts included: itself, if it has only wire names of its own."""
@@ -139,6 +155,11 @@ class Codec(Generic[T]):
         return longest(self._answer_schema)
 
     @functools.cached_property
+    def recursive(self) -> bool:
+        """True where a contract holds itself: its values may be nested deeper than can be read back."""
+        return is_recursive(self.schema)
+
+    @functools.cached_property
     def _core(self) -> CoreSchema:
         return _wrapped(self._adapter.core_schema) if self.wrapped else self._adapter.core_schema
 
@@ -159,13 +180,13 @@ class Codec(Generic[T]):
         return _reader(self._adapter.core_schema)
 
     def _violation(self, error: ValidationError, value: object, *, at: str = "") -> ContractViolation:
-        return ContractViolation(contract=self.name, violations=violations_of(error, value, at=(at,) if at else ()))
+        hidden = functools.partial(opaque_at, self.annotation)
+        violations = violations_of(error, value, at=(at,) if at else (), is_hidden=hidden)
+        return ContractViolation(contract=self.name, violations=violations)
 
 
 _ENCODER: Final = msgspec.json.Encoder()
 _CONFIG = CoreConfig(strict=True, allow_inf_nan=False, val_json_bytes="base64", extra_fields_behavior="forbid")
-
-_codec = functools.lru_cache(maxsize=4096)(lambda annotation, _: Codec(annotation))
 
 
 def _contracts_reachable(annotation: Any) -> set[type]:

@@ -5,31 +5,30 @@ from __future__ import annotations
 import dataclasses
 import functools
 import inspect
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
-from typing import Annotated, Any, Final, TypeVar, dataclass_transform
+from collections.abc import Mapping, Sequence
+from typing import Annotated, Any, TypeVar, dataclass_transform
 
 import msgspec
 import pydantic.dataclasses
-from pydantic import BaseModel, ConfigDict, Field, PydanticUserError, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from pydantic.fields import FieldInfo
-from pydantic_core import PydanticUndefined, SchemaError
+from pydantic_core import PydanticUndefined
 
-from stratum.contracts.annotation import CONTRACT_MARK, check_type, resolve
+from stratum.contracts.annotation import (
+    CONTRACT_MARK,
+    check_type,
+    contracts_within,
+    is_class_variable,
+    is_resolved,
+    resolve,
+)
 from stratum.contracts.errors import ContractDefinitionError, ContractViolation
 from stratum.contracts.mismatch import violations_of
 from stratum.contracts.opaque import is_opaque
+from stratum.contracts.strict import STRICT, adapter_of, definition_errors, is_constrained
+from stratum.contracts.struct_schema import check_struct, struct_core_schema
 
 T = TypeVar("T")
-
-STRICT: Final = ConfigDict(
-    strict=True,
-    allow_inf_nan=False,
-    extra="forbid",
-    val_json_bytes="base64",
-    ser_json_bytes="base64",
-)
-"""What every validator is built with: nothing is coerced, nothing unknown is let through."""
 
 
 class ContractField(msgspec.Struct, frozen=True, kw_only=True):
@@ -41,6 +40,7 @@ class ContractField(msgspec.Struct, frozen=True, kw_only=True):
     annotation: Any
     """Resolved; `Annotated` where it carries constraints."""
     opaque: bool
+    default: Any = msgspec.NODEFAULT
 
 
 @dataclass_transform(kw_only_default=True, frozen_default=True, field_specifiers=(Field, dataclasses.field))
@@ -48,18 +48,21 @@ def contract(cls: type[T], /) -> type[T]:
     """Make `cls` a contract and return the same class object.
 
     A plain class gets keyword construction with validation, equality, repr and
-    immutability; its methods stay. A pydantic model keeps what it has and becomes as strict.
+    immutability; its methods stay. A pydantic model keeps what it has and becomes as strict. So
+    does a frozen msgspec Struct, except that its constructor, as always, does not validate:
+    a step's arguments and results do.
 
     Raises:
         ContractDefinitionError: no annotated field, an unsupported type, a constraint or
             a default that cannot hold.
     """
-    with _definition_errors(cls):
-        if issubclass(cls, BaseModel):
-            _adopt_model(cls)
-        else:
-            _make_dataclass(cls)
     setattr(cls, CONTRACT_MARK, False)
+    if issubclass(cls, BaseModel):
+        _adopt_model(cls)
+    elif issubclass(cls, msgspec.Struct):
+        _adopt_struct(cls)
+    else:
+        _make_dataclass(cls)
     if not fields_of(cls):
         raise ContractDefinitionError(
             owner=cls.__name__, problem="it has no annotated field", fix="give it one: `name: str`"
@@ -71,6 +74,17 @@ def contract(cls: type[T], /) -> type[T]:
 
 def fields_of(cls: type) -> Mapping[str, ContractField]:
     """The fields of a contract by name, in the order they were declared."""
+    if issubclass(cls, msgspec.Struct):
+        return {
+            field.name: ContractField(
+                name=field.name,
+                wire_name=field.encode_name,
+                annotation=field.type,
+                opaque=is_opaque(field.type),
+                default=field.default,
+            )
+            for field in msgspec.structs.fields(cls)
+        }
     known: Mapping[str, FieldInfo] = getattr(cls, "__pydantic_fields__", {})
     return {
         name: ContractField(
@@ -78,9 +92,26 @@ def fields_of(cls: type) -> Mapping[str, ContractField]:
             wire_name=info.validation_alias if isinstance(info.validation_alias, str) else name,
             annotation=Annotated[info.annotation, *info.metadata] if info.metadata else info.annotation,
             opaque=is_opaque(info.annotation) or any(is_opaque(Annotated[str, item]) for item in info.metadata),
+            default=msgspec.NODEFAULT if info.default is PydanticUndefined else info.default,
         )
         for name, info in known.items()
     }
+
+
+def opaque_at(annotation: Any, path: tuple[str | int, ...]) -> bool:
+    """True where a value of type `annotation` holds something opaque at `path`, or is itself within it."""
+    if is_opaque(annotation):
+        return True
+    names = [step for step in path if isinstance(step, str)]
+    return any(_opaque_field(cls, names) for cls in contracts_within(annotation))
+
+
+def _opaque_field(cls: type, names: Sequence[str]) -> bool:
+    by_wire_name = {field.wire_name: field for field in fields_of(cls).values()}
+    for number, name in enumerate(names):  # steps before it may be keys of a dict
+        if name in by_wire_name:
+            return opaque_at(by_wire_name[name].annotation, tuple(names[number + 1 :]))
+    return False
 
 
 def complete(cls: type) -> None:
@@ -92,11 +123,13 @@ def complete(cls: type) -> None:
     if cls.__dict__[CONTRACT_MARK]:
         return
     if not cls.__dict__["__pydantic_complete__"]:
-        with _definition_errors(cls):
+        with definition_errors(cls.__name__):
             _rebuild(cls)
     for field in fields_of(cls).values():
         check_type(field.annotation, owner=cls.__name__, field=field.name)
     setattr(cls, CONTRACT_MARK, True)
+    for field in fields_of(cls).values():
+        _check_field(field, owner=cls.__name__)
 
 
 def _make_dataclass(cls: type) -> None:
@@ -104,12 +137,21 @@ def _make_dataclass(cls: type) -> None:
         raise ContractDefinitionError(
             owner=cls.__name__, problem="it is a dataclass already", fix="remove @dataclass: @contract makes it one"
         )
-    cls.__annotations__ = resolve(
-        inspect.get_annotations(cls), qualname=cls.__qualname__, module=cls.__module__, names={cls.__name__: cls}
-    )
-    for name in cls.__annotations__:
+    with definition_errors(cls.__name__):
+        cls.__annotations__ = resolve(
+            inspect.get_annotations(cls), qualname=cls.__qualname__, module=cls.__module__, names={cls.__name__: cls}
+        )
+    for name, annotation in cls.__annotations__.items():
+        if is_resolved(annotation) and not is_class_variable(annotation):
+            check_type(annotation, owner=cls.__name__, field=name)
         _move_field_into_annotation(cls, name)
-    pydantic.dataclasses.dataclass(cls, frozen=True, kw_only=True, config=STRICT)
+    try:
+        with definition_errors(cls.__name__):
+            pydantic.dataclasses.dataclass(cls, frozen=True, kw_only=True, config=STRICT)
+    except ContractDefinitionError:
+        for name, annotation in cls.__annotations__.items():
+            adapter_of(annotation, owner=cls.__name__, field=name)  # raises the same, naming the field
+        raise
     _raise_our_errors(cls)
 
 
@@ -127,14 +169,38 @@ def _move_field_into_annotation(cls: type, name: str) -> None:
         setattr(cls, name, info.default)
 
 
+def _check_field(field: ContractField, *, owner: str) -> None:
+    """Build its validator alone, so that what is wrong has a name; pass the default through it."""
+    if field.default is msgspec.NODEFAULT and not is_constrained(field.annotation):
+        return
+    adapter = adapter_of(field.annotation, owner=owner, field=field.name)
+    if field.default is msgspec.NODEFAULT:
+        return
+    try:
+        adapter.validate_python(field.default)
+    except ValidationError as error:
+        mismatch = violations_of(error, field.default)[0].for_prompt.removeprefix("schema: ")
+        raise ContractDefinitionError(
+            owner=owner, field=field.name, problem=f"its default does not fit: {mismatch}", fix="correct one of them"
+        ) from error
+
+
 def _adopt_model(cls: type[BaseModel]) -> None:
     if cls.model_config.get("extra") == "allow":
         raise ContractDefinitionError(
             owner=cls.__name__, problem='extra="allow" lets unknown fields through', fix="remove it, or declare a dict"
         )
-    cls.model_config = ConfigDict(**{**cls.model_config, **STRICT, "frozen": True})  # type: ignore[typeddict-item]
+    # A pattern must not be able to hang: pydantic's own engine is linear, Python's is not.
+    cls.model_config = ConfigDict(**{**cls.model_config, **STRICT, "frozen": True, "regex_engine": "rust-regex"})  # type: ignore[typeddict-item]
     cls.model_rebuild(force=True, raise_errors=False)
     _raise_our_errors(cls)
+
+
+def _adopt_struct(cls: type[msgspec.Struct]) -> None:
+    check_struct(cls)
+    # Set from outside: a Struct's class body is closed once msgspec has made the class.
+    cls.__get_pydantic_core_schema__ = classmethod(struct_core_schema)  # type: ignore[attr-defined]
+    cls.__pydantic_complete__ = True  # type: ignore[attr-defined]
 
 
 def _rebuild(cls: Any) -> None:
@@ -156,16 +222,7 @@ def _raise_our_errors(cls: Any) -> None:
         try:
             validating_init(self, *args, **kwargs)
         except ValidationError as error:
-            raise ContractViolation(contract=cls.__name__, violations=violations_of(error, kwargs)) from error
+            violations = violations_of(error, kwargs, is_hidden=functools.partial(opaque_at, cls))
+            raise ContractViolation(contract=cls.__name__, violations=violations) from error
 
     cls.__init__ = __init__
-
-
-@contextmanager
-def _definition_errors(cls: type) -> Iterator[None]:
-    try:
-        yield
-    except (PydanticUserError, SchemaError, TypeError, ValueError) as error:
-        raise ContractDefinitionError(
-            owner=cls.__name__, problem=str(error).splitlines()[0], fix="correct the class"
-        ) from error

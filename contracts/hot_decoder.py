@@ -39,7 +39,8 @@ def hot_decoder(schema: CoreSchema, *, wrapped: bool) -> Callable[[bytes], Any] 
 
 
 def _unwrapping(kind: Any, build: Build | None) -> Callable[[bytes], Any]:
-    decode = msgspec.json.Decoder(msgspec.defstruct("wrapped", [("value", kind)], forbid_unknown_fields=True)).decode
+    wrapper: Any = msgspec.defstruct("wrapper", [("value", kind)], forbid_unknown_fields=True)
+    decode = msgspec.json.Decoder(wrapper).decode
     return lambda arguments: decode(arguments).value if build is None else build(decode(arguments).value)
 
 
@@ -118,7 +119,7 @@ class _Compiler:
         return Literal[tuple(node["expected"])], None
 
 
-def _instance_of(cls: type, builds: list[tuple[str, Build]]) -> Build:
+def _instance_of(cls: Any, builds: list[tuple[str, Build]]) -> Build:
     new, fields_of, assign = cls.__new__, msgspec.structs.asdict, object.__setattr__
 
     def build(struct: Any) -> Any:
@@ -167,6 +168,7 @@ _STRICT: Final = {
     "extra_fields_behavior": "forbid",
     "ser_json_bytes": "base64",
     "val_json_bytes": "base64",
+    "str_min_length": 0,
 }
 _FIELD_SETTINGS: Final = frozenset({"type", "name", "schema", "init", "kw_only", "metadata"})
 _LIMITS: Final = ("gt", "ge", "lt", "le", "multiple_of", "min_length", "max_length")

@@ -75,6 +75,12 @@ def unordered(schema: Schema) -> Schema:
     return copy | {"required": sorted(copy["required"])} if "required" in copy else copy
 
 
+def is_recursive(schema: Schema) -> bool:
+    """True where a definition needs itself."""
+    definitions = schema.get("$defs", {})
+    return any(name in _referenced(definition, definitions) for name, definition in definitions.items())
+
+
 def children(node: Schema) -> Iterator[Schema]:
     """The schemas directly within a schema; definitions are not among them."""
     yield from node.get("properties", {}).values()

@@ -53,7 +53,7 @@ def _within(value: Any) -> Any:
 def _field_value(schema: Node) -> Any:
     if not admits_none(schema):
         return schema["schema"] if schema["type"] == "default" else schema
-    return schema if schema["type"] == "default" else core_schema.with_default_schema(schema, default=None)  # type: ignore[arg-type]
+    return schema if schema["type"] == "default" else core_schema.with_default_schema(schema, default=None)
 
 
 def _dict_or_entries(as_object: Node) -> Any:
@@ -68,7 +68,7 @@ def _dict_or_entries(as_object: Node) -> Any:
         entry, min_length=as_object.get("min_length"), max_length=as_object.get("max_length")
     )
     return core_schema.tagged_union_schema(
-        {"entries": core_schema.no_info_after_validator_function(_as_dict, entries), "object": as_object},  # type: ignore[dict-item]
+        {"entries": core_schema.no_info_after_validator_function(_as_dict, entries), "object": as_object},
         discriminator=lambda value: "entries" if isinstance(value, list) else "object",
     )
 
@@ -77,6 +77,6 @@ def _as_dict(entries: Sequence[Node]) -> Node:
     items: Node = {}
     for entry in entries:
         if entry["key"] in items:
-            raise PydanticCustomError("duplicate_key", "no key twice")
+            raise PydanticCustomError("duplicate_key", "each key once")
         items[entry["key"]] = entry["value"]
     return items

@@ -1,0 +1,93 @@
+"""pydantic, the authority on what a value must be, asked strictly and answering in our errors."""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Annotated, Any, Final, get_args, get_origin
+
+from pydantic import ConfigDict, PydanticUserError, TypeAdapter
+from pydantic_core import SchemaError
+
+from stratum.contracts.annotation import is_contract, strip, type_name
+from stratum.contracts.errors import ContractDefinitionError
+
+STRICT: Final = ConfigDict(
+    strict=True,
+    allow_inf_nan=False,
+    extra="forbid",
+    val_json_bytes="base64",
+    ser_json_bytes="base64",
+    # A length makes pydantic read the text, and so refuse lone surrogates, which no JSON text can hold.
+    str_min_length=0,
+)
+"""What every validator is built with: nothing is coerced, nothing unknown is let through."""
+
+
+def adapter_of(annotation: Any, *, owner: str, field: str | None) -> TypeAdapter[Any]:
+    """A type as pydantic sees it; contracts within it are strict by themselves.
+
+    Raises:
+        ContractDefinitionError: a constraint is malformed, or written on a type it does not apply to.
+    """
+    with definition_errors(owner, field):
+        adapter: TypeAdapter[Any] = TypeAdapter(annotation, config=None if is_contract(strip(annotation)) else STRICT)
+    if is_constrained(annotation) and (name := _inapplicable_constraint(adapter.core_schema)):
+        raise ContractDefinitionError(
+            owner=owner,
+            field=field,
+            problem=f"{name} does not apply to {type_name(annotation)}",
+            fix="put it on the type it is meant for: `Annotated[int, Field(ge=0)] | str`",
+        )
+    return adapter
+
+
+def is_constrained(annotation: Any) -> bool:
+    """True where anything in it is `Annotated`."""
+    return get_origin(annotation) is Annotated or any(is_constrained(argument) for argument in get_args(annotation))
+
+
+@contextmanager
+def definition_errors(owner: str, field: str | None = None) -> Iterator[None]:
+    """Turn what pydantic and dataclasses raise on a wrong declaration into a `ContractDefinitionError`."""
+    try:
+        yield
+    except _MISUSE as error:
+        raise ContractDefinitionError(
+            owner=owner, field=field, problem=_reason(error), fix="correct the declaration"
+        ) from error
+
+
+# What evaluating a wrong annotation raises, and what pydantic and dataclasses make of a wrong declaration.
+_MISUSE: Final = (PydanticUserError, SchemaError, SyntaxError, NameError, AttributeError, TypeError, ValueError)
+
+
+def _reason(error: Exception) -> str:
+    # pydantic-core ends with the cause (`error: look-around ... is not supported`), the others begin with it.
+    lines = [line.strip() for line in str(error).splitlines() if line.strip()]
+    return lines[-1 if isinstance(error, SchemaError) else 0].removeprefix("error: ").rstrip(".")
+
+
+def _inapplicable_constraint(schema: Any) -> str | None:
+    """The name of a constraint that pydantic would only fail to apply once a value comes: `ge` on a string.
+
+    It leaves such a constraint to a function of its own, run on whatever value passes.
+    """
+    for node in _nodes(schema):
+        if str(node.get("type")).startswith("function-"):
+            function = node["function"]["function"]
+            applied = function.func if isinstance(function, functools.partial) else function
+            if getattr(applied, "__module__", "").startswith("pydantic._internal."):
+                return ", ".join(function.keywords) if isinstance(function, functools.partial) else "its constraint"
+    return None
+
+
+def _nodes(schema: Any) -> Iterator[dict[str, Any]]:
+    if isinstance(schema, dict):
+        yield schema
+        for value in schema.values():
+            yield from _nodes(value)
+    elif isinstance(schema, (list, tuple)):
+        for value in schema:
+            yield from _nodes(value)
