@@ -135,7 +135,7 @@ async def test_a_flows_deadline_stops_whatever_it_is_doing(autojump_clock: MockC
 async def test_a_call_draws_from_its_flow_and_the_tighter_budget_wins() -> None:
     """CASES D5, D6."""
 
-    @flow(budget=Budget(usd=0.012))
+    @flow(budget=Budget(usd=0.0085))
     async def inner(text: str) -> Word:
         await say(text)
         return await say(text)
@@ -152,14 +152,14 @@ async def test_a_call_draws_from_its_flow_and_the_tighter_budget_wins() -> None:
     provider = scripted(otherwise=full)
     async with open_runtime(provider=provider, journal=None) as runtime:
         assert await outer("x") == "1 done"
-        assert runtime.place.envelope.scope.settled.picousd == 9 * CENT // 10
+        assert runtime.place.envelope.scope.settled.picousd == billed(provider)
     assert len(provider.requests) == 1
 
 
 async def test_each_invocation_has_a_fresh_budget_and_run() -> None:
     """CASES D7, F8."""
 
-    @flow(budget=Budget(usd=0.012))
+    @flow(budget=Budget(usd=0.0085))
     async def once(text: str) -> Word:
         return await say(text)
 
@@ -181,7 +181,7 @@ async def test_the_sessions_budget_is_around_everything_called_in_it() -> None:
 
     provider = scripted(otherwise=full)
     with pytest.raises(BudgetExceeded) as caught:
-        async with open_runtime(provider=provider, journal=None, budget=Budget(usd=0.02)):
+        async with open_runtime(provider=provider, journal=None, budget=Budget(usd=0.0167)):
             for _ in range(5):
                 await once("x")
     assert caught.value.step == "session"
