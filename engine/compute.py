@@ -65,7 +65,9 @@ def _caller(function: Callable[..., Any], *, inline: bool, process: bool) -> Cal
     async def in_a_process(arguments: dict[str, Any], record: StepRecord) -> Any:
         from anyio import to_process  # comes with the HTTP client; workers are reused between calls
 
-        return await to_process.run_sync(_call_by_name, function.__module__, function.__qualname__, arguments, cancellable=True)
+        return await to_process.run_sync(
+            _call_by_name, function.__module__, function.__qualname__, arguments, cancellable=True
+        )
 
     if inspect.iscoroutinefunction(function):
         return awaited

@@ -107,9 +107,7 @@ class Envelope:
             return
         self.cause = cause
         self.run.runtime.ledger.seal(self.scope, cause.resource)
-        self.run.append(
-            Exhausted(elapsed_ms=self.run.elapsed_ms, scope=self.scope.path, resource=cause.resource)
-        )
+        self.run.append(Exhausted(elapsed_ms=self.run.elapsed_ms, scope=self.scope.path, resource=cause.resource))
         if self._on_exhaustion == "cancel" or not self.active_calls:
             self._cancel()
 

@@ -226,7 +226,9 @@ class Line:
         completion = self._runtime.provider.dialect.read(answer.body)
         if completion.status in ("unreadable", "failed"):
             self._leave_in_doubt(reservation, f"answer {completion.status}")
-            return _Failure(error=self._error(completion.text or "the answer cannot be read", status=answer.status, retryable=True))
+            return _Failure(
+                error=self._error(completion.text or "the answer cannot be read", status=answer.status, retryable=True)
+            )
         usage = completion.usage
         picousd, tokens = reservation.amount.picousd, reservation.amount.tokens
         if usage is not None:
@@ -263,7 +265,9 @@ class Line:
         if answer.status == 429 and not out_of_quota:
             self._runtime.limiter.throttled(self._model, retry_after_s=retry_after_s)
         retryable = (answer.status >= 500 or answer.status in RETRYABLE_STATUSES) and not out_of_quota
-        return _Failure(error=self._error(message, status=answer.status, retryable=retryable), retry_after_s=retry_after_s)
+        return _Failure(
+            error=self._error(message, status=answer.status, retryable=retryable), retry_after_s=retry_after_s
+        )
 
     def _lost(self, reservation: Reservation, failure: TransportFailure) -> _Failure:
         if failure.sent:

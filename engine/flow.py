@@ -13,7 +13,7 @@ import msgspec
 from stratum.actors.ledger import Limits
 from stratum.contracts.budget import Budget
 from stratum.contracts.digest import digest12
-from stratum.contracts.errors import BudgetExceeded, ContractDefinitionError
+from stratum.contracts.errors import ContractDefinitionError
 from stratum.contracts.records import Diverged, LimitRaised, RunFinished, RunResumed, RunStarted
 from stratum.contracts.signature import Signature
 from stratum.engine.envelope import open_envelope
@@ -67,9 +67,7 @@ class Flow(Step[P, R], Generic[P, R]):
             run.append(LimitRaised(elapsed_ms=history.elapsed_ms, scope="", limits=raised.limits))
         return await self._outermost(arguments, place, run, raised=raised)
 
-    async def _outermost(
-        self, arguments: dict[str, Any], place: Place, run: Run, *, raised: Budget | None = None
-    ) -> R:
+    async def _outermost(self, arguments: dict[str, Any], place: Place, run: Run, *, raised: Budget | None = None) -> R:
         await run.runtime.ready()
         if run.history.started is None:
             run.append(self._started(run, arguments))

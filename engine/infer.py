@@ -49,7 +49,7 @@ class Infer(Step[P, R], Generic[P, R]):
         retries: int,
         max_output_tokens: int | None,
     ) -> None:
-        signature: Signature = Signature.of(function)
+        signature: Signature[R] = Signature.of(function)
         super().__init__(function, signature)
         _check_options(signature.name, intent=intent, retries=retries, max_output_tokens=max_output_tokens)
         self.prompt = PromptTemplate.compile(intent, context, signature)
@@ -87,7 +87,9 @@ class Infer(Step[P, R], Generic[P, R]):
         dialect = runtime.provider.dialect
         model = self._model or runtime.model
         if model is None:
-            raise NoProvider(message=f"{self.signature.name}: no model is named", fix="pass model=..., or set STRATUM_MODEL")
+            raise NoProvider(
+                message=f"{self.signature.name}: no model is named", fix="pass model=..., or set STRATUM_MODEL"
+            )
         call = self._compiled.get((dialect.name, model))
         if call is None:
             call = self._compiled[dialect.name, model] = dialect.compile(self._shape(model))
@@ -173,8 +175,12 @@ def _several(conditions: Condition | Sequence[Condition] | None) -> Sequence[Con
 
 def _check_options(owner: str, *, intent: str, retries: int, max_output_tokens: int | None) -> None:
     if not intent.strip():
-        raise ContractDefinitionError(owner=owner, problem="intent is empty", fix="say in a sentence what the model must do")
+        raise ContractDefinitionError(
+            owner=owner, problem="intent is empty", fix="say in a sentence what the model must do"
+        )
     if retries < 0:
         raise ContractDefinitionError(owner=owner, problem=f"retries={retries}", fix="pass 0 or more")
     if max_output_tokens is not None and max_output_tokens < 1:
-        raise ContractDefinitionError(owner=owner, problem=f"max_output_tokens={max_output_tokens}", fix="pass 1 or more")
+        raise ContractDefinitionError(
+            owner=owner, problem=f"max_output_tokens={max_output_tokens}", fix="pass 1 or more"
+        )

@@ -51,7 +51,9 @@ class InferCall(Generic[R]):
             step,
             arguments,
             place,
-            input_digest=digest12(f"{prompt_hash}:{step.signature.digest(arguments)}:{step.signature.returns.digest}".encode()),
+            input_digest=digest12(
+                f"{prompt_hash}:{step.signature.digest(arguments)}:{step.signature.returns.digest}".encode()
+            ),
             model=self._model,
             prompt_hash=prompt_hash,
         )
@@ -89,7 +91,9 @@ class InferCall(Generic[R]):
 
     async def _check_given(self) -> None:
         violations = [
-            violation for given in self._step.given for violation in await given.check(self._arguments, self._record.leaked)
+            violation
+            for given in self._step.given
+            for violation in await given.check(self._arguments, self._record.leaked)
         ]
         if violations:
             raise PreconditionFailed(function=self._step.signature.name, violations=violations)

@@ -65,7 +65,13 @@ class Run:
             await self.durable(ticket)
 
     def enter(
-        self, *, parent: str, function: str, type: Literal["infer", "compute", "flow"], input_digest: str, model: str = ""
+        self,
+        *,
+        parent: str,
+        function: str,
+        type: Literal["infer", "compute", "flow"],
+        input_digest: str,
+        model: str = "",
     ) -> EnteredStep:
         """Begin a step: the same one as before the run was resumed, else a new one."""
         recorded = self._recorded(parent, function, input_digest) if self.resumable else None
@@ -151,4 +157,3 @@ class Run:
 
 def _within(step: str, path: str) -> bool:
     return not path or step == path or step.startswith(path + "/")
-

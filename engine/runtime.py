@@ -144,7 +144,7 @@ async def open_runtime(
         runtime = Runtime(
             session=session,
             provider=chosen,
-            model=model or os.environ.get("STRATUM_MODEL") or chosen.default_model,
+            model=model or chosen.default_model,
             journal=open_file,
             prices=prices or {},
             transport_retries=transport_retries,

@@ -26,7 +26,7 @@ class Step(ABC, Generic[P, R]):
 
     kind: Literal["infer", "compute", "flow"]
 
-    def __init__(self, function: Callable[..., Any], signature: Signature) -> None:
+    def __init__(self, function: Callable[..., Any], signature: Signature[R]) -> None:
         self.function = function
         self.signature = signature
         functools.update_wrapper(self, function)

@@ -61,7 +61,11 @@ class StepRecord:
         output = msgspec.Raw(self._step.signature.returns.encode(result))
         shown = self._step.signature.returns.jsonable(result, redact=True)
         finished = CallFinished(
-            elapsed_ms=self.run.elapsed_ms, call=self.id, outcome="ok", output=output, trace=self._trace("ok", output=shown)
+            elapsed_ms=self.run.elapsed_ms,
+            call=self.id,
+            outcome="ok",
+            output=output,
+            trace=self._trace("ok", output=shown),
         )
         ticket = self.run.append(*before, finished)
         self.run.completed(self._entered, function=self._step.signature.name, result=result)
@@ -73,7 +77,10 @@ class StepRecord:
         self.run.append(
             *before,
             CallFinished(
-                elapsed_ms=self.run.elapsed_ms, call=self.id, outcome=outcome, trace=self._trace(outcome, error=described(error))
+                elapsed_ms=self.run.elapsed_ms,
+                call=self.id,
+                outcome=outcome,
+                trace=self._trace(outcome, error=described(error)),
             ),
         )
         if outcome == "failed":
@@ -123,4 +130,3 @@ class StepRecord:
             transport_retries=sum(attempt.transport_retries for attempt in self.attempts),
             started_at=self._started_at.isoformat(timespec="milliseconds"),
         )
-

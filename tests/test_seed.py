@@ -75,10 +75,11 @@ async def test_the_rate_limiter_retries_with_the_missing_prefix_and_nothing_else
     provider = scripted(incomplete, complete)
     async with open_runtime(provider=provider, journal=None):
         assert await implement_rate_limiter(MiddlewareSpec(algorithm="token bucket"), routes) == complete
-    assert provider.received[1].messages == (
+    (message,) = provider.received[1].messages
+    assert message == (
         "Previous attempt failed:\n"
         "  - ensure: validate_coverage(r, routes) (middleware not applied to /api/v2/ prefix)\n"
-        "Fix these issues specifically.",
+        "Fix these issues specifically."
     )
 
 

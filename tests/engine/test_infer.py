@@ -90,7 +90,9 @@ async def test_a_retry_is_the_first_request_plus_the_rejected_call_and_its_viola
     assert second.startswith(first[:-2])
     added = second[len(first) - 2 :].decode()
     assert added.count("function_call_output") == 1
-    assert "Previous attempt failed:\\n  - ensure: r.score > 0.5 (actual: 0.1)\\nFix these issues specifically." in added
+    assert (
+        "Previous attempt failed:\\n  - ensure: r.score > 0.5 (actual: 0.1)\\nFix these issues specifically." in added
+    )
     assert "Label the text" not in added
 
 
@@ -102,7 +104,9 @@ async def test_all_violations_of_one_answer_are_listed_and_only_the_latest(autoj
         trace = await only_trace(runtime)
     first, second = provider.received[2].messages
     assert first.count("\n  - ") == 2
-    assert second == "Previous attempt failed:\n  - ensure: r.name == \"a\" (actual: 'b')\nFix these issues specifically."
+    assert (
+        second == "Previous attempt failed:\n  - ensure: r.name == \"a\" (actual: 'b')\nFix these issues specifically."
+    )
     assert len(trace.retry_reasons) == 3
 
 
@@ -158,7 +162,9 @@ async def test_a_truncated_answer_is_retried_and_said_to_be_too_long() -> None:
     assert "cut off at the output limit" in provider.received[1].messages[0]
 
 
-@pytest.mark.parametrize(("returns", "wire"), [(int, 7), (list[int], [1, 2]), (Literal["x", "y"], "x"), (str | None, None)])
+@pytest.mark.parametrize(
+    ("returns", "wire"), [(int, 7), (list[int], [1, 2]), (Literal["x", "y"], "x"), (str | None, None)]
+)
 async def test_primitive_results_are_wrapped_on_the_wire_and_unwrapped_here(returns: Any, wire: object) -> None:
     """CASES A19."""
 
@@ -262,7 +268,9 @@ async def test_an_answer_that_never_comes_is_given_up_after_the_request_timeout(
         assert runtime.place.envelope.scope.in_doubt.picousd > 0
 
 
-async def test_the_calls_own_deadline_raises_at_the_call_and_leaves_the_request_in_doubt(autojump_clock: MockClock) -> None:
+async def test_the_calls_own_deadline_raises_at_the_call_and_leaves_the_request_in_doubt(
+    autojump_clock: MockClock,
+) -> None:
     """CASES D1."""
     hurried = infer(intent="Label", budget=Budget(ms=500))(label.function)
     provider = scripted(Reply(value=GOOD, delay_s=60))

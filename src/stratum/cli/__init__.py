@@ -7,6 +7,7 @@ script can rely on.
 from __future__ import annotations
 
 import sys
+from typing import ClassVar
 
 import click
 
@@ -17,7 +18,7 @@ from stratum.contracts.errors import StratumError
 class _Commands(click.Group):
     """Commands by name, each imported when it is called: `stratum audit` need not load an LLM client."""
 
-    _modules = {
+    _modules: ClassVar[dict[str, str]] = {
         "audit": "audit_command",
         "doctor": "doctor_command",
         "journal": "journal_command",

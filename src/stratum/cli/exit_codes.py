@@ -1,12 +1,12 @@
 """What a script can rely on.
 
-    0    done
-    1    the flow failed: an answer was not acceptable, the provider refused, or its own code raised
-    2    wrong usage: unknown option, no such file, an input that does not fit
-    3    a budget is exhausted; the journal has what completed, `stratum resume` goes on
-    4    the journal cannot be used, or another process owns the run
-    5    no model to call
-    130  interrupted (Ctrl-C); `stratum resume` goes on
+0    done
+1    the flow failed: an answer was not acceptable, the provider refused, or its own code raised
+2    wrong usage: unknown option, no such file, an input that does not fit
+3    a budget is exhausted; the journal has what completed, `stratum resume` goes on
+4    the journal cannot be used, or another process owns the run
+5    no model to call
+130  interrupted (Ctrl-C); `stratum resume` goes on
 """
 
 from __future__ import annotations

@@ -28,4 +28,6 @@ def journal_option(function: F) -> F:
 def runtime_options(function: F) -> F:
     """`--model NAME` and `--json`."""
     function = click.option("--model", help="Model for calls that name none; default: $STRATUM_MODEL.")(function)
-    return click.option("--json", "as_json", is_flag=True, help="No progress; one JSON object with run, state and output.")(function)
+    return click.option(
+        "--json", "as_json", is_flag=True, help="No progress; one JSON object with run, state and output."
+    )(function)

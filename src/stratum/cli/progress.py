@@ -5,6 +5,7 @@ Everything shown is a fold over records: nothing here asks the engine anything.
 
 from __future__ import annotations
 
+import sys
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager, contextmanager
 from typing import TYPE_CHECKING, Protocol
@@ -12,6 +13,7 @@ from typing import TYPE_CHECKING, Protocol
 import click
 import trio
 
+from stratum.actors.event_hub import Subscription
 from stratum.contracts.money import format_usd
 from stratum.contracts.records import (
     AttemptFinished,
@@ -28,7 +30,6 @@ from stratum.contracts.records import (
     ScopeOpened,
     Settled,
 )
-from stratum.actors.event_hub import Subscription
 from stratum.engine.runtime import Runtime
 
 if TYPE_CHECKING:
@@ -93,7 +94,9 @@ class Progress:
     def _finished(self, record: CallFinished) -> str:
         self.running.pop(record.call, None)
         if record.outcome != "ok":
-            return f"  {record.call}  {record.outcome}: {record.trace.error.splitlines()[0] if record.trace.error else ''}"
+            return (
+                f"  {record.call}  {record.outcome}: {record.trace.error.splitlines()[0] if record.trace.error else ''}"
+            )
         self.done.append(record.call)
         attempts = "" if record.trace.attempts <= 1 else f", {record.trace.attempts} attempts"
         tokens = record.trace.input_tokens + record.trace.output_tokens
@@ -147,7 +150,7 @@ def _table(progress: Progress) -> Table:
 def _view(*, quiet: bool) -> Iterator[View]:
     if quiet:
         yield _Quiet()
-    elif click.get_text_stream("stderr").isatty():
+    elif sys.stderr.isatty():
         live = _Live()
         with live.live:
             yield live
@@ -160,12 +163,20 @@ async def shown_progress(runtime: Runtime, *, quiet: bool) -> AsyncIterator[Prog
     """Show what happens in `runtime` until the block ends; everything that happened in it has then been shown."""
     progress = Progress()
     with _view(quiet=quiet) as view:
-        async with trio.open_nursery() as nursery:
-            with runtime.events.subscribe() as events:
-                nursery.start_soon(_follow, events, progress, view)
+        async with trio.open_nursery() as nursery, runtime.events.subscribe() as events:
+            followed = trio.Event()
+            nursery.start_soon(_follow, events, progress, view, followed)
+            try:
                 yield progress
+            finally:
+                events.close()
+                with trio.CancelScope(shield=True):
+                    await followed.wait()  # how it ended is shown, also when it ended badly
 
 
-async def _follow(events: Subscription, progress: Progress, view: View) -> None:
-    async for run, record in events:
-        view.show(progress, progress.read(run, record))
+async def _follow(events: Subscription, progress: Progress, view: View, followed: trio.Event) -> None:
+    try:
+        async for run, record in events:
+            view.show(progress, progress.read(run, record))
+    finally:
+        followed.set()

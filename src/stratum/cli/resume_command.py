@@ -22,7 +22,9 @@ from stratum.engine.runtime import Runtime
 @click.option("--flow", "target", help="Where the flow is now, as file.py:flow; default: where it was.")
 @click.option("--usd", type=float, help="The run's new limit in USD, what it has spent included.")
 @click.option("--tokens", type=int, help="The run's new limit in tokens, what it has used included.")
-@click.option("--ms", type=float, help="The run's new limit in milliseconds of running time, what it has used included.")
+@click.option(
+    "--ms", type=float, help="The run's new limit in milliseconds of running time, what it has used included."
+)
 @runtime_options
 @journal_option
 def command(
@@ -45,10 +47,9 @@ def command(
     step = load_step(target or started.target)
     if not isinstance(step, Flow):
         raise click.UsageError(f"{started.target} is not a flow any more; name one with --flow")
-    given = {"usd": usd, "tokens": tokens, "ms": ms}
-    limits = {name: value for name, value in given.items() if value is not None}
+    raised = None if (usd, tokens, ms) == (None, None, None) else Budget(usd=usd, tokens=tokens, ms=ms)
 
     async def work(runtime: Runtime) -> Any:
-        return await step.resume(run_id, runtime.place, raised=Budget(**limits) if limits else None)
+        return await step.resume(run_id, runtime.place, raised=raised)
 
     run_and_show(step.signature.returns, work, model=model, journal=journal, as_json=as_json)

@@ -15,7 +15,13 @@ from stratum.engine.runtime import Runtime
 
 @click.command("run")
 @click.argument("target")
-@click.option("--input", "inputs", multiple=True, metavar="NAME=VALUE", help="An input: name=value, name=@file, or @file.json for all.")
+@click.option(
+    "--input",
+    "inputs",
+    multiple=True,
+    metavar="NAME=VALUE",
+    help="An input: name=value, name=@file, or @file.json for all.",
+)
 @runtime_options
 @journal_option
 def command(target: str, inputs: tuple[str, ...], *, model: str | None, journal: Path, as_json: bool) -> None:

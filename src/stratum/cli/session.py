@@ -30,9 +30,11 @@ def run_and_show(
 
     async def main() -> Any:
         nonlocal shown
-        async with open_runtime(model=model, journal=journal) as runtime:
-            async with shown_progress(runtime, quiet=as_json) as shown:
-                return await work(runtime)
+        async with (
+            open_runtime(model=model, journal=journal) as runtime,
+            shown_progress(runtime, quiet=as_json) as shown,
+        ):
+            return await work(runtime)
 
     try:
         result = trio.run(main)

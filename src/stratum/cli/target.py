@@ -54,7 +54,9 @@ def read_inputs(signature: Signature[Any], inputs: Sequence[str]) -> dict[str, A
         if not equals:
             raise click.UsageError(f"--input {item!r}: write name=value, name=@file, or @file.json")
         if name not in signature.parameters:
-            raise click.UsageError(f"--input {name}: {signature.name} takes {', '.join(signature.parameters) or 'no inputs'}")
+            raise click.UsageError(
+                f"--input {name}: {signature.name} takes {', '.join(signature.parameters) or 'no inputs'}"
+            )
         values[name] = _value(signature, name, _read(Path(text[1:])) if text.startswith("@") else text)
     try:
         return signature.decode(msgspec.json.encode(values))

@@ -1,0 +1,81 @@
+"""`stratum doctor`: what is installed, which model would be called, whether the journal can be written."""
+
+from __future__ import annotations
+
+import os
+import platform
+import sys
+from collections.abc import Iterator
+from importlib import metadata
+from importlib.util import find_spec
+from pathlib import Path
+from typing import NamedTuple
+
+import click
+import msgspec
+
+from stratum.cli.exit_codes import FAILED
+from stratum.cli.options import journal_option
+from stratum.contracts.errors import StratumError
+
+PACKAGES = ("stratum-runtime", "trio", "pydantic", "msgspec", "openai", "httpx2", "genai-prices", "bpe-openai")
+EXTRAS = {"local": "xllamacpp"}
+
+
+class Finding(NamedTuple):
+    """One thing that was looked at."""
+
+    ok: bool
+    what: str
+    found: str
+
+
+@click.command("doctor")
+@click.option("--json", "as_json", is_flag=True, help="The findings as a JSON array.")
+@journal_option
+def command(*, as_json: bool, journal: Path) -> None:
+    """Check this installation; exits with 1 if something keeps calls from being made. Sends nothing."""
+    findings = [*_installed(), _provider(), _journal(journal)]
+    if as_json:
+        click.echo(msgspec.json.encode([finding._asdict() for finding in findings]))
+    else:
+        for finding in findings:
+            click.echo(f"{'ok  ' if finding.ok else 'FAIL'}  {finding.what:<16}  {finding.found}")
+    if not all(finding.ok for finding in findings):
+        sys.exit(FAILED)
+
+
+def _installed() -> Iterator[Finding]:
+    yield Finding(sys.version_info >= (3, 11), "python", f"{platform.python_version()} on {platform.system()}")
+    for package in PACKAGES:
+        try:
+            yield Finding(True, package, metadata.version(package))
+        except metadata.PackageNotFoundError:
+            yield Finding(False, package, f"not installed; pip install {package}")
+    for extra, module in EXTRAS.items():
+        there = find_spec(module) is not None
+        yield Finding(
+            True, f"extra {extra}", "installed" if there else f"not installed; pip install 'stratum-runtime[{extra}]'"
+        )
+
+
+def _provider() -> Finding:
+    from stratum.engine.providers.choose import choose_provider
+
+    try:
+        provider = choose_provider(None, environ=os.environ)
+    except StratumError as error:
+        return Finding(False, "provider", " ".join(str(error).splitlines()))
+    model = os.environ.get("STRATUM_MODEL") or provider.default_model or "none named: set STRATUM_MODEL"
+    return Finding(True, "provider", f"{provider.name}, model {model}")
+
+
+def _journal(journal: Path) -> Finding:
+    folder = journal.parent
+    while not folder.exists():
+        folder = folder.parent
+    writable = os.access(journal if journal.exists() else folder, os.W_OK)
+    found = f"{journal}, {'exists' if journal.exists() else 'will be made'}"
+    return Finding(
+        writable, "journal", found if writable else f"{journal} cannot be written; choose one with --journal"
+    )
