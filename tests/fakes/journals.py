@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import shutil
 import sqlite3
 from contextlib import closing
 from pathlib import Path
 
 import msgspec
 
+from stratum.actors.journal import open_journal
 from stratum.contracts.price import Usage
 from stratum.contracts.records import (
     Answered,
@@ -53,11 +55,20 @@ def whole_run() -> list[Record]:
     rejected = Attempt(number=1, duration_ms=900, usage=usage, picousd=2_000_000_000, violations=(violation,))
     accepted = Attempt(number=2, duration_ms=700, usage=usage, picousd=1_000_000_000, new_input_bytes=80)
     return [
-        RunStarted(session="s", name="triage", target="app:triage", inputs=msgspec.Raw(b'{"n":1}'), limits={"usd": 10**12}),
+        RunStarted(
+            session="s", name="triage", target="app:triage", inputs=msgspec.Raw(b'{"n":1}'), limits={"usd": 10**12}
+        ),
         ScopeOpened(scope="", label="triage", limits={"usd": 10**12}, elapsed_ms=1),
         CallStarted(call="1", function="classify", type="infer", input_digest="0123456789ab", model="gpt-4o"),
         Reserved(
-            reservation="a", scope="", call="1", attempt=1, model="gpt-4o", picousd=6_000_000_000, tokens=1500, elapsed_ms=2
+            reservation="a",
+            scope="",
+            call="1",
+            attempt=1,
+            model="gpt-4o",
+            picousd=6_000_000_000,
+            tokens=1500,
+            elapsed_ms=2,
         ),
         Settled(reservation="a", picousd=2_000_000_000, tokens=1100, usage=usage),
         Answered(call="1", number=1, body='{"confidence": 0.42}'),
@@ -105,10 +116,10 @@ def _trace(step: str, violation: Violation) -> TraceRecord:
     )
 
 
-def edit(path: Path, sql: str, *parameters: object) -> None:
+def edit(path: Path, script: str) -> None:
     """Change the file behind the journal's back."""
     with closing(sqlite3.connect(path, isolation_level=None)) as connection:
-        connection.execute(sql, parameters)
+        connection.executescript(script)
 
 
 def overwrite(path: Path, *, at: int, with_bytes: bytes) -> None:
@@ -118,5 +129,26 @@ def overwrite(path: Path, *, at: int, with_bytes: bytes) -> None:
 
 
 def contents(folder: Path) -> dict[str, bytes]:
-    """The journal's files as they are, but for SQLite's index of the log, which readers share."""
-    return {path.name: path.read_bytes() for path in folder.glob("stratum.db*") if not path.name.endswith("-shm")}
+    """What the journal's files say; SQLite's index of the log, which readers share, and an empty log say nothing."""
+    found = {path.name: path.read_bytes() for path in folder.glob("stratum.db*") if not path.name.endswith("-shm")}
+    return {name: held for name, held in found.items() if held or not name.endswith("-wal")}
+
+
+async def abandoned(tmp_path: Path, *, records: int = 400) -> Path:
+    """A journal as a killed process leaves it: its last records are in the write-ahead log alone.
+
+    Half of them are in the database itself, over several pages.
+    """
+    live = tmp_path / "live" / "stratum.db"
+    for session, run in (("s1", "old"), ("s2", "new")):
+        async with open_journal(live, session=session) as journal:
+            await journal.commit(run, STARTED)
+            for number in range(0, records // 2, 25):
+                await journal.commit(run, *map(released, range(number, number + 25)))
+            # A copy of an open journal is what a kill leaves; closing one empties the log.
+            shutil.copytree(live.parent, tmp_path / session)
+    return tmp_path / "s2" / "stratum.db"
+
+
+def log_of(path: Path) -> Path:
+    return path.with_name(path.name + "-wal")
