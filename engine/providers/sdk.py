@@ -23,6 +23,9 @@ KEEPALIVE_S = 15.0
 """How long an idle connection is kept, seconds; servers commonly close theirs after 60."""
 
 
+_LOOPBACK = ("localhost", "127.0.0.1", "::1")
+
+
 class MakeClient(Protocol):
     """`openai.AsyncOpenAI`, or a subclass, with its own arguments bound."""
 
@@ -151,7 +154,7 @@ async def _warm_up(client: openai.AsyncOpenAI, path: str) -> None:
 
 def _proxy(url: httpx2.URL) -> str | None:
     """What HTTPS_PROXY and its kin say; httpx2 reads them only for transports of its own."""
-    if urllib.request.proxy_bypass(url.host):
+    if url.host in _LOOPBACK or urllib.request.proxy_bypass(url.host):
         return None
     proxies = urllib.request.getproxies()
     return proxies.get(url.scheme) or proxies.get("all")

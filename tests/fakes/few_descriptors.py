@@ -1,4 +1,4 @@
-"""`python -m tests.fakes.few_descriptors URL MAX_CONNECTIONS`: 500 calls at once with 64 file descriptors."""
+"""`python -m tests.fakes.few_descriptors URL`: 500 calls at once with 64 file descriptors, by default and with more connections than that."""
 
 from __future__ import annotations
 
@@ -12,8 +12,8 @@ from stratum.engine.providers.protocol import TransportFailure
 from tests.engine.test_openai import request
 
 
-async def _main(url: str, max_connections: str) -> None:
-    provider = OpenAI("k", url, max_connections=None if max_connections == "default" else int(max_connections))
+async def _calls(url: str, *, max_connections: int | None) -> str:
+    provider = OpenAI("k", url, max_connections=max_connections)
     outcomes: list[str] = []
 
     async def call() -> None:
@@ -29,8 +29,13 @@ async def _main(url: str, max_connections: str) -> None:
             nursery.start_soon(call)
     failures = [outcome for outcome in outcomes if outcome]
     why = f": {failures[0]}" if failures else ""
-    sys.stdout.write(f"{len(outcomes) - len(failures)} answered, {len(failures)} failed{why}\n")
+    return f"{len(outcomes) - len(failures)} answered, {len(failures)} failed{why}\n"
+
+
+async def _main(url: str) -> None:
+    sys.stdout.write(await _calls(url, max_connections=None))
+    sys.stdout.write(await _calls(url, max_connections=200))
 
 
 resource.setrlimit(resource.RLIMIT_NOFILE, (64, 64))
-trio.run(_main, *sys.argv[1:])
+trio.run(_main, sys.argv[1])

@@ -1,0 +1,188 @@
+"""Processes that write a journal, to be killed, starved of disk or locked out.
+
+`python -m tests.fakes.journal_process` imports everything once, then forks a child for each line of JSON it reads: a
+kill hits the journal, not an import. Children say what was acknowledged, a line each; `end STATUS` is the last.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import resource
+import select
+import signal
+import subprocess
+import sys
+from collections.abc import Callable, Generator, Sequence
+from contextlib import contextmanager
+from itertools import count
+from pathlib import Path
+
+import trio
+
+from stratum.actors.journal import Journal, open_journal
+from stratum.actors.journal_store import Entry, Store
+from stratum.actors.journal_writer import ThreadWriter, Ticket
+from stratum.contracts.errors import JournalError
+from stratum.contracts.records import RunResumed
+from tests.fakes.journals import STARTED, released
+
+SILENCE_S = 60
+"""A child that says nothing for this long is stuck."""
+
+
+def say(text: str) -> None:
+    os.write(1, text.encode() + b"\n")
+
+
+async def produce(path: str, session: str, run: str, limit: int) -> None:
+    """Append pairs of records from three tasks and say which are durable, up to number `limit`."""
+    async with open_journal(Path(path), session=session) as journal:
+        say("open")
+        numbers = count(await begin(journal, run), 2)
+        async with trio.open_nursery() as nursery:
+            for _ in range(3):
+                nursery.start_soon(produce_pairs, journal, run, numbers, limit)
+
+
+async def begin(journal: Journal, run: str) -> int:
+    """Start the run, or go on with one that was killed; the first number not used."""
+    if not any(known.run == run for known in await journal.runs()):
+        await journal.commit(run, STARTED)
+        return 0
+    await journal.claim(run)
+    used = sum(not isinstance(record, RunResumed) for record in await journal.read(run)) - 1
+    await journal.commit(run, RunResumed(session=journal.session))
+    return used
+
+
+async def produce_pairs(journal: Journal, run: str, numbers: count[int], limit: int) -> None:
+    for number in numbers:
+        if number > limit:
+            break
+        await journal.commit(run, released(number), released(number + 1))
+        say(f"ack {number}")
+
+
+async def fill(path: str, session: str, run: str, file_bytes: int) -> None:
+    """Write until no file may grow beyond `file_bytes`, as on a full disk."""
+    resource.setrlimit(resource.RLIMIT_FSIZE, (file_bytes, file_bytes))
+    try:
+        async with open_journal(Path(path), session=session) as journal, trio.open_nursery() as nursery:
+            nursery.start_soon(stop_when_dead, journal, nursery)
+            await journal.commit(run, STARTED)
+            for number in count():
+                await journal.commit(run, released(number))
+                say(f"ack {number}")
+    except* JournalError as group:
+        for error in group.exceptions:
+            say(f"{type(error).__name__}: {error}")
+
+
+async def stop_when_dead(journal: Journal, nursery: trio.Nursery) -> None:
+    try:
+        await journal.run()
+    except JournalError as error:
+        say(f"supervisor: {type(error).__name__}")
+        nursery.cancel_scope.cancel(reason="nothing can be recorded any more")
+
+
+async def open_as(path: str, session: str, user: int) -> None:
+    """Open the journal as a user whom file modes bind."""
+    if user:
+        os.setuid(user)
+    try:
+        async with open_journal(Path(path), session=session) as journal:
+            await journal.commit("r", STARTED)
+            say("opened")
+    except JournalError as error:
+        say(f"{type(error).__name__}: {error}")
+
+
+def acknowledge_at_once() -> None:
+    """A mutant: nobody waits for the disk."""
+
+    async def durable(self: ThreadWriter, ticket: Ticket) -> None:
+        await trio.lowlevel.checkpoint()
+
+    ThreadWriter.durable = durable  # type: ignore[method-assign]
+
+
+def commit_one_by_one() -> None:
+    """A mutant: the records of one append are not one transaction."""
+    whole = Store.write
+
+    def write(self: Store, entries: Sequence[Entry]) -> int:
+        return [whole(self, [entry]) for entry in entries][-1]
+
+    Store.write = write  # type: ignore[method-assign]
+
+
+ACTIONS = {action.__name__: action for action in (produce, fill, open_as)}
+MUTANTS: dict[str, Callable[[], None]] = {mutant.__name__: mutant for mutant in (acknowledge_at_once, commit_one_by_one)}
+
+
+class JournalProcess:
+    """Where children are forked; one at a time."""
+
+    def __init__(self, process: subprocess.Popen[bytes]) -> None:
+        self._process = process
+        self._said = b""
+        self.pid = 0
+
+    def start(self, action: str, *, mutant: str | None = None, **arguments: object) -> None:
+        assert self._process.stdin is not None
+        self._process.stdin.write(json.dumps({"action": action, "mutant": mutant, "arguments": arguments}).encode() + b"\n")
+        self._process.stdin.flush()
+        self.pid = int(self.line().removeprefix("pid "))
+
+    def line(self) -> str:
+        """The next line the child said."""
+        assert self._process.stdout is not None
+        while b"\n" not in self._said:
+            assert select.select([self._process.stdout], [], [], SILENCE_S)[0], "the child is stuck"
+            self._said += os.read(self._process.stdout.fileno(), 65536)
+        line, _, self._said = self._said.partition(b"\n")
+        return line.decode()
+
+    def kill(self) -> None:
+        os.kill(self.pid, signal.SIGKILL)
+
+    def rest(self) -> list[str]:
+        """Everything up to the child's end, that included."""
+        lines = [self.line()]
+        while not lines[-1].startswith("end "):
+            lines.append(self.line())
+        return lines
+
+    def run(self, action: str, **arguments: object) -> list[str]:
+        self.start(action, **arguments)
+        return self.rest()
+
+
+@contextmanager
+def open_process() -> Generator[JournalProcess, None, None]:
+    command = [sys.executable, "-m", "tests.fakes.journal_process"]
+    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, bufsize=0) as process:
+        yield JournalProcess(process)
+        assert process.stdin is not None
+        process.stdin.close()
+
+
+def main() -> None:
+    for line in sys.stdin:
+        order = json.loads(line)
+        child = os.fork()
+        if not child:
+            if order["mutant"]:
+                MUTANTS[order["mutant"]]()
+            arguments = order["arguments"]
+            trio.run(lambda: ACTIONS[order["action"]](**arguments))
+            os._exit(0)
+        say(f"pid {child}")
+        _, status = os.waitpid(child, 0)
+        say(f"end {os.waitstatus_to_exitcode(status)}")
+
+
+if __name__ == "__main__":
+    main()
