@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import enum
+import inspect
 import sys
 import types
 import typing
@@ -30,6 +31,12 @@ _SUPPORTED = (
 def is_contract(cls: object) -> bool:
     """True for a class that was itself decorated; a subclass of a contract is not one until it is too."""
     return isinstance(cls, type) and CONTRACT_MARK in cls.__dict__
+
+
+def contract_of(value: object) -> type[Any] | None:
+    """The contract that `value` is an instance of."""
+    cls = type(value)
+    return cls if is_contract(cls) else None
 
 
 def resolve(annotations: Mapping[str, Any], *, qualname: str, module: str, names: Mapping[str, Any]) -> dict[str, Any]:
@@ -199,7 +206,7 @@ def _resolve_one(annotation: Any, module_names: dict[str, Any], local_names: dic
 
 def _enclosing_names(qualname: str, module_names: Mapping[str, Any]) -> dict[str, Any]:
     names: dict[str, Any] = {}
-    frame: types.FrameType | None = sys._getframe(1)
+    frame = inspect.currentframe()
     while frame is not None:
         code_name = frame.f_code.co_qualname
         around = qualname.startswith((f"{code_name}.<locals>.", f"{code_name}."))

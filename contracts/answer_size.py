@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any, Final
 
 from stratum.contracts.schema import Schema
@@ -22,33 +22,52 @@ FORMAT_BYTES: Final = {
 
 def shortest(answer: Schema) -> int:
     """Bytes of the shortest JSON that meets an answer schema, written without whitespace."""
-    return int(_Size(answer.get("$defs", {}), pick=min, longest=False).of(answer))
+    return int(_Size(answer.get("$defs", {}), longest=False).of(answer))
 
 
 def longest(answer: Schema) -> int | None:
     """Bytes of the longest JSON that meets it, with `, ` and `: ` as separators; `None` where something is unbounded."""
-    size = _Size(answer.get("$defs", {}), pick=max, longest=True).of(answer)
+    size = _Size(answer.get("$defs", {}), longest=True).of(answer)
     return None if math.isinf(size) else int(size)
 
 
 class _Size:
-    def __init__(self, definitions: Mapping[str, Schema], *, pick: Callable[..., float], longest: bool) -> None:
+    """One walk over a schema, for the longest JSON or the shortest."""
+
+    def __init__(self, definitions: Mapping[str, Schema], *, longest: bool) -> None:
         self._definitions = definitions
-        self._pick = pick
         self._longest = longest
+        self._pick: Callable[[Iterable[float]], float] = max if longest else min
         self._path: list[str] = []
 
     def of(self, node: Schema) -> float:
         if "$ref" in node:
-            return self._of_definition(node["$ref"].removeprefix("#/$defs/"))
+            return self._definition(node["$ref"].removeprefix("#/$defs/"))
         if "enum" in node or "const" in node:
             return self._pick(_bytes(value) for value in node.get("enum", [node.get("const")]))
         for name in ("anyOf", "oneOf"):
             if name in node:
                 return self._pick(self.of(branch) for branch in node[name])
-        return _OF_TYPE[node["type"]](self, node)
+        return self._of_type(node)
 
-    def _of_definition(self, name: str) -> float:
+    def _of_type(self, node: Schema) -> float:
+        match node["type"]:
+            case "object":
+                return self._object(node)
+            case "array":
+                return self._array(node)
+            case "string":
+                return self._string(node)
+            case "integer":
+                return self._integer(node) if self._longest else 1
+            case "number":
+                return NUMBER_BYTES if self._longest else 1
+            case "boolean":
+                return self._pick((len("true"), len("false")))
+            case _:
+                return len("null")
+
+    def _definition(self, name: str) -> float:
         if name in self._path:  # without end, whichever way it is taken
             return math.inf
         self._path.append(name)
@@ -56,51 +75,42 @@ class _Size:
         self._path.pop()
         return size
 
-    def _of_object(self, node: Schema) -> float:
+    def _object(self, node: Schema) -> float:
         fields = node.get("properties", {})
-        separators = 4 if self._longest else 2
-        written = sum(_bytes(name) + separators + self.of(field) for name, field in fields.items())
-        return written + len("{}") - (separators // 2 if fields else 0)
+        comma, colon = self._separators
+        written = sum(_bytes(name) + colon + self.of(field) + comma for name, field in fields.items())
+        return len("{}") + written - (comma if fields else 0)
 
-    def _of_array(self, node: Schema) -> float:
-        count = node.get("maxItems", math.inf) if self._longest else node.get("minItems", 0)
+    def _array(self, node: Schema) -> float:
+        count: float = node.get("maxItems", math.inf) if self._longest else node.get("minItems", 0)
         if count == 0:
             return len("[]")
-        separator = 2 if self._longest else 1
+        comma, _ = self._separators
         if "prefixItems" in node:
-            items = sum(self.of(item) + separator for item in node["prefixItems"])
+            written = sum(self.of(item) + comma for item in node["prefixItems"])
         else:
-            items = count * (self.of(node["items"]) + separator)
-        return items + len("[]") - separator
+            written = count * (self.of(node["items"]) + comma)
+        return len("[]") + written - comma
 
-    def _of_string(self, node: Schema) -> float:
-        if node.get("format") in FORMAT_BYTES:
-            return FORMAT_BYTES[str(node["format"])]
-        if not self._longest:
-            return node.get("minLength", 0) + len('""')
-        width = 1 if "contentEncoding" in node else UTF8_BYTES
-        return width * node.get("maxLength", math.inf) + len('""')
+    def _string(self, node: Schema) -> float:
+        fixed = FORMAT_BYTES.get(node.get("format", ""))
+        if fixed is not None:
+            return fixed
+        characters: float = node.get("maxLength", math.inf) if self._longest else node.get("minLength", 0)
+        width = UTF8_BYTES if self._longest and "contentEncoding" not in node else 1
+        return len('""') + width * characters
 
-    def _of_integer(self, node: Schema) -> float:
-        if not self._longest:
-            return 1
+    def _integer(self, node: Schema) -> float:
         ends = (
             node.get("minimum", node.get("exclusiveMinimum")),
             node.get("maximum", node.get("exclusiveMaximum")),
         )
         return NUMBER_BYTES if None in ends else max(len(str(int(end))) for end in ends if end is not None)
 
+    @property
+    def _separators(self) -> tuple[int, int]:
+        return (len(", "), len(": ")) if self._longest else (len(","), len(":"))
+
 
 def _bytes(value: Any) -> int:
     return len(json.dumps(value, ensure_ascii=False).encode())
-
-
-_OF_TYPE: Final[dict[str, Callable[[_Size, Schema], float]]] = {
-    "object": _Size._of_object,
-    "array": _Size._of_array,
-    "string": _Size._of_string,
-    "integer": _Size._of_integer,
-    "number": lambda size, node: NUMBER_BYTES if size._longest else 1,
-    "boolean": lambda size, node: len("false") if size._longest else len("true"),
-    "null": lambda size, node: len("null"),
-}

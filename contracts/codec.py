@@ -12,7 +12,8 @@ from pydantic_core import CoreConfig, CoreSchema, SchemaValidator, core_schema, 
 
 from stratum.contracts.annotation import check_type, contracts_within, is_contract, strip, type_name
 from stratum.contracts.answer_size import longest, shortest
-from stratum.contracts.contract import complete, fields_of, opaque_at
+from stratum.contracts.contract import complete
+from stratum.contracts.contract_field import fields_of, opaque_at
 from stratum.contracts.digest import canonical_json, digest12
 from stratum.contracts.errors import ContractViolation
 from stratum.contracts.hot_decoder import REFUSALS, hot_decoder
@@ -59,7 +60,9 @@ class Codec(Generic[T]):
         self.wrapped = not is_contract(strip(annotation))
         """Not an object on the wire: it goes as `{"value": ...}`."""
         self.opaque = is_opaque(annotation)
-        self._writes_natively = all(_is_natively_written(cls) for cls in _contracts_reachable(annotation))
+        reachable = _contracts_reachable(annotation)
+        self._writes_natively = all(_is_natively_written(cls) for cls in reachable)
+        self._hides = self.opaque or any(field.opaque for cls in reachable for field in fields_of(cls).values())
         self._adapter: TypeAdapter[T] = adapter_of(annotation, owner=owner, field=field)
         self._check = self._adapter.validator.validate_python
 
@@ -75,10 +78,11 @@ class Codec(Generic[T]):
             except REFUSALS:
                 pass  # pydantic decides, and says why
         try:
-            value = self._wire.validate_json(arguments)
+            read = self._wire.validate_json(arguments)
         except ValidationError as error:
             raise self._violation(error, _parsed(arguments)) from error
-        return value["value"] if self.wrapped else value
+        value: T = read["value"] if self.wrapped else read
+        return value
 
     def decode_value(self, value: bytes, *, at: str = "") -> T:
         """Read the value from its own JSON, without the wrapping it has on the wire.
@@ -86,9 +90,10 @@ class Codec(Generic[T]):
         Violations are placed under `at`, the name of the argument that the value is.
         """
         try:
-            return self._bare.validate_json(value)
+            read: T = self._bare.validate_json(value)
         except ValidationError as error:
             raise self._violation(error, _parsed(value), at=at) from error
+        return read
 
     def encode(self, value: T) -> bytes:
         """JSON that `decode` reads back to an equal value, its opaque parts included."""
@@ -113,12 +118,15 @@ class Codec(Generic[T]):
             ContractViolation: with everything that is wrong with it.
         """
         try:
-            return self._check(value)
+            checked: T = self._check(value)
         except ValidationError as error:
             raise self._violation(error, value, at=at) from error
+        return checked
 
     def jsonable(self, value: T, *, redact: bool) -> Any:
         """`value` for a trace, as JSON values; with `redact`, opaque parts by their size only."""
+        if self._writes_natively and not (redact and self._hides):
+            return msgspec.to_builtins(value, str_keys=True, order="deterministic")
         return json_value(value, redact=redact, opaque=self.opaque)
 
     def split_opaque(self, value: T) -> tuple[Any, Any | None]:
@@ -201,7 +209,7 @@ def _contracts_reachable(annotation: Any) -> set[type]:
     return found
 
 
-def _is_natively_written(cls: type) -> bool:
+def _is_natively_written(cls: type[Any]) -> bool:
     """True where msgspec writes the fields under the names they are read by."""
     return not issubclass(cls, (BaseModel, msgspec.Struct)) and all(
         field.name == field.wire_name for field in fields_of(cls).values()

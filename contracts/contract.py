@@ -5,7 +5,6 @@ from __future__ import annotations
 import dataclasses
 import functools
 import inspect
-from collections.abc import Mapping, Sequence
 from typing import Annotated, Any, TypeVar, dataclass_transform
 
 import msgspec
@@ -17,30 +16,17 @@ from pydantic_core import PydanticUndefined
 from stratum.contracts.annotation import (
     CONTRACT_MARK,
     check_type,
-    contracts_within,
     is_class_variable,
     is_resolved,
     resolve,
 )
+from stratum.contracts.contract_field import ContractField, fields_of, opaque_at
 from stratum.contracts.errors import ContractDefinitionError, ContractViolation
 from stratum.contracts.mismatch import violations_of
-from stratum.contracts.opaque import is_opaque
 from stratum.contracts.strict import STRICT, adapter_of, definition_errors, is_constrained
 from stratum.contracts.struct_schema import check_struct, struct_core_schema
 
 T = TypeVar("T")
-
-
-class ContractField(msgspec.Struct, frozen=True, kw_only=True):
-    """One field of a contract, whatever kind of class declared it."""
-
-    name: str
-    wire_name: str
-    """Its alias, where it has one."""
-    annotation: Any
-    """Resolved; `Annotated` where it carries constraints."""
-    opaque: bool
-    default: Any = msgspec.NODEFAULT
 
 
 @dataclass_transform(kw_only_default=True, frozen_default=True, field_specifiers=(Field, dataclasses.field))
@@ -70,48 +56,6 @@ def contract(cls: type[T], /) -> type[T]:
     if cls.__dict__["__pydantic_complete__"]:
         complete(cls)
     return cls
-
-
-def fields_of(cls: type) -> Mapping[str, ContractField]:
-    """The fields of a contract by name, in the order they were declared."""
-    if issubclass(cls, msgspec.Struct):
-        return {
-            field.name: ContractField(
-                name=field.name,
-                wire_name=field.encode_name,
-                annotation=field.type,
-                opaque=is_opaque(field.type),
-                default=field.default,
-            )
-            for field in msgspec.structs.fields(cls)
-        }
-    known: Mapping[str, FieldInfo] = getattr(cls, "__pydantic_fields__", {})
-    return {
-        name: ContractField(
-            name=name,
-            wire_name=info.validation_alias if isinstance(info.validation_alias, str) else name,
-            annotation=Annotated[info.annotation, *info.metadata] if info.metadata else info.annotation,
-            opaque=is_opaque(info.annotation) or any(is_opaque(Annotated[str, item]) for item in info.metadata),
-            default=msgspec.NODEFAULT if info.default is PydanticUndefined else info.default,
-        )
-        for name, info in known.items()
-    }
-
-
-def opaque_at(annotation: Any, path: tuple[str | int, ...]) -> bool:
-    """True where a value of type `annotation` holds something opaque at `path`, or is itself within it."""
-    if is_opaque(annotation):
-        return True
-    names = [step for step in path if isinstance(step, str)]
-    return any(_opaque_field(cls, names) for cls in contracts_within(annotation))
-
-
-def _opaque_field(cls: type, names: Sequence[str]) -> bool:
-    by_wire_name = {field.wire_name: field for field in fields_of(cls).values()}
-    for number, name in enumerate(names):  # steps before it may be keys of a dict
-        if name in by_wire_name:
-            return opaque_at(by_wire_name[name].annotation, tuple(names[number + 1 :]))
-    return False
 
 
 def complete(cls: type) -> None:
@@ -191,7 +135,7 @@ def _adopt_model(cls: type[BaseModel]) -> None:
             owner=cls.__name__, problem='extra="allow" lets unknown fields through', fix="remove it, or declare a dict"
         )
     # A pattern must not be able to hang: pydantic's own engine is linear, Python's is not.
-    cls.model_config = ConfigDict(**{**cls.model_config, **STRICT, "frozen": True, "regex_engine": "rust-regex"})  # type: ignore[typeddict-item]
+    cls.model_config = ConfigDict(**{**cls.model_config, **STRICT, "frozen": True, "regex_engine": "rust-regex"})
     cls.model_rebuild(force=True, raise_errors=False)
     _raise_our_errors(cls)
 

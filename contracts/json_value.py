@@ -7,9 +7,10 @@ from typing import Any
 
 import msgspec
 
-from stratum.contracts.annotation import is_contract
-from stratum.contracts.contract import fields_of
+from stratum.contracts.annotation import contract_of
+from stratum.contracts.contract_field import fields_of
 from stratum.contracts.digest import canonical_json
+from stratum.contracts.shape import is_dict, is_sequence, is_set
 
 
 def json_value(value: Any, *, redact: bool = False, opaque: bool = False) -> Any:
@@ -19,18 +20,19 @@ def json_value(value: Any, *, redact: bool = False, opaque: bool = False) -> Any
     """
     if redact and opaque:
         return redacted(value)
-    if value is None or isinstance(value, (str, int, float)) and not isinstance(value, enum.Enum):
+    if value is None or (isinstance(value, (str, int, float)) and not isinstance(value, enum.Enum)):
         return value
-    if is_contract(type(value)):
+    cls = contract_of(value)
+    if cls is not None:
         return {
             field.wire_name: json_value(getattr(value, name), redact=redact, opaque=field.opaque)
-            for name, field in fields_of(type(value)).items()
+            for name, field in fields_of(cls).items()
         }
-    if isinstance(value, dict):
-        return {_key(key): json_value(item, redact=redact) for key, item in value.items()}
-    if isinstance(value, (list, tuple)):
+    if is_dict(value):
+        return {key_text(key): json_value(item, redact=redact) for key, item in value.items()}
+    if is_sequence(value):
         return [json_value(item, redact=redact) for item in value]
-    if isinstance(value, (set, frozenset)):
+    if is_set(value):
         return sorted((json_value(item, redact=redact) for item in value), key=canonical_json)
     return msgspec.to_builtins(value)
 
@@ -43,20 +45,22 @@ def split(value: Any, *, opaque: bool = False) -> tuple[Any, Any | None]:
     """
     if opaque:
         return None, json_value(value)
-    if is_contract(type(value)):
+    cls = contract_of(value)
+    if cls is not None:
         parts = {
             field.wire_name: (field.opaque, *split(getattr(value, name), opaque=field.opaque))
-            for name, field in fields_of(type(value)).items()
+            for name, field in fields_of(cls).items()
         }
         inline = {name: shown for name, (hidden, shown, _) in parts.items() if not hidden}
         return inline, {name: part for name, (_, _, part) in parts.items() if part is not None} or None
-    if isinstance(value, (list, tuple)):
+    if is_sequence(value):
         items = [split(item) for item in value]
         kept = [part for _, part in items]
         return [shown for shown, _ in items], kept if any(part is not None for part in kept) else None
-    if isinstance(value, dict):
+    if is_dict(value):
         # Sorted: equal dicts make equal prompts, and a resumed run reads its inputs back in this order.
-        entries = {_key(key): split(item) for key, item in sorted(value.items(), key=lambda entry: _key(entry[0]))}
+        by_text = {key_text(key): item for key, item in value.items()}
+        entries = {key: split(by_text[key]) for key in sorted(by_text)}
         inline = {key: shown for key, (shown, _) in entries.items()}
         return inline, {key: part for key, (_, part) in entries.items() if part is not None} or None
     return json_value(value), None
@@ -67,5 +71,6 @@ def redacted(value: Any) -> str:
     return f"[opaque, {len(msgspec.json.encode(json_value(value)))} bytes]"
 
 
-def _key(key: Any) -> str:
-    return str(msgspec.to_builtins(key, builtin_types=()))
+def key_text(key: Any) -> str:
+    """A dict's key as JSON has it."""
+    return str(msgspec.to_builtins(key))

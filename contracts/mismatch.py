@@ -11,6 +11,7 @@ import msgspec
 from pydantic import ValidationError
 from pydantic_core import ErrorDetails
 
+from stratum.contracts.shape import is_dict, is_sequence, is_set
 from stratum.contracts.violation import Violation
 
 MAX_VIOLATIONS: Final = 20
@@ -54,9 +55,9 @@ def shown(value: object) -> str:
         return json.dumps(text, ensure_ascii=False)
     if value is None or isinstance(value, (bool, int, float)):
         return json.dumps(value)
-    if isinstance(value, Mapping):
+    if is_dict(value):
         return f"object with {_count(len(value), 'field')}"
-    if isinstance(value, (list, tuple, set, frozenset)):
+    if is_sequence(value) or is_set(value):
         return f"array of {_count(len(value), 'item')}"
     return type(value).__name__
 
@@ -84,13 +85,13 @@ def _step(value: Any, step: str | int, *, absent: str | int | None) -> tuple[boo
     members = _members(value)
     if members is not None:
         return step in members or step == absent, members.get(step)
-    if isinstance(value, (list, tuple)) and isinstance(step, int):
+    if is_sequence(value) and isinstance(step, int):
         return True, value[step] if step < len(value) else None
     return False, value
 
 
 def _members(value: Any) -> Mapping[Any, Any] | None:
-    if isinstance(value, Mapping):
+    if is_dict(value):
         return value
     if isinstance(value, msgspec.Struct):
         return {field.encode_name: getattr(value, field.name) for field in msgspec.structs.fields(value)}
@@ -138,7 +139,7 @@ def _got(details: ErrorDetails) -> str:
     if details["type"] == "missing":
         return "nothing"
     if details["type"] == "json_invalid":
-        return str(details["ctx"]["error"])
+        return str(details.get("ctx", {}).get("error"))
     return shown(details["input"])
 
 

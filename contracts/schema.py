@@ -129,7 +129,7 @@ class _Local(GenerateJsonSchema):
 class _Answer(_Local):
     """A dict as a list of entries, a Decimal as a string: what strict mode can ask for."""
 
-    def dict_schema(self, schema: core_schema.DictSchema) -> JsonSchemaValue:
+    def dict_schema(self, schema: Any) -> JsonSchemaValue:
         entry = {
             "type": "object",
             "properties": {
@@ -143,8 +143,8 @@ class _Answer(_Local):
         self.update_with_validations(entries, schema, self.ValidationsMapping.array)
         return entries
 
-    def decimal_schema(self, schema: core_schema.DecimalSchema) -> JsonSchemaValue:
-        limits = [f"{sign} {schema[name]}" for name, sign in _SIGNS.items() if name in schema]  # type: ignore[literal-required]
+    def decimal_schema(self, schema: Any) -> JsonSchemaValue:
+        limits = [f"{sign} {schema[name]}" for name, sign in _SIGNS.items() if name in schema]
         text: Schema = {"type": "string", _NOTE: ", ".join(["decimal number such as 12.50", *limits])}
         if "max_digits" in schema:
             text["maxLength"] = schema["max_digits"] + len("-0.")

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import functools
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
 from contextlib import contextmanager
 from typing import Annotated, Any, Final, get_args, get_origin
 
@@ -12,6 +12,7 @@ from pydantic_core import SchemaError
 
 from stratum.contracts.annotation import is_contract, strip, type_name
 from stratum.contracts.errors import ContractDefinitionError
+from stratum.contracts.shape import is_dict, is_sequence
 
 STRICT: Final = ConfigDict(
     strict=True,
@@ -49,7 +50,7 @@ def is_constrained(annotation: Any) -> bool:
 
 
 @contextmanager
-def definition_errors(owner: str, field: str | None = None) -> Iterator[None]:
+def definition_errors(owner: str, field: str | None = None) -> Generator[None]:
     """Turn what pydantic and dataclasses raise on a wrong declaration into a `ContractDefinitionError`."""
     try:
         yield
@@ -84,10 +85,10 @@ def _inapplicable_constraint(schema: Any) -> str | None:
 
 
 def _nodes(schema: Any) -> Iterator[dict[str, Any]]:
-    if isinstance(schema, dict):
+    if is_dict(schema):
         yield schema
         for value in schema.values():
             yield from _nodes(value)
-    elif isinstance(schema, (list, tuple)):
+    elif is_sequence(schema):
         for value in schema:
             yield from _nodes(value)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import functools
-import operator
 import types
 from collections.abc import Callable
 from typing import Annotated, Any, Final, Literal, Union, get_args, get_origin
@@ -82,7 +81,7 @@ def _with_pydantic_constraints(annotation: Any) -> Any:
         return annotation
     inner = tuple(_with_pydantic_constraints(argument) for argument in arguments)
     if origin is types.UnionType or origin is Union:
-        return functools.reduce(operator.or_, inner)
+        return functools.reduce(lambda left, right: left | right, inner)
     return origin[inner]
 
 

@@ -13,6 +13,8 @@ from typing import Any, Final
 
 from pydantic_core import CoreSchema, PydanticCustomError, core_schema
 
+from stratum.contracts.shape import is_dict, is_sequence
+
 Node = dict[str, Any]
 
 _NESTED: Final = (
@@ -42,21 +44,22 @@ def _rewritten(node: Node) -> Any:
 
 
 def _within(value: Any) -> Any:
-    if isinstance(value, dict):
+    if is_dict(value):
         is_node = isinstance(value.get("type"), str)  # else: nodes by field name, or by tag
         return _rewritten(value) if is_node else {name: _within(item) for name, item in value.items()}
-    if isinstance(value, (list, tuple)):
-        return type(value)(_within(item) for item in value)
+    if is_sequence(value):
+        items = [_within(item) for item in value]
+        return tuple(items) if isinstance(value, tuple) else items  # a tuple: a union's choice with its label
     return value
 
 
-def _field_value(schema: Node) -> Any:
+def _field_value(schema: Any) -> Any:
     if not admits_none(schema):
         return schema["schema"] if schema["type"] == "default" else schema
     return schema if schema["type"] == "default" else core_schema.with_default_schema(schema, default=None)
 
 
-def _dict_or_entries(as_object: Node) -> Any:
+def _dict_or_entries(as_object: Any) -> Any:
     entry = core_schema.typed_dict_schema(
         {
             "key": core_schema.typed_dict_field(as_object["keys_schema"]),

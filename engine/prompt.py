@@ -14,7 +14,7 @@ from typing import Any, Final
 import msgspec
 
 from stratum.contracts.annotation import is_contract, strip
-from stratum.contracts.contract import ContractField, fields_of
+from stratum.contracts.contract_field import ContractField, fields_of
 from stratum.contracts.digest import digest12
 from stratum.contracts.errors import ContractDefinitionError
 from stratum.contracts.json_value import json_value, split
