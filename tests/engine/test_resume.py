@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from functools import partial
 from pathlib import Path
 
 import pytest
 import trio
 
-from stratum import Budget, BudgetExceeded, Price, Runtime, UnknownRun, compute, contract, flow, infer, open_runtime
+from stratum import Budget, BudgetExceeded, UnknownRun, compute, contract, flow, infer, open_runtime
 from stratum.contracts.price import Usage
 from stratum.contracts.records import AttemptFinished, CallFinished, Diverged, LimitRaised, Record, RunResumed
 from stratum.engine.dialects.protocol import Received
