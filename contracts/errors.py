@@ -196,7 +196,7 @@ class UnknownPrice(StratumError):
     def __str__(self) -> str:
         return (
             f"{self.step}: no price is known for model {self.model!r} of {self.provider}; "
-            "pass price=Price.per_million(input=..., output=...) or drop the USD limit"
+            "pass open_runtime(prices={...}), or set STRATUM_PRICE=INPUT/OUTPUT in USD per million tokens, or drop the USD limit"
         )
 
 

@@ -32,7 +32,9 @@ def _options() -> argparse.Namespace:
     parser.add_argument("--port", type=int, default=0)
     parser.add_argument("--log", type=Path, help="append every bill to this file")
     parser.add_argument("--latency-ms", type=float, default=0)
-    parser.add_argument("--arguments", help="what the model passes to every tool, as JSON")
+    parser.add_argument(
+        "--arguments", action="append", help="what the model passes to the tool, as JSON; repeat for later calls"
+    )
     parser.add_argument("--usage", metavar="IN,OUT", help="billed for every answer")
     parser.add_argument("--fault", choices=sorted(FAULTS))
     parser.add_argument("--fault-every", type=int, default=10, metavar="N")
@@ -41,11 +43,15 @@ def _options() -> argparse.Namespace:
 
 def _behaviour(options: argparse.Namespace) -> Behaviour:
     tokens = [int(count) for count in options.usage.split(",")] if options.usage else None
-    plain = behaviours.answers(
-        options.arguments.encode() if options.arguments else None,
-        usage=Usage(input_tokens=tokens[0], output_tokens=tokens[1]) if tokens else None,
-        latency_s=options.latency_ms / 1000,
-    )
+    scripted = [
+        behaviours.answers(
+            arguments.encode() if arguments else None,
+            usage=Usage(input_tokens=tokens[0], output_tokens=tokens[1]) if tokens else None,
+            latency_s=options.latency_ms / 1000,
+        )
+        for arguments in options.arguments or [None]
+    ]
+    plain = behaviours.in_order(*scripted[:-1], then=scripted[-1])
     if options.fault is None:
         return plain
     return behaviours.every(options.fault_every, FAULTS[options.fault], otherwise=plain)
