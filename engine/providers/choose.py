@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import importlib.util
 from collections.abc import Mapping
+from decimal import Decimal
 
-from stratum.contracts.errors import NoProvider
+from stratum.contracts.errors import NoProvider, ProviderError
+from stratum.contracts.price import Price
 from stratum.engine.providers.openai import DEFAULT_MODEL, OpenAI, server_name
 from stratum.engine.providers.protocol import Provider
 
@@ -30,10 +32,31 @@ def choose_provider(explicit: Provider | None, *, environ: Mapping[str, str]) ->
     base_url = environ.get("STRATUM_BASE_URL") or environ.get("OPENAI_BASE_URL") or None
     key = environ.get("OPENAI_API_KEY") or None
     if base_url is not None and server_name(base_url) != "openai":
-        return OpenAI(key, base_url, api="chat", default_model=model)
-    if key is not None:
-        return OpenAI(key, base_url, default_model=model or DEFAULT_MODEL)
+        return OpenAI(key, base_url, api="chat", default_model=model, price=_price(environ))
+    if base_url is not None or key is not None:
+        return OpenAI(key, base_url, default_model=model or DEFAULT_MODEL, price=_price(environ))
+    if model is not None:
+        raise NoProvider(
+            message=f"STRATUM_MODEL is {model}, but there is no server to ask for it",
+            fix=f"set OPENAI_API_KEY or STRATUM_BASE_URL, or STRATUM_MODEL={LOCAL}",
+        )
     return _local(None)
+
+
+def _price(environ: Mapping[str, str]) -> Price | None:
+    """STRATUM_PRICE, as INPUT/OUTPUT in USD per million tokens: for a server whose prices nobody publishes."""
+    text = environ.get("STRATUM_PRICE")
+    if not text:
+        return None
+    try:
+        input_usd, output_usd = (Decimal(part) for part in text.split("/"))
+        return Price.per_million(input=input_usd, output=output_usd)
+    except (ArithmeticError, ValueError) as error:
+        raise ProviderError(
+            provider="stratum",
+            message=f"STRATUM_PRICE={text!r} is not a price",
+            fix="write USD per million tokens of input and output: STRATUM_PRICE=0.15/0.60",
+        ) from error
 
 
 def _local(model: str | None) -> Provider:
