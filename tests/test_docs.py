@@ -69,8 +69,8 @@ def test_the_code_of_the_page_runs_and_prints_what_it_says(page: Path, tmp_path:
             "STRATUM_PRICE": "0.15/0.60",
         }
         done = subprocess.run(
-            check=False,
             [sys.executable, "-W", "error", source],
+            check=False,
             cwd=tmp_path,
             env=environment,
             capture_output=True,
