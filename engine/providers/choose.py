@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import importlib.util
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from decimal import Decimal
 
 from stratum.contracts.errors import NoProvider, ProviderError
@@ -11,14 +11,19 @@ from stratum.contracts.price import Price
 from stratum.engine.providers.openai import DEFAULT_MODEL, OpenAI, server_name
 from stratum.engine.providers.protocol import Provider
 
+Progress = Callable[[int, int], None]
+"""Told (bytes there by now, bytes in all)."""
+
 LOCAL = "local"
 """As STRATUM_MODEL: the embedded model, whatever keys are set. `local/NAME` picks one of its models."""
 
 
-def choose_provider(explicit: Provider | None, *, environ: Mapping[str, str]) -> Provider:
+def choose_provider(
+    explicit: Provider | None, *, environ: Mapping[str, str], progress: Progress | None = None
+) -> Provider:
     """The one given, else what STRATUM_MODEL, STRATUM_BASE_URL and OPENAI_API_KEY say, else the embedded model.
 
-    A server that is not OpenAI's is spoken to by chat completions, which all of them have.
+    `progress` is told of the download of the embedded model's weights. A server that is not OpenAI's is spoken to by chat completions, which all of them have.
 
     Raises:
         NoProvider: nothing is set and the extra `local` is not installed.
@@ -28,7 +33,7 @@ def choose_provider(explicit: Provider | None, *, environ: Mapping[str, str]) ->
         return explicit
     model = environ.get("STRATUM_MODEL") or None
     if model is not None and (model == LOCAL or model.startswith(f"{LOCAL}/")):
-        return _local(model.removeprefix(LOCAL).removeprefix("/") or None)
+        return _local(model.removeprefix(LOCAL).removeprefix("/") or None, progress)
     base_url = environ.get("STRATUM_BASE_URL") or environ.get("OPENAI_BASE_URL") or None
     key = environ.get("OPENAI_API_KEY") or None
     if base_url is not None and server_name(base_url) != "openai":
@@ -40,7 +45,7 @@ def choose_provider(explicit: Provider | None, *, environ: Mapping[str, str]) ->
             message=f"STRATUM_MODEL is {model}, but there is no server to ask for it",
             fix=f"set OPENAI_API_KEY or STRATUM_BASE_URL, or STRATUM_MODEL={LOCAL}",
         )
-    return _local(None)
+    return _local(None, progress)
 
 
 def _price(environ: Mapping[str, str]) -> Price | None:
@@ -59,9 +64,9 @@ def _price(environ: Mapping[str, str]) -> Price | None:
         ) from error
 
 
-def _local(model: str | None) -> Provider:
+def _local(model: str | None, progress: Progress | None) -> Provider:
     if importlib.util.find_spec("xllamacpp") is None:
         raise NoProvider
     from stratum.engine.providers.local import Local
 
-    return Local(model)
+    return Local(model, progress=progress)

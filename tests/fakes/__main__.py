@@ -51,7 +51,7 @@ def _behaviour(options: argparse.Namespace) -> Behaviour:
         )
         for arguments in options.arguments or [None]
     ]
-    plain = behaviours.in_order(*scripted[:-1], then=scripted[-1])
+    plain = behaviours.in_order(*scripted)
     if options.fault is None:
         return plain
     return behaviours.every(options.fault_every, FAULTS[options.fault], otherwise=plain)

@@ -6,7 +6,7 @@ script can rely on.
 
 from __future__ import annotations
 
-import sys
+from importlib import import_module
 from typing import ClassVar
 
 import click
@@ -29,14 +29,19 @@ class _Commands(click.Group):
         "runs": "runs_command",
     }
 
+    def invoke(self, ctx: click.Context) -> object:
+        try:
+            return super().invoke(ctx)
+        except StratumError as error:
+            click.echo(f"{type(error).__name__}: {error}", err=True)
+            ctx.exit(exit_code(error))
+
     def list_commands(self, ctx: click.Context) -> list[str]:
         return sorted(self._modules)
 
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
         if cmd_name not in self._modules:
             return None
-        from importlib import import_module
-
         command: click.Command = import_module(f"stratum.cli.{self._modules[cmd_name]}").command
         return command
 
@@ -49,13 +54,4 @@ def stratum() -> None:
 
 def main() -> None:
     """The console script."""
-    try:
-        stratum(standalone_mode=False)
-    except click.ClickException as error:
-        error.show()
-        sys.exit(error.exit_code)
-    except click.Abort:
-        sys.exit(130)
-    except StratumError as error:
-        click.echo(f"{type(error).__name__}: {error}", err=True)
-        sys.exit(exit_code(error))
+    stratum()

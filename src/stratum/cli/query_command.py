@@ -11,6 +11,7 @@ import msgspec
 
 from stratum.actors.journal_reader import Rows, open_reader
 from stratum.cli.options import journal_option
+from stratum.cli.reading import require_journal
 
 
 @click.command("query")
@@ -20,6 +21,7 @@ from stratum.cli.options import journal_option
 @journal_option
 def command(sql: str, *, as_json: bool, as_csv: bool, journal: Path) -> None:
     """Ask one SELECT of the journal's views: runs, steps, attempts, traces, violations, reservations (docs/journal.md)."""
+    require_journal(journal)
     with open_reader(journal) as reader:
         answer = reader.query(sql)
         if as_json:

@@ -56,11 +56,16 @@ def read_records(journal: Path, run: str) -> list[Record]:
     return _read(journal, lambda file: read_run(file, run))
 
 
-def _read(journal: Path, read: Callable[[Connection], T]) -> T:
+def require_journal(journal: Path) -> None:
+    """Raise `JournalUnavailable` where there is none: asking must not make one."""
     if not journal.exists():
         raise JournalUnavailable(
             path=str(journal), problem="no journal here yet", fix="run something first, or name one with --journal"
         )
+
+
+def _read(journal: Path, read: Callable[[Connection], T]) -> T:
+    require_journal(journal)
     connection, _ = open_anywhere(journal)
     with closing(connection):
         return read(connection)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Awaitable, Callable
 from pathlib import Path
 from typing import Any
@@ -10,10 +11,12 @@ import click
 import msgspec
 import trio
 
+from stratum.cli.download import download_lines
 from stratum.cli.exit_codes import INTERRUPTED, exit_code
 from stratum.cli.progress import Progress, shown_progress
 from stratum.contracts.codec import Codec
 from stratum.contracts.errors import BudgetExceeded, StratumError, described
+from stratum.engine.providers.choose import choose_provider
 from stratum.engine.runtime import Runtime, open_runtime
 
 
@@ -27,11 +30,12 @@ def run_and_show(
 ) -> None:
     """Do `work` in a runtime of its own; prints its result on standard output and exits with a code that says how it ended."""
     shown = Progress()
+    provider = choose_provider(None, environ=os.environ, progress=download_lines("the embedded model"))
 
     async def main() -> Any:
         nonlocal shown
         async with (
-            open_runtime(model=model, journal=journal) as runtime,
+            open_runtime(provider=provider, model=model, journal=journal) as runtime,
             shown_progress(runtime, quiet=as_json) as shown,
         ):
             return await work(runtime)

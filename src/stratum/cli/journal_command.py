@@ -1,0 +1,54 @@
+"""`stratum journal verify | export | accept`: what to do when a journal may be damaged."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+import click
+
+from stratum.actors.journal_check import accept_journal, verify_journal
+from stratum.actors.journal_export import export_journal
+from stratum.cli.exit_codes import JOURNAL
+from stratum.cli.options import journal_option
+from stratum.cli.reading import require_journal
+
+
+@click.group("journal")
+def command() -> None:
+    """Check the journal's file, rescue what is in it, acknowledge a restored backup."""
+
+
+@command.command()
+@journal_option
+def verify(*, journal: Path) -> None:
+    """Read everything and check it: structure, loss, and every run's chain. Changes nothing."""
+    require_journal(journal)
+    verdict = verify_journal(journal)
+    for fault in verdict.faults:
+        click.echo(fault, err=True)
+    click.echo(f"{verdict.records} records of {verdict.runs} runs, {len(verdict.faults)} faults")
+    if verdict.faults:
+        sys.exit(JOURNAL)
+
+
+@command.command()
+@click.option("-o", "--output", type=click.File("wb"), default="-", help="A file; default: standard output.")
+@journal_option
+def export(*, output: click.utils.LazyFile, journal: Path) -> None:
+    """Every record that can be read, as JSON Lines, also from a damaged file."""
+    require_journal(journal)
+    exported = export_journal(journal, output)  # type: ignore[arg-type]  # click's lazy file is a binary file
+    click.echo(f"{exported.records} records of {exported.runs} runs", err=True)
+    for run, number in exported.broken.items():
+        click.echo(f"run {run}: record {number} is missing or altered; later ones are marked", err=True)
+
+
+@command.command()
+@journal_option
+def accept(*, journal: Path) -> None:
+    """Acknowledge what the file holds now: after a backup was restored, or a loss was looked at."""
+    accepted = accept_journal(journal)
+    click.echo(
+        f"accepted: the last record is {accepted.now}" + (f", it was {accepted.before}" if accepted.before else "")
+    )

@@ -1,1 +1,0 @@
-"""Contracts: what a value must be, and how it is read, written and refused."""

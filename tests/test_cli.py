@@ -1,0 +1,191 @@
+"""The command line, against a model on the loopback interface."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from click.testing import CliRunner, Result
+
+from stratum.cli import stratum
+from tests.fakes.openai_server import serve_process
+
+FLOWS = Path(__file__).with_name("cli_flows.py")
+ANSWER = '{"label": "y", "score": 1}'
+REJECTED = '{"label": "y", "score": -1}'
+
+
+@pytest.fixture(scope="module")
+def url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    with serve_process(tmp_path_factory.mktemp("server") / "bill", "--arguments", ANSWER) as server:
+        yield server.url
+
+
+@pytest.fixture
+def project(tmp_path: Path, url: str, monkeypatch: pytest.MonkeyPatch) -> Path:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("STRATUM_BASE_URL", url)
+    monkeypatch.setenv("STRATUM_MODEL", "house-model")
+    monkeypatch.setenv("STRATUM_PRICE", "1/2")
+    monkeypatch.setenv("OPENAI_API_KEY", "key")
+    monkeypatch.delenv("STRATUM_JOURNAL", raising=False)
+    return tmp_path
+
+
+def call(*arguments: str) -> Result:
+    return CliRunner().invoke(stratum, arguments, catch_exceptions=False)
+
+
+def run(flow: str, *arguments: str) -> Result:
+    return call("run", f"{FLOWS}:{flow}", *arguments)
+
+
+def test_a_flow_runs_with_its_result_on_stdout_and_its_progress_on_stderr(project: Path) -> None:
+    result = run("judge_all", "--input", 'texts=["a", "b"]')
+    assert result.exit_code == 0
+    assert json.loads(result.stdout) == ["Y", "Y"]
+    lines = result.stderr.splitlines()
+    assert lines[0].endswith("judge_all")
+    assert any(line.startswith("  judge#2  done in") for line in lines)
+    assert "succeeded" in lines[-1]
+    assert "of 1.000 USD" in lines[-1]
+    assert (project / ".stratum" / "stratum.db").exists()
+
+
+def test_violations_are_shown_as_they_happen(project: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    with serve_process(tmp_path / "bill", "--arguments", REJECTED, "--arguments", ANSWER) as server:
+        monkeypatch.setenv("STRATUM_BASE_URL", server.url)
+        result = run("judge_all", "--input", 'texts=["a"]')
+    assert "  judge#1  attempt 1 rejected: ensure: v.score >= 0 (actual: -1.0)" in result.stderr
+    audit = call("audit")
+    assert audit.stdout.splitlines()[0].startswith("Step judge#1: 2 attempts, 0.0")
+    assert "— retry: actual: -1.0" in audit.stdout
+    assert "1 retry, all passing" in audit.stdout
+
+
+def test_json_output_is_one_object_and_nothing_else(project: Path) -> None:
+    result = run("judge_all", "--input", 'texts=["a"]', "--json")
+    outcome = json.loads(result.stdout)
+    assert (outcome["state"], outcome["output"]) == ("succeeded", ["Y"])
+    assert result.stderr == ""
+    assert call("audit", outcome["run"][:6]).exit_code == 0
+
+
+def test_inputs_come_from_files_and_text_needs_no_quotes(project: Path) -> None:
+    (project / "all.json").write_text('{"texts": ["a"], "times": 2}')
+    assert json.loads(run("judge_all", "--input", "@all.json").stdout) == ["Y", "Y"]
+    (project / "letter.txt").write_text("Dear Sir,\nno.")
+    result = call("run", f"{FLOWS}:judge", "--input", "text=@letter.txt")
+    assert json.loads(result.stdout) == {"label": "y", "score": 1.0}
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (["no_colon"], "file.py:flow or module:flow"),
+        (["nosuch.py:flow"], "no file nosuch.py"),
+        (["nosuchmodule:flow"], "no module 'nosuchmodule'"),
+        ([f"{FLOWS}:nosuch"], "broken, endless, judge, judge_all, loud, pauper"),
+        ([f"{FLOWS}:judge_all"], "texts"),
+        ([f"{FLOWS}:judge_all", "--input", "texts"], "name=value"),
+        ([f"{FLOWS}:judge_all", "--input", "txets=[]"], "judge_all takes texts, times"),
+        ([f"{FLOWS}:judge_all", "--input", "texts=7"], "texts"),
+        ([f"{FLOWS}:judge_all", "--input", "@nosuch.json"], "cannot read nosuch.json"),
+    ],
+)
+def test_wrong_usage_says_what_to_do_and_runs_nothing(project: Path, arguments: list[str], said: str) -> None:
+    result = call("run", *arguments)
+    assert result.exit_code == 2
+    assert said in result.stderr
+    assert not (project / ".stratum").exists()
+
+
+def test_an_exhausted_budget_exits_with_3_and_says_how_to_go_on(project: Path) -> None:
+    result = run("pauper", "--input", "text=a")
+    assert result.exit_code == 3
+    assert "BudgetExceeded: pauper" in result.stderr
+    run_id = result.stderr.split("stratum resume ")[1].split()[0]
+    resumed = call("resume", run_id, "--usd", "0.5")
+    assert resumed.exit_code == 0
+    assert json.loads(resumed.stdout) == "Y"
+
+
+def test_a_flow_that_raises_shows_its_error_and_can_be_resumed(project: Path) -> None:
+    with pytest.raises(LookupError):
+        run("broken", "--input", "text=a")
+    listed = call("runs").stdout
+    assert "failed" in listed and "broken" in listed
+
+
+def test_the_audit_is_data_for_other_tools(project: Path) -> None:
+    run("judge_all", "--input", 'texts=["a", "b"]')
+    traces = [json.loads(line) for line in call("audit", "--jsonl").stdout.splitlines()]
+    assert [trace["function"] for trace in traces] == ["judge", "loud", "judge", "loud"]
+    assert json.loads(call("audit", "--json").stdout) == traces
+
+
+def test_queries_are_sql_over_views_and_cannot_write(project: Path) -> None:
+    run("judge_all", "--input", 'texts=["a", "b"]')
+    rows = [
+        json.loads(line)
+        for line in call(
+            "query", "SELECT function, count(*) AS n FROM traces GROUP BY 1 ORDER BY 1", "--json"
+        ).stdout.splitlines()
+    ]
+    assert rows == [{"function": "judge", "n": 2}, {"function": "loud", "n": 2}]
+    assert call("query", "SELECT 1 AS one", "--csv").stdout.split() == ["one", "1"]
+    refused = call("query", "DELETE FROM _runs")
+    assert refused.exit_code == 4
+    assert "only SELECT" in refused.stderr
+
+
+def test_asking_a_journal_that_is_not_there_says_so(project: Path) -> None:
+    for command in (["audit"], ["runs"], ["query", "SELECT 1"], ["resume", "abc"], ["journal", "verify"]):
+        result = call(*command)
+        assert result.exit_code == 4, command
+        assert "no journal here yet; run something first" in result.stderr
+    assert not (project / ".stratum").exists()
+
+
+def test_an_unknown_run_is_said_to_be_unknown(project: Path) -> None:
+    run("judge_all", "--input", "texts=[]")
+    result = call("audit", "zzzz")
+    assert result.exit_code == 2
+    assert "`stratum runs` lists what is" in result.stderr
+
+
+def test_the_journals_own_commands_check_export_and_accept(project: Path) -> None:
+    run("judge_all", "--input", 'texts=["a"]')
+    assert call("journal", "verify").stdout.endswith("0 faults\n")
+    exported = call("journal", "export").stdout.splitlines()
+    assert all(json.loads(line)["record"] for line in exported)
+    assert call("journal", "accept").exit_code == 0
+
+
+def test_doctor_names_the_provider_and_the_journal(project: Path) -> None:
+    result = call("doctor")
+    assert result.exit_code == 0
+    assert "house-model" in result.stdout
+    assert ".stratum/stratum.db, will be made" in result.stdout
+    assert all(finding["ok"] for finding in json.loads(call("doctor", "--json").stdout))
+
+
+def test_ctrl_c_stops_cleanly_and_the_run_can_be_resumed(project: Path) -> None:
+    command = [sys.executable, "-m", "stratum", "run", f"{FLOWS}:endless", "--input", "text=a"]
+    with subprocess.Popen(
+        command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=os.environ
+    ) as process:
+        assert process.stdout is not None and process.stderr is not None
+        assert process.stdout.readline() == "waiting\n"
+        process.send_signal(signal.SIGINT)
+        _, said = process.communicate(timeout=30)
+    assert process.returncode == 130
+    assert "2 steps completed" in said
+    assert "stratum resume" in said
+    assert "cancelled" in call("runs").stdout
