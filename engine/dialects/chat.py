@@ -111,10 +111,9 @@ class ChatCall(msgspec.Struct, frozen=True):
 
     def conversation(self, prompt: Prompt) -> bytes:
         instructions = self.instructions if prompt.instructions is None else prompt.instructions
-        content: object = prompt.inputs
-        if prompt.attachment:
-            content = [{"type": "text", "text": prompt.inputs}, {"type": "text", "text": prompt.attachment}]
-        return _join(_message("system", instructions), _message("user", content))
+        # A message of its own: many servers take no content but a string.
+        attachment = _message("user", prompt.attachment) if prompt.attachment else b""
+        return _join(_message("system", instructions), _message("user", prompt.inputs), attachment)
 
     def retry(self, conversation: bytes, completion: Completion, message: str) -> bytes:
         # Every tool call must be answered by a tool message; where there was none, the message is the user's.
@@ -136,7 +135,7 @@ class ChatCall(msgspec.Struct, frozen=True):
         )
 
 
-def _message(role: str, content: object) -> bytes:
+def _message(role: str, content: str) -> bytes:
     return msgspec.json.encode({"role": role, "content": content})
 
 

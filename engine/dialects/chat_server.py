@@ -12,7 +12,7 @@ import msgspec
 
 from stratum.contracts.price import Usage
 from stratum.engine.dialects.protocol import Finish, Received
-from stratum.engine.dialects.responses_server import DELTA_CHARS
+from stratum.engine.dialects.responses_server import DELTA_CHARS, split_told
 
 DONE = b"[DONE]"
 """The last event's data."""
@@ -36,13 +36,9 @@ class _Format(msgspec.Struct):
     json_schema: _Schema
 
 
-class _Part(msgspec.Struct):
-    text: str = ""
-
-
 class _Message(msgspec.Struct):
     role: str
-    content: str | list[_Part] | None = None
+    content: str | None = None
 
 
 class _Request(msgspec.Struct):
@@ -66,18 +62,19 @@ def read_request(body: bytes) -> Received:
     """
     request = _decoder.decode(body)
     tool, schema = _contract(request)
-    said = [_texts(message) for message in request.messages if message.role in ("user", "tool")]
+    told = [message.content or "" for message in request.messages if message.role in ("user", "tool")]
     cap = request.max_completion_tokens or request.max_tokens
-    if not said or cap is None:
+    if not told or cap is None:
         raise ValueError("not a request of this dialect: it wants a user message and an output cap")
+    inputs, attachment, messages = split_told(told)
     return Received(
         model=request.model,
         tool=tool,
         schema=schema,
-        instructions="".join(_texts(message)[0] for message in request.messages if message.role == "system"),
-        inputs=said[0][0],
-        attachment=said[0][1] if len(said[0]) > 1 else "",
-        messages=tuple(texts[0] for texts in said[1:]),
+        instructions="".join(message.content or "" for message in request.messages if message.role == "system"),
+        inputs=inputs,
+        attachment=attachment,
+        messages=messages,
         max_output_tokens=cap,
         streamed=request.stream,
     )
@@ -89,12 +86,6 @@ def _contract(request: _Request) -> tuple[str, dict[str, Any]]:
     if request.response_format is not None:
         return request.response_format.json_schema.name, request.response_format.json_schema.schema
     raise ValueError("not a request of this dialect: it wants a tool or a response_format")
-
-
-def _texts(message: _Message) -> list[str]:
-    if isinstance(message.content, list):
-        return [part.text for part in message.content]
-    return [message.content or ""]
 
 
 def answer_body(

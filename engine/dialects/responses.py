@@ -100,13 +100,8 @@ class ResponsesCall(msgspec.Struct, frozen=True):
 
     def conversation(self, prompt: Prompt) -> bytes:
         instructions = self.instructions if prompt.instructions is None else prompt.instructions
-        content: object = prompt.inputs
-        if prompt.attachment:
-            content = [
-                {"type": "input_text", "text": prompt.inputs},
-                {"type": "input_text", "text": prompt.attachment},
-            ]
-        return _join(_item("developer", instructions), _item("user", content))
+        attachment = _item("user", prompt.attachment) if prompt.attachment else b""
+        return _join(_item("developer", instructions), _item("user", prompt.inputs), attachment)
 
     def retry(self, conversation: bytes, completion: Completion, message: str) -> bytes:
         # Every function_call must be answered by its output; where there was none, the message is the user's.
@@ -122,7 +117,7 @@ class ResponsesCall(msgspec.Struct, frozen=True):
         return b'%b,"max_output_tokens":%d%b,"input":[%b]}' % (self.head, max_output_tokens, stream, conversation)
 
 
-def _item(role: str, content: object) -> bytes:
+def _item(role: str, content: str) -> bytes:
     return msgspec.json.encode({"role": role, "content": content})
 
 

@@ -22,14 +22,11 @@ class _Tool(msgspec.Struct):
     parameters: dict[str, Any]
 
 
-class _Part(msgspec.Struct):
-    text: str = ""
-
-
 class _Input(msgspec.Struct):
     type: str = "message"
     role: str = ""
-    content: str | list[_Part] = ""
+    # A rejected message comes back as a list of parts; nobody reads those here.
+    content: str | list[Any] = ""
     output: str = ""
 
 
@@ -51,27 +48,28 @@ def read_request(body: bytes) -> Received:
         ValueError: it is not one.
     """
     request = _decoder.decode(body)
-    said = [(item, _texts(item)) for item in request.input]
-    users = [texts for item, texts in said if item.role == "user" or item.type == "function_call_output"]
-    if not users or not request.tools:
+    told = [str(item.output or item.content) for item in request.input if item.role == "user" or item.output]
+    if not told or not request.tools:
         raise ValueError("not a request of this dialect: it wants one tool and a user message")
+    inputs, attachment, messages = split_told(told)
     return Received(
         model=request.model,
         tool=request.tools[0].name,
         schema=request.tools[0].parameters,
-        instructions="".join(texts[0] for item, texts in said if item.role == "developer"),
-        inputs=users[0][0],
-        attachment=users[0][1] if len(users[0]) > 1 else "",
-        messages=tuple(texts[0] for texts in users[1:]),
+        instructions="".join(str(item.content) for item in request.input if item.role == "developer"),
+        inputs=inputs,
+        attachment=attachment,
+        messages=messages,
         max_output_tokens=request.max_output_tokens,
         streamed=request.stream,
     )
 
 
-def _texts(item: _Input) -> list[str]:
-    if item.type == "function_call_output":
-        return [item.output]
-    return [item.content] if isinstance(item.content, str) else [part.text for part in item.content]
+def split_told(told: Sequence[str]) -> tuple[str, str, tuple[str, ...]]:
+    """What we told the model, in order, as inputs, attachment (a JSON object, or none) and retry messages."""
+    inputs, *rest = told
+    attachment = rest.pop(0) if rest and rest[0].startswith("{") else ""
+    return inputs, attachment, tuple(rest)
 
 
 def answer_body(
@@ -93,27 +91,27 @@ def answer_body(
         if arguments is None
         else _call_item(identity, tool, arguments.decode(errors="replace"), status=status)
     )
-    return msgspec.json.encode(
-        {
-            "id": identity,
-            "object": "response",
-            "created_at": 0,
-            "status": status,
-            "error": None,
-            "incomplete_details": {"reason": cut} if cut else None,
-            "instructions": None,
-            "metadata": {},
-            "model": model,
-            "output": [item],
-            "parallel_tool_calls": False,
-            "temperature": 1.0,
-            "tool_choice": {"type": "function", "name": tool},
-            "tools": [],
-            "top_p": 1.0,
-            "usage": None if usage is None else _usage(usage),
-            **extra,
-        }
-    )
+    answer: dict[str, Any] = {
+        "id": identity,
+        "object": "response",
+        "created_at": 0,
+        "status": status,
+        "error": None,
+        "incomplete_details": {"reason": cut} if cut else None,
+        "instructions": None,
+        "metadata": {},
+        "model": model,
+        "output": [item],
+        "parallel_tool_calls": False,
+        "temperature": 1.0,
+        "tool_choice": {"type": "function", "name": tool},
+        "tools": [],
+        "top_p": 1.0,
+        **extra,
+    }
+    if usage is not None:
+        answer["usage"] = _usage(usage)
+    return msgspec.json.encode(answer)
 
 
 def _call_item(identity: str, tool: str, arguments: str, *, status: str) -> dict[str, Any]:
@@ -152,13 +150,8 @@ def _usage(usage: Usage) -> dict[str, Any]:
 def stream_events(body: bytes) -> Sequence[bytes]:
     """`body` as the events of a stream, the whole of it again in the last one."""
     answer = msgspec.json.decode(body, type=dict[str, Any])
-    started: dict[str, Any] = {
-        **answer,
-        "status": "in_progress",
-        "output": [],
-        "usage": None,
-        "incomplete_details": None,
-    }
+    started: dict[str, Any] = {**answer, "status": "in_progress", "output": [], "incomplete_details": None}
+    started.pop("usage", None)
     events: list[dict[str, Any]] = [
         {"type": "response.created", "response": started},
         {"type": "response.in_progress", "response": started},
