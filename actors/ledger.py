@@ -155,10 +155,8 @@ class Ledger:
         if self.fits(scope, demand):
             return self._hold(reservation, scope, demand, cap=demand.cap)
         _refuse_impossible(scope, demand)
-        cap = _target_cap(scope, demand)
-        if self._held_up_at(scope, demand.at(cap), ticket=self._next_ticket) is not None:
-            return None
-        return self._hold(reservation, scope, demand, cap=cap)
+        cap, held_up_at = self._prospect(scope, demand, ticket=self._next_ticket)
+        return self._hold(reservation, scope, demand, cap=cap) if held_up_at is None else None
 
     def fits(self, scope: Scope, demand: Demand) -> bool:
         """Whether all of the demand, its cap unshrunk, would be admitted at once."""
@@ -181,7 +179,7 @@ class Ledger:
         `decided` is called once, from within the operation that decides.
         """
         ticket = self._next_ticket
-        at = self._held_up_at(scope, demand.at(_target_cap(scope, demand)), ticket=ticket)
+        _, at = self._prospect(scope, demand, ticket=ticket)
         if at is None:
             raise ValueError(f"{reservation!r} need not wait; call try_reserve first")
         self._next_ticket += 1
@@ -312,13 +310,18 @@ class Ledger:
         scope.in_doubt_picousd += held.amount.picousd
         scope.in_doubt_tokens += held.amount.tokens
 
-    def _held_up_at(self, scope: Scope, amount: Amount, *, ticket: int) -> Scope | None:
-        """The outermost scope without room for it now, or where somebody waits who came before `ticket`."""
+    def _prospect(self, scope: Scope, demand: Demand, *, ticket: int) -> tuple[int, Scope | None]:
+        """The cap to be had, at once or by waiting, and the outermost scope that it has to wait for.
+
+        It waits where there is no room now, and behind whoever came before `ticket`.
+        """
+        cap = min(demand.cap_within(each.left) for each in scope.chain)
+        amount = demand.at(cap)
         for each in scope.chain:
             first = self._room.first(each)
             if (first is not None and first.ticket < ticket) or not each.has_room(amount):
-                return each
-        return None
+                return cap, each
+        return cap, None
 
     def _changed(self, scopes: tuple[Scope, ...]) -> None:
         """Refuse whom this made impossible and admit whom it made room for, in order of arrival."""
@@ -342,17 +345,16 @@ class Ledger:
     def _admit(self, scopes: Iterable[Scope]) -> list[tuple[Waiter, Reservation | Refused]]:
         """Let the lines of `scopes` move on; among their heads, whoever came first goes first."""
         admitted: list[tuple[Waiter, Reservation | Refused]] = []
-        moving = set(scopes)
-        while heads := [(first.ticket, scope, first) for scope in moving if (first := self._room.first(scope))]:
-            _, scope, waiter = min(heads, key=lambda head: head[0])
-            cap = _target_cap(waiter.scope, waiter.demand)
-            at = self._held_up_at(waiter.scope, waiter.demand.at(cap), ticket=waiter.ticket)
-            if at is scope:
+        room, moving = self._room, set(scopes)
+        while heads := [(first.ticket, scope, first) for scope in moving if (first := room.first(scope))]:
+            _, scope, waiter = min(heads) if len(heads) > 1 else heads[0]
+            cap, held_up_at = self._prospect(waiter.scope, waiter.demand, ticket=waiter.ticket)
+            if held_up_at is scope:
                 moving.remove(scope)
-            elif at is not None:
-                self._room.move_first(scope, at)
+            elif held_up_at is not None:
+                room.move_first(scope, held_up_at)
             else:
-                self._room.leave(waiter)
+                room.leave(waiter)
                 admitted.append((waiter, self._hold(waiter.reservation, waiter.scope, waiter.demand, cap=cap)))
         return admitted
 
@@ -365,11 +367,6 @@ def _tell(decisions: list[tuple[Waiter, Reservation | Refused]]) -> None:
 def _charge(scope: Scope, amount: Amount) -> None:
     scope.counted_picousd += amount.picousd
     scope.counted_tokens += amount.tokens
-
-
-def _target_cap(scope: Scope, demand: Demand) -> int:
-    """The largest cap that could fit once every call in flight is over: what is worth waiting for."""
-    return min(demand.cap_within(each.left) for each in scope.chain)
 
 
 def _refuse_impossible(scope: Scope, demand: Demand) -> None:
