@@ -13,6 +13,7 @@ EXPORT_OR_RESTORE = (
 )
 
 _FULL = ("no space left to write it", "free some space, then resume the run")
+_DISK = ("the disk failed, or has no space left", "look at the disk and its space, then resume the run")
 _READ_ONLY = ("it cannot be written", "make the file and its folder writable, or set another with STRATUM_JOURNAL")
 _BUSY = ("another program keeps it locked", "close what has it open, then resume the run")
 _DAMAGED = ("the file is damaged", EXPORT_OR_RESTORE)
@@ -22,6 +23,7 @@ _TWICE = ("a run of this session was also written by somebody else", "resume it 
 _BY_SQLITE_NAME = {
     "SQLITE_CONSTRAINT": _TWICE,
     "SQLITE_FULL": _FULL,
+    "SQLITE_IOERR": _DISK,
     "SQLITE_READONLY": _READ_ONLY,
     "SQLITE_CANTOPEN": _READ_ONLY,
     "SQLITE_PERM": _READ_ONLY,

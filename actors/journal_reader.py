@@ -1,7 +1,8 @@
 """Questions to the journal in SQL, from people and agents: they can read everything, and do nothing else.
 
 Four locks on one door: the file is opened for reading, the connection refuses writes, an authorizer refuses every kind of
-statement but SELECT, and a query that runs away is stopped.
+statement but SELECT, and a query that runs away is stopped. What cannot be stopped is a single call of a single function;
+the limit on the length of values keeps most of those short.
 """
 
 from __future__ import annotations
@@ -25,6 +26,8 @@ the rows slowly is not cut off."""
 _STEPS_BETWEEN_CHECKS = 100_000
 _ALLOWED = frozenset({sqlite3.SQLITE_SELECT, sqlite3.SQLITE_READ, sqlite3.SQLITE_RECURSIVE})
 _ALLOWED_PRAGMAS = frozenset({"table_info", "table_xinfo", "table_list"})
+_TABLE_FUNCTIONS = ("json_each('[]')", "json_tree('[]')", "pragma_table_info('runs')")
+"""What a query may select from besides tables and views."""
 _LIMITS = {
     # One value: twice the longest body. Without it, zeroblob(1e9) or a group_concat takes a gigabyte.
     sqlite3.SQLITE_LIMIT_LENGTH: 2 * MAX_BODY_BYTES,
@@ -57,6 +60,9 @@ class Reader:
         self._checks = 0
         for limit, value in _LIMITS.items():
             connection.setlimit(limit, value)
+        for function in _TABLE_FUNCTIONS:
+            # SQLite declares them at their first use, as if it were changing the schema: before that is forbidden.
+            connection.execute(f"SELECT * FROM {function}")
         connection.set_authorizer(_authorize)
         connection.set_progress_handler(self._check, _STEPS_BETWEEN_CHECKS)
 
@@ -70,7 +76,9 @@ class Reader:
         self._checks = 0
         with self._translated():
             cursor = self._connection.execute(sql, parameters)
-        return Rows(tuple(column[0] for column in cursor.description or ()), self._rows(cursor))
+            if cursor.description is None:
+                raise sqlite3.ProgrammingError("there is no SELECT")
+        return Rows(tuple(column[0] for column in cursor.description), self._rows(cursor))
 
     def _rows(self, cursor: sqlite3.Cursor) -> Iterator[tuple[Value, ...]]:
         with self._translated():

@@ -34,7 +34,7 @@ def read_watermark(journal: Path) -> int | None:
         ValueError: the side file is not a number.
     """
     try:
-        text = watermark_path(journal).read_text("ascii")
+        text = watermark_path(journal).read_bytes()
     except FileNotFoundError:
         return None
     return int(text) if text else 0

@@ -18,7 +18,9 @@ KILLS_PER_RUN = 5
 NEVER = 10**9
 
 
-def kill_repeatedly(process: JournalProcess, path: Path, *, kills: int, seed: int, mutant: str | None = None) -> list[str]:
+def kill_repeatedly(
+    process: JournalProcess, path: Path, *, kills: int, seed: int, mutant: str | None = None
+) -> list[str]:
     """What was found wrong after any of `kills` kills; each run is resumed a few times before the next begins."""
     random = Random(seed)
     acknowledged: dict[str, set[int]] = {}

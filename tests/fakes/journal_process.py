@@ -6,7 +6,6 @@ kill hits the journal, not an import. Children say what was acknowledged, a line
 
 from __future__ import annotations
 
-import json
 import os
 import resource
 import select
@@ -17,10 +16,13 @@ from collections.abc import Callable, Generator, Sequence
 from contextlib import contextmanager
 from itertools import count
 from pathlib import Path
+from typing import Any
 
+import msgspec
 import trio
 
 from stratum.actors.journal import Journal, open_journal
+from stratum.actors.journal_reader import open_reader
 from stratum.actors.journal_store import Entry, Store
 from stratum.actors.journal_writer import ThreadWriter, Ticket
 from stratum.contracts.errors import JournalError
@@ -99,6 +101,15 @@ async def open_as(path: str, session: str, user: int) -> None:
         say(f"{type(error).__name__}: {error}")
 
 
+async def ask_as(path: str, user: int) -> None:
+    """Count the journal's records as a user whom file modes bind."""
+    if user:
+        os.setuid(user)
+    with open_reader(Path(path)) as reader:
+        ((records,),) = reader.query("SELECT count(*) FROM records").rows
+        say(str((records, reader.partial)))
+
+
 def acknowledge_at_once() -> None:
     """A mutant: nobody waits for the disk."""
 
@@ -118,8 +129,18 @@ def commit_one_by_one() -> None:
     Store.write = write  # type: ignore[method-assign]
 
 
-ACTIONS = {action.__name__: action for action in (produce, fill, open_as)}
-MUTANTS: dict[str, Callable[[], None]] = {mutant.__name__: mutant for mutant in (acknowledge_at_once, commit_one_by_one)}
+ACTIONS = {action.__name__: action for action in (produce, fill, open_as, ask_as)}
+MUTANTS: dict[str, Callable[[], None]] = {
+    mutant.__name__: mutant for mutant in (acknowledge_at_once, commit_one_by_one)
+}
+
+
+class Order(msgspec.Struct):
+    """What a child is to do."""
+
+    action: str
+    arguments: dict[str, Any]
+    mutant: str | None = None
 
 
 class JournalProcess:
@@ -132,7 +153,7 @@ class JournalProcess:
 
     def start(self, action: str, *, mutant: str | None = None, **arguments: object) -> None:
         assert self._process.stdin is not None
-        self._process.stdin.write(json.dumps({"action": action, "mutant": mutant, "arguments": arguments}).encode() + b"\n")
+        self._process.stdin.write(msgspec.json.encode(Order(action, arguments, mutant)) + b"\n")
         self._process.stdin.flush()
         self.pid = int(self.line().removeprefix("pid "))
 
@@ -156,7 +177,7 @@ class JournalProcess:
         return lines
 
     def run(self, action: str, **arguments: object) -> list[str]:
-        self.start(action, **arguments)
+        self.start(action, mutant=None, **arguments)
         return self.rest()
 
 
@@ -169,16 +190,18 @@ def open_process() -> Generator[JournalProcess, None, None]:
         process.stdin.close()
 
 
+def carry_out(order: Order) -> None:
+    if order.mutant:
+        MUTANTS[order.mutant]()
+    trio.run(lambda: ACTIONS[order.action](**order.arguments))
+    os._exit(0)
+
+
 def main() -> None:
-    for line in sys.stdin:
-        order = json.loads(line)
+    for line in sys.stdin.buffer:
         child = os.fork()
         if not child:
-            if order["mutant"]:
-                MUTANTS[order["mutant"]]()
-            arguments = order["arguments"]
-            trio.run(lambda: ACTIONS[order["action"]](**arguments))
-            os._exit(0)
+            carry_out(msgspec.json.decode(line, type=Order))
         say(f"pid {child}")
         _, status = os.waitpid(child, 0)
         say(f"end {os.waitstatus_to_exitcode(status)}")
