@@ -1,0 +1,165 @@
+"""What does one `@infer` call cost the process that makes it, beside the bare openai SDK and bare httpx2?
+
+The baseline, `openai SDK`, is `client.responses.create` with the same tool, forced and strict, under trio, and no
+validation of the answer. `httpx2` posts the same bytes and parses nothing. `infer` is everything on: contract, ensure, budget,
+journal on disk, trace. `infer, in memory` is the same with the journal in memory, `engine alone` with a provider that
+answers in the process: what is ours of it. The server is on the loopback interface, in a process of its own, so that its
+time is not counted. CPU is user and system time of this process.
+"""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import Awaitable, Callable
+from functools import partial
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+import httpx2
+import msgspec
+import openai
+import trio
+from pydantic import Field
+
+from benchmarks.timing import Row, common_options, compare, parser, report
+from stratum import Budget, Price, Usage, contract, flow, infer, open_runtime
+from stratum.engine.providers.openai import OpenAI
+from stratum.engine.providers.protocol import Provider
+from stratum.engine.providers.scripted import Reply, scripted
+from tests.fakes.openai_server import serve_process
+
+BASELINE = "openai SDK"
+ANSWER = '{"level": "low", "confidence": 0.9, "factors": ["calm", "sunny"], "recommendation": "go ahead"}'
+PRICE = Price.per_million(input=2, output=8)
+
+
+@contract
+class RiskAssessment:
+    level: Literal["low", "medium", "high", "critical"]
+    confidence: Annotated[float, Field(ge=0.0, le=1.0)]
+    factors: list[str]
+    recommendation: str
+
+
+@infer(intent="Assess the risk of this plan", ensure=lambda r: r.confidence > 0.5)
+def assess(text: str) -> RiskAssessment: ...
+
+
+Call = Callable[[int], Awaitable[object]]
+
+
+async def in_flight(call: Call, *, calls: int, at_once: int) -> None:
+    """Make `calls` calls, `at_once` of them at a time."""
+    numbers = iter(range(calls))
+
+    async def worker() -> None:
+        for number in numbers:
+            await call(number)
+
+    async with trio.open_nursery() as nursery:
+        for _ in range(at_once):
+            nursery.start_soon(worker)
+
+
+@flow(budget=Budget(usd=1000, ms=600_000))
+async def assess_many(calls: int, at_once: int) -> None:
+    async def call(number: int) -> object:
+        return await assess(f"plan {number}")
+
+    await in_flight(call, calls=calls, at_once=at_once)
+
+
+def through_infer(provider: Callable[[], Provider], journal: Path | None, *, calls: int, at_once: int) -> None:
+    async def main() -> None:
+        async with open_runtime(provider=provider(), journal=journal):
+            await assess_many(calls, at_once)
+
+    trio.run(main)
+
+
+def body() -> dict[str, Any]:
+    """The request that `assess` sends."""
+    return {
+        "model": "gpt-4o",
+        "input": [
+            {"role": "developer", "content": "Assess the risk of this plan"},
+            {"role": "user", "content": "text: plan 1"},
+        ],
+        "tools": [
+            {
+                "type": "function",
+                "name": "assess",
+                "parameters": msgspec.json.decode(assess.signature.returns.wire_schema),
+                "strict": True,
+            }
+        ],
+        "tool_choice": {"type": "function", "name": "assess"},
+        "max_output_tokens": 1024,
+        "store": False,
+    }
+
+
+def through_sdk(url: str, *, calls: int, at_once: int) -> None:
+    async def main() -> None:
+        async with openai.AsyncOpenAI(api_key="key", base_url=url, max_retries=0) as client:
+
+            async def call(number: int) -> object:
+                return await client.responses.create(**body())
+
+            await in_flight(call, calls=calls, at_once=at_once)
+
+    trio.run(main)
+
+
+def through_httpx2(url: str, *, calls: int, at_once: int) -> None:
+    content = msgspec.json.encode(body())
+    headers = {"authorization": "Bearer key", "content-type": "application/json"}
+    limits = httpx2.Limits(max_connections=1000, max_keepalive_connections=1000)
+
+    async def main() -> None:
+        async with httpx2.AsyncClient(timeout=600, limits=limits) as client:
+
+            async def call(number: int) -> object:
+                return (await client.post(f"{url}/responses", content=content, headers=headers)).read()
+
+            await in_flight(call, calls=calls, at_once=at_once)
+
+    trio.run(main)
+
+
+def contenders(url: str, folder: Path, *, calls: int, at_once: int) -> dict[str, Callable[[], object]]:
+    def networked() -> Provider:
+        return OpenAI("key", url, api="responses", price=PRICE)
+
+    def answering() -> Provider:
+        usage = Usage(input_tokens=200, output_tokens=40)
+        return scripted(otherwise=Reply(value=ANSWER.encode(), usage=usage), price=PRICE)
+
+    many = {"calls": calls, "at_once": at_once}
+    return {
+        BASELINE: partial(through_sdk, url, **many),
+        "httpx2": partial(through_httpx2, url, **many),
+        "infer": partial(through_infer, networked, folder / "journal.db", **many),
+        "infer, in memory": partial(through_infer, networked, None, **many),
+        "engine alone": partial(through_infer, answering, None, **many),
+    }
+
+
+def main() -> None:
+    options = common_options(parser(__doc__ or "").parse_args())
+    settings = {1: 50, 20: 100} if options.quick else {1: 300, 100: 1000, 1000: 2000}
+    rows: list[Row] = []
+    with tempfile.TemporaryDirectory() as folder, serve_process(Path(folder) / "bill", "--arguments", ANSWER) as server:
+        for at_once, calls in settings.items():
+            rows += compare(
+                f"{at_once} in flight",
+                contenders(server.url, Path(folder), calls=calls, at_once=at_once),
+                baseline=BASELINE,
+                units=calls,
+                rounds=options.rounds,
+            )
+    report(__doc__ or "", rows, as_json=options.as_json, packages=("openai", "httpx2", "trio", "msgspec"), unit="call")
+
+
+if __name__ == "__main__":
+    main()

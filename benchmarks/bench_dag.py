@@ -1,0 +1,137 @@
+"""What does the scheduler add to a step, beside a hand-written trio scheduler that does nothing else?
+
+The baseline, `raw trio`, is what one would write: in-degree counters and a task for each ready
+step, without scopes, limits, failure policy or isolation. `lanes` is `run_dag`; `lanes, limits`
+gives every step its own deadline. `a scope a step` is the baseline with a task, a cancel scope and
+a deadline for each step, which is what `lanes, limits` offers. `loop` awaits the steps in
+order: what a step costs without any scheduler. `still` steps return at once, `suspending` ones
+let trio run other tasks once.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from pathlib import Path
+
+import trio
+
+from benchmarks.graphs import PATTERNS, workflows
+from benchmarks.timing import Row, common_options, compare, parser, peak_bytes, report
+from stratum.contracts.dag import Dag
+from stratum.engine.lane import Lane
+from stratum.engine.scheduler import run_dag
+
+BASELINE = "raw trio"
+Contenders = dict[str, Callable[[], object]]
+
+
+async def raw_trio(dag: Dag, run_step: Callable[[int], Awaitable[None]]) -> None:
+    missing = list(dag.in_degrees)
+
+    async def run(step: int) -> None:
+        await run_step(step)
+        for successor in dag.successors[step]:
+            missing[successor] -= 1
+            if not missing[successor]:
+                nursery.start_soon(run, successor)
+
+    async with trio.open_nursery() as nursery:
+        for root in dag.roots:
+            nursery.start_soon(run, root)
+
+
+async def a_scope_a_step(dag: Dag, run_step: Callable[[int], Awaitable[None]]) -> None:
+    async def limited(step: int) -> None:
+        with trio.CancelScope(deadline=trio.current_time() + 60):
+            await run_step(step)
+
+    await raw_trio(dag, limited)
+
+
+async def loop(dag: Dag, run_step: Callable[[int], Awaitable[None]]) -> None:
+    for step in dag.order():
+        await run_step(step)
+
+
+async def asyncio_task_group(dag: Dag, run_step: Callable[[int], Awaitable[None]]) -> None:
+    missing = list(dag.in_degrees)
+
+    async def run(step: int) -> None:
+        await run_step(step)
+        for successor in dag.successors[step]:
+            missing[successor] -= 1
+            if not missing[successor]:
+                group.create_task(run(successor))
+
+    async with asyncio.TaskGroup() as group:
+        for root in dag.roots:
+            group.create_task(run(root))
+
+
+async def still(step: int, lane: Lane | None = None) -> None:
+    pass
+
+
+async def suspending_in_trio(step: int, lane: Lane | None = None) -> None:
+    await trio.lowlevel.checkpoint()
+
+
+async def suspending_in_asyncio(step: int) -> None:
+    await asyncio.sleep(0)
+
+
+def contenders(dag: Dag, *, suspend: bool) -> Contenders:
+    in_trio = suspending_in_trio if suspend else still
+    in_asyncio = suspending_in_asyncio if suspend else still
+    return {
+        BASELINE: lambda: trio.run(raw_trio, dag, in_trio),
+        "lanes": lambda: trio.run(run_dag, dag, in_trio),
+        "lanes, limits": lambda: trio.run(lambda: run_dag(dag, in_trio, limit_s=lambda step: 60.0)),
+        "lanes, at most 8": lambda: trio.run(lambda: run_dag(dag, in_trio, max_in_flight=8)),
+        "a scope a step": lambda: trio.run(a_scope_a_step, dag, in_trio),
+        "asyncio TaskGroup": lambda: asyncio.run(asyncio_task_group(dag, in_asyncio)),
+        "loop": lambda: trio.run(loop, dag, in_trio),
+    }
+
+
+def measure(name: str, dag: Dag, *, rounds: int) -> list[Row]:
+    rows: list[Row] = []
+    for suspend in (False, True):
+        setting = f"{name}, {len(dag):,} {'suspending' if suspend else 'still'} steps"
+        rows += compare(setting, contenders(dag, suspend=suspend), baseline=BASELINE, units=len(dag), rounds=rounds)
+    return rows
+
+
+def print_memory(name: str, dag: Dag) -> None:
+    print(f"\nmemory, {name}, {len(dag):,} suspending steps, bytes a step at the peak, the graph not counted")
+    for contender, run in contenders(dag, suspend=True).items():
+        print(f"  {contender:20} {peak_bytes(run, units=len(dag)):8.0f}")
+
+
+def main() -> None:
+    options = parser(__doc__ or "")
+    options.add_argument("--sizes", default="1000,10000,100000", help="steps, comma-separated (default %(default)s)")
+    options.add_argument("--patterns", default=",".join(PATTERNS), help="of %(default)s")
+    options.add_argument(
+        "--workflows", type=Path, help="a folder of recorded workflows, to run instead of the patterns"
+    )
+    options.add_argument("--memory", action="store_true", help="peak memory a step instead of time")
+    arguments = options.parse_args()
+    asked = common_options(arguments)
+    sizes = [1000] if asked.quick else [int(size) for size in arguments.sizes.split(",")]
+    graphs = (
+        workflows(arguments.workflows)
+        if arguments.workflows
+        else ((name, PATTERNS[name](size)) for size in sizes for name in arguments.patterns.split(","))
+    )
+    if arguments.memory:
+        for name, dag in graphs:
+            print_memory(name, dag)
+        return
+    rows = [row for name, dag in graphs for row in measure(name, dag, rounds=asked.rounds)]
+    report(__doc__ or "", rows, as_json=asked.as_json, packages=["stratum-runtime", "trio"], unit="step")
+
+
+if __name__ == "__main__":
+    main()
