@@ -10,7 +10,9 @@ here = Path(__file__).parent
 failed = [
     name
     for name in sorted(path.stem for path in here.glob("bench_*.py"))
-    if subprocess.run([sys.executable, "-m", f"benchmarks.{name}", *sys.argv[1:]], cwd=here.parent, check=False).returncode
+    if subprocess.run(
+        [sys.executable, "-m", f"benchmarks.{name}", *sys.argv[1:]], cwd=here.parent, check=False
+    ).returncode
 ]
 if failed:
     sys.exit(f"failed: {', '.join(failed)}")
