@@ -1,4 +1,4 @@
-"""Annotations: resolved to types, named for people, and checked to be something a contract can be made of."""
+"""Annotations: resolved to types, taken apart, and named for people."""
 
 from __future__ import annotations
 
@@ -8,24 +8,10 @@ import sys
 import types
 import typing
 from collections.abc import Iterator, Mapping
-from datetime import date, datetime
-from decimal import Decimal
-from typing import Annotated, Any, ClassVar, Final, ForwardRef, Literal, NoReturn, Union, get_args, get_origin
-from uuid import UUID
-
-from stratum.contracts.errors import ContractDefinitionError
+from typing import Annotated, Any, ClassVar, Final, ForwardRef, Literal, Union, get_args, get_origin
 
 CONTRACT_MARK: Final = "__stratum_contract__"
 """In the `__dict__` of every class that `@contract` has made a contract."""
-
-LEAVES: Final = frozenset({str, int, float, bool, types.NoneType, date, datetime, bytes, Decimal, UUID})
-CONTAINERS: Final = frozenset({list, set, frozenset, tuple, dict})
-KEYS: Final = frozenset({str, int, date, UUID})
-
-_SUPPORTED = (
-    "use str, int, float, bool, None, date, datetime, bytes, Decimal, UUID, an Enum of strings or integers, Literal, "
-    "unions, list, tuple, set, dict, or a @contract class"
-)
 
 
 def is_contract(cls: object) -> bool:
@@ -70,7 +56,7 @@ def type_name(annotation: Any) -> str:
         return "None"
     if origin is Literal:
         return f"Literal[{', '.join(_literal_name(value) for value in arguments)}]"
-    if _is_union(origin):
+    if is_union(origin):
         return " | ".join(type_name(argument) for argument in arguments)
     if origin is not None:
         inner = ", ".join("..." if argument is Ellipsis else type_name(argument) for argument in arguments)
@@ -91,6 +77,11 @@ def strip(annotation: Any) -> Any:
             return annotation
 
 
+def is_union(origin: Any) -> bool:
+    """True for the origin of `A | B` and of `Union[A, B]`."""
+    return origin is Union or origin is types.UnionType
+
+
 def contracts_within(annotation: Any) -> Iterator[type]:
     """The contract classes an annotation names, without going into them."""
     annotation = strip(annotation)
@@ -101,99 +92,8 @@ def contracts_within(annotation: Any) -> Iterator[type]:
             yield from contracts_within(argument)
 
 
-def check_type(annotation: Any, *, owner: str, field: str | None) -> None:
-    """Refuse what a contract cannot be made of.
-
-    Raises:
-        ContractDefinitionError: names `owner`, `field`, the type and what to use instead.
-    """
-
-    def refuse(problem: str, fix: str = _SUPPORTED) -> NoReturn:
-        raise ContractDefinitionError(owner=owner, field=field, problem=problem, fix=fix)
-
-    def check(annotation: Any) -> None:
-        annotation = strip(annotation)
-        origin, arguments = get_origin(annotation), get_args(annotation)
-        if isinstance(annotation, (str, ForwardRef)):
-            name = annotation if isinstance(annotation, str) else annotation.__forward_arg__
-            refuse(f"{name!r} is not defined", "define it, or import it outside `if TYPE_CHECKING`")
-        if annotation is None or is_contract(annotation) or annotation in LEAVES:
-            return
-        if annotation in CONTAINERS:
-            refuse(f"{annotation.__name__} does not say what it holds", f"write {_EXAMPLES[annotation]}")
-        if origin is Literal:
-            _check_literal(arguments, refuse)
-        elif origin is dict:
-            _check_key(arguments[0], refuse)
-            check(arguments[1])
-        elif origin in CONTAINERS or _is_union(origin):
-            if _is_union(origin):
-                _check_union(arguments, refuse)
-            for argument in arguments:
-                if argument is not Ellipsis:
-                    check(argument)
-        elif isinstance(annotation, type) and issubclass(annotation, enum.Enum):
-            _check_enum(annotation, refuse)
-        elif isinstance(annotation, type) and origin is None and annotation.__module__ not in _NOT_YOURS:
-            refuse(f"{annotation.__name__} is not a contract", f"decorate class {annotation.__name__} with @contract")
-        else:
-            refuse(f"{type_name(annotation)} is not supported")
-
-    check(annotation)
-
-
-_EXAMPLES = {
-    list: "list[str]",
-    set: "set[str]",
-    frozenset: "frozenset[str]",
-    tuple: "tuple[str, int]",
-    dict: "dict[str, int]",
-}
-_NOT_YOURS = frozenset({"builtins", "typing", "collections", "collections.abc", "datetime", "decimal", "pathlib"})
-
-
-def _is_union(origin: Any) -> bool:
-    return origin is Union or origin is types.UnionType
-
-
 def _literal_name(value: Any) -> str:
     return f'"{value}"' if isinstance(value, str) and not isinstance(value, enum.Enum) else str(value)
-
-
-def _check_literal(values: tuple[Any, ...], refuse: Any) -> None:
-    for value in values:
-        if isinstance(value, enum.Enum):
-            _check_enum(type(value), refuse)
-        elif not isinstance(value, (str, int, types.NoneType)):
-            refuse(f"Literal[{value!r}] is not a JSON value", "use str, int, bool, None or Enum values")
-
-
-def _check_enum(cls: type[enum.Enum], refuse: Any) -> None:
-    for member in cls:
-        if isinstance(member.value, bool) or not isinstance(member.value, (str, int)):
-            refuse(f"{cls.__name__}.{member.name} is {member.value!r}", "give every member a string or an integer")
-    if not len(cls):
-        refuse(f"{cls.__name__} has no members", "add the values it may take")
-
-
-def _check_key(annotation: Any, refuse: Any) -> None:
-    key = strip(annotation)
-    if key in KEYS:
-        return
-    if get_origin(key) is Literal and all(isinstance(value, str) for value in get_args(key)):
-        return
-    if isinstance(key, type) and issubclass(key, enum.Enum):
-        _check_enum(key, refuse)
-        if all(isinstance(member.value, str) for member in key):
-            return
-    refuse(f"{type_name(annotation)} cannot be a key", "use str, int, date, UUID, or an Enum or Literal of strings")
-
-
-def _check_union(arguments: tuple[Any, ...], refuse: Any) -> None:
-    # On the wire a dict is a list of entries: the strict subset has no open objects.
-    kinds = {get_origin(strip(argument)) for argument in arguments}
-    if dict in kinds and kinds & {list, set, frozenset, tuple}:
-        refuse("a union of dict and a sequence cannot be told apart on the wire", "put one of them in a contract")
 
 
 def _resolve_one(annotation: Any, module_names: dict[str, Any], local_names: dict[str, Any]) -> Any:

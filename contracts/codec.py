@@ -8,9 +8,9 @@ from typing import Any, Final, Generic, TypeVar
 
 import msgspec
 from pydantic import BaseModel, TypeAdapter, ValidationError
-from pydantic_core import CoreConfig, CoreSchema, SchemaValidator, core_schema, from_json
+from pydantic_core import CoreSchema, SchemaValidator, core_schema, from_json
 
-from stratum.contracts.annotation import check_type, contracts_within, is_contract, strip, type_name
+from stratum.contracts.annotation import contracts_within, is_contract, strip, type_name
 from stratum.contracts.answer_size import longest, shortest
 from stratum.contracts.contract import complete
 from stratum.contracts.contract_field import fields_of, opaque_at
@@ -22,8 +22,9 @@ from stratum.contracts.mismatch import violations_of
 from stratum.contracts.opaque import is_opaque
 from stratum.contracts.schema import Schema, answer_schema, is_recursive, local_schema, strict_schema, unordered
 from stratum.contracts.strict import adapter_of
+from stratum.contracts.supported_type import check_type
 from stratum.contracts.violation import Violation
-from stratum.contracts.wire_core import wire_core
+from stratum.contracts.wire_core import wire_reader
 
 T = TypeVar("T")
 
@@ -131,7 +132,7 @@ class Codec(Generic[T]):
 
     def split_opaque(self, value: T) -> tuple[Any, Any | None]:
         """What may stand inline in a prompt, and what goes as an attachment, each as JSON values."""
-        return split(value, opaque=self.opaque)
+        return split(value, opaque=self.opaque) if self._hides else (self.jsonable(value, redact=False), None)
 
     @functools.cached_property
     def schema(self) -> Schema:
@@ -181,11 +182,11 @@ class Codec(Generic[T]):
 
     @functools.cached_property
     def _wire(self) -> SchemaValidator:
-        return _reader(self._core)
+        return wire_reader(self._core)
 
     @functools.cached_property
     def _bare(self) -> SchemaValidator:
-        return _reader(self._adapter.core_schema)
+        return wire_reader(self._adapter.core_schema)
 
     def _violation(self, error: ValidationError, value: object, *, at: str = "") -> ContractViolation:
         hidden = functools.partial(opaque_at, self.annotation)
@@ -194,7 +195,6 @@ class Codec(Generic[T]):
 
 
 _ENCODER: Final = msgspec.json.Encoder()
-_CONFIG = CoreConfig(strict=True, allow_inf_nan=False, val_json_bytes="base64", extra_fields_behavior="forbid")
 
 
 def _contracts_reachable(annotation: Any) -> set[type]:
@@ -214,11 +214,6 @@ def _is_natively_written(cls: type[Any]) -> bool:
     return not issubclass(cls, (BaseModel, msgspec.Struct)) and all(
         field.name == field.wire_name for field in fields_of(cls).values()
     )
-
-
-def _reader(schema: CoreSchema) -> SchemaValidator:
-    # Validators that contract classes carry are for construction in Python: not to be reused here.
-    return SchemaValidator(wire_core(schema), _CONFIG, _use_prebuilt=False)
 
 
 def _wrapped(schema: core_schema.CoreSchema) -> core_schema.CoreSchema:

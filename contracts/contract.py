@@ -9,13 +9,12 @@ from typing import Annotated, Any, TypeVar, dataclass_transform
 
 import msgspec
 import pydantic.dataclasses
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, Field, ValidationError
 from pydantic.fields import FieldInfo
 from pydantic_core import PydanticUndefined
 
 from stratum.contracts.annotation import (
     CONTRACT_MARK,
-    check_type,
     is_class_variable,
     is_resolved,
     resolve,
@@ -25,6 +24,7 @@ from stratum.contracts.errors import ContractDefinitionError, ContractViolation
 from stratum.contracts.mismatch import violations_of
 from stratum.contracts.strict import STRICT, adapter_of, definition_errors, is_constrained
 from stratum.contracts.struct_schema import check_struct, struct_core_schema
+from stratum.contracts.supported_type import check_type
 
 T = TypeVar("T")
 
@@ -42,19 +42,12 @@ def contract(cls: type[T], /) -> type[T]:
         ContractDefinitionError: no annotated field, an unsupported type, a constraint or
             a default that cannot hold.
     """
-    setattr(cls, CONTRACT_MARK, False)
-    if issubclass(cls, BaseModel):
-        _adopt_model(cls)
-    elif issubclass(cls, msgspec.Struct):
-        _adopt_struct(cls)
-    else:
-        _make_dataclass(cls)
-    if not fields_of(cls):
-        raise ContractDefinitionError(
-            owner=cls.__name__, problem="it has no annotated field", fix="give it one: `name: str`"
-        )
-    if cls.__dict__["__pydantic_complete__"]:
-        complete(cls)
+    setattr(cls, CONTRACT_MARK, False)  # first, since a field may name the class itself
+    try:
+        _make_contract(cls)
+    except ContractDefinitionError:
+        delattr(cls, CONTRACT_MARK)
+        raise
     return cls
 
 
@@ -74,6 +67,21 @@ def complete(cls: type) -> None:
     setattr(cls, CONTRACT_MARK, True)
     for field in fields_of(cls).values():
         _check_field(field, owner=cls.__name__)
+
+
+def _make_contract(cls: type) -> None:
+    if issubclass(cls, BaseModel):
+        _adopt_model(cls)
+    elif issubclass(cls, msgspec.Struct):
+        _adopt_struct(cls)
+    else:
+        _make_dataclass(cls)
+    if not fields_of(cls):
+        raise ContractDefinitionError(
+            owner=cls.__name__, problem="it has no annotated field", fix="give it one: `name: str`"
+        )
+    if cls.__dict__["__pydantic_complete__"]:
+        complete(cls)
 
 
 def _make_dataclass(cls: type) -> None:
@@ -135,7 +143,7 @@ def _adopt_model(cls: type[BaseModel]) -> None:
             owner=cls.__name__, problem='extra="allow" lets unknown fields through', fix="remove it, or declare a dict"
         )
     # A pattern must not be able to hang: pydantic's own engine is linear, Python's is not.
-    cls.model_config = ConfigDict(**{**cls.model_config, **STRICT, "frozen": True, "regex_engine": "rust-regex"})
+    cls.model_config = {**cls.model_config, **STRICT, "frozen": True, "regex_engine": "rust-regex"}
     cls.model_rebuild(force=True, raise_errors=False)
     _raise_our_errors(cls)
 

@@ -11,7 +11,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any, Final
 
-from pydantic_core import CoreSchema, PydanticCustomError, core_schema
+from pydantic_core import CoreConfig, CoreSchema, PydanticCustomError, SchemaValidator, core_schema
 
 from stratum.contracts.shape import is_dict, is_sequence
 
@@ -27,6 +27,17 @@ _FIELDS: Final = frozenset({"dataclass-field", "model-field", "typed-dict-field"
 def wire_core(schema: CoreSchema) -> CoreSchema:
     """The core schema of what is read from the wire."""
     return _rewritten(schema)  # type: ignore[arg-type, no-any-return]  # a TypedDict, read as a plain dict
+
+
+def wire_reader(schema: CoreSchema) -> SchemaValidator:
+    """The authority on the wire: its `validate_json` reads one value of the contract's core schema."""
+    # Validators that contract classes carry are for construction in Python: not to be reused here.
+    return SchemaValidator(wire_core(schema), _SETTINGS, _use_prebuilt=False)
+
+
+_SETTINGS: Final = CoreConfig(
+    strict=True, allow_inf_nan=False, val_json_bytes="base64", extra_fields_behavior="forbid", str_min_length=0
+)
 
 
 def admits_none(schema: Any) -> bool:

@@ -1,0 +1,135 @@
+"""The types a contract can be made of."""
+
+from __future__ import annotations
+
+import enum
+import types
+from datetime import date, datetime
+from decimal import Decimal
+from typing import Any, Final, ForwardRef, Literal, get_args, get_origin
+from uuid import UUID
+
+from stratum.contracts.annotation import is_contract, is_union, strip, type_name
+from stratum.contracts.errors import ContractDefinitionError
+
+LEAVES: Final[frozenset[Any]] = frozenset({str, int, float, bool, types.NoneType, date, datetime, bytes, Decimal, UUID})
+CONTAINERS: Final[frozenset[Any]] = frozenset({list, set, frozenset, tuple, dict})
+KEYS: Final[frozenset[Any]] = frozenset({str, int, date, UUID})
+
+
+def check_type(annotation: Any, *, owner: str, field: str | None) -> None:
+    """Refuse what a contract cannot be made of.
+
+    Raises:
+        ContractDefinitionError: names `owner`, `field`, the type and what to use instead.
+    """
+    try:
+        _check(annotation)
+    except _Unsupported as unsupported:
+        raise ContractDefinitionError(
+            owner=owner, field=field, problem=unsupported.problem, fix=unsupported.fix
+        ) from None
+
+
+class _Unsupported(Exception):
+    def __init__(self, problem: str, fix: str) -> None:
+        self.problem = problem
+        self.fix = fix
+
+
+def _check(annotation: Any) -> None:
+    annotation = strip(annotation)
+    origin, arguments = get_origin(annotation), get_args(annotation)
+    if isinstance(annotation, (str, ForwardRef)):
+        name = annotation if isinstance(annotation, str) else annotation.__forward_arg__
+        raise _Unsupported(f"{name!r} is not defined", "define it, or import it outside `if TYPE_CHECKING`")
+    if annotation is None or is_contract(annotation):
+        return
+    if origin is None:
+        _check_bare(annotation)
+    elif origin is Literal:
+        _check_literal(arguments)
+    elif origin is dict:
+        _check_key(arguments[0])
+        _check(arguments[1])
+    elif origin in CONTAINERS or is_union(origin):
+        if is_union(origin):
+            _check_union(arguments)
+        for argument in arguments:
+            if argument is not Ellipsis:
+                _check(argument)
+    else:
+        raise _Unsupported(f"{type_name(annotation)} is not supported", _SUPPORTED)
+
+
+def _check_bare(annotation: Any) -> None:
+    if not isinstance(annotation, type):
+        raise _Unsupported(f"{type_name(annotation)} is not supported", _SUPPORTED)
+    if annotation in LEAVES:
+        return
+    if annotation in CONTAINERS:
+        raise _Unsupported(f"{annotation.__name__} does not say what it holds", f"write {_EXAMPLES[annotation]}")
+    if annotation.__module__ in _NOT_YOURS:
+        raise _Unsupported(f"{annotation.__name__} is not supported", _SUPPORTED)
+    if not issubclass(annotation, enum.Enum):
+        name = annotation.__name__
+        raise _Unsupported(f"{name} is not a contract", f"decorate class {name} with @contract")
+    _check_enum(annotation)
+
+
+def _check_literal(values: tuple[Any, ...]) -> None:
+    for value in values:
+        if isinstance(value, enum.Enum):
+            _check_enum(type(value))
+        elif not isinstance(value, (str, int, types.NoneType)):
+            raise _Unsupported(f"Literal[{value!r}] is not a JSON value", "use str, int, bool, None or Enum values")
+
+
+def _check_enum(cls: type[enum.Enum]) -> None:
+    if not len(cls):
+        raise _Unsupported(f"{cls.__name__} has no members", "add the values it may take")
+    for member in cls:
+        if isinstance(member.value, bool) or not isinstance(member.value, (str, int)):
+            raise _Unsupported(
+                f"{cls.__name__}.{member.name} is {member.value!r}", "give every member a string or an integer"
+            )
+
+
+def _check_key(annotation: Any) -> None:
+    key = strip(annotation)
+    if isinstance(key, type) and issubclass(key, enum.Enum):
+        _check_enum(key)
+        values: list[Any] = [member.value for member in key]
+    elif get_origin(key) is Literal:
+        values = list(get_args(key))
+    else:
+        values = [""] if key in KEYS else [None]
+    if not all(isinstance(value, str) for value in values):
+        raise _Unsupported(
+            f"{type_name(annotation)} cannot be a key", "use str, int, date, UUID, or an Enum or Literal of strings"
+        )
+
+
+def _check_union(arguments: tuple[Any, ...]) -> None:
+    # On the wire a dict is a list of entries: the strict subset has no open objects.
+    origins = {get_origin(strip(argument)) for argument in arguments}
+    if dict in origins and origins & {list, set, frozenset, tuple}:
+        raise _Unsupported(
+            "a union of dict and a sequence cannot be told apart on the wire", "put one of them in a contract"
+        )
+
+
+_SUPPORTED: Final = (
+    "use str, int, float, bool, None, date, datetime, bytes, Decimal, UUID, an Enum of strings or integers, Literal, "
+    "unions, list, tuple, set, dict, or a @contract class"
+)
+_EXAMPLES: Final[dict[Any, str]] = {
+    list: "list[str]",
+    set: "set[str]",
+    frozenset: "frozenset[str]",
+    tuple: "tuple[str, int]",
+    dict: "dict[str, int]",
+}
+_NOT_YOURS: Final = frozenset(
+    {"builtins", "typing", "collections", "collections.abc", "datetime", "decimal", "pathlib"}
+)
