@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import io
 import os
+import shutil
 import sqlite3
 from collections.abc import Callable
+from contextlib import closing
 from pathlib import Path
 
 import msgspec
@@ -15,6 +17,7 @@ from tests.fakes.journals import STARTED, abandoned, contents, edit, log_of, ove
 from stratum.actors.journal import open_journal
 from stratum.actors.journal_check import accept_journal, verify_journal
 from stratum.actors.journal_export import Exported, export_journal
+from stratum.actors.journal_file import open_read_only
 from stratum.actors.journal_schema import APPLICATION_ID, MIGRATIONS, migrate
 from stratum.actors.journal_watermark import read_watermark, watermark_path
 from stratum.contracts.errors import JournalCorrupt, JournalError, JournalUnavailable
@@ -147,6 +150,20 @@ async def test_an_emptied_database_is_accepted_as_empty(tmp_path: Path) -> None:
     assert accept_journal(path).now == 0
     async with open_journal(path, session="s3") as journal:
         assert await journal.runs() == []
+
+
+async def test_a_backup_made_while_the_journal_is_in_use_opens_as_it_is(tmp_path: Path) -> None:
+    path, copy = tmp_path / "live" / "stratum.db", tmp_path / "copy" / "stratum.db"
+    copy.parent.mkdir()
+    async with open_journal(path, session="s") as journal:
+        await journal.commit("r", STARTED)
+        shutil.copy(watermark_path(path), watermark_path(copy))
+        await journal.commit("r", released(1))
+        with closing(open_read_only(path)) as source, closing(sqlite3.connect(copy)) as target:
+            source.backup(target)
+        await journal.commit("r", released(2))
+    async with open_journal(copy, session="s") as journal:
+        assert await journal.read("r") == [STARTED, released(1)]
 
 
 def test_accepting_where_there_is_no_journal_creates_none(tmp_path: Path) -> None:
