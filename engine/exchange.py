@@ -11,6 +11,7 @@ import time
 import uuid
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from datetime import datetime
 from typing import TYPE_CHECKING, Final, NoReturn
 
 import trio
@@ -308,6 +309,7 @@ def _retry_after_s(headers: Mapping[str, str]) -> float | None:
             return None
         if value.replace(".", "", 1).isdigit():
             return float(value)
-        return max(0.0, email.utils.parsedate_to_datetime(value).timestamp() - time.time())
+        at: datetime = email.utils.parsedate_to_datetime(value)
+        return max(0.0, at.timestamp() - time.time())
     except ValueError:
         return None

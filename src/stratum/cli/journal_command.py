@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 from pathlib import Path
+from typing import BinaryIO
 
 import click
 
@@ -35,10 +36,10 @@ def verify(*, journal: Path) -> None:
 @command.command()
 @click.option("-o", "--output", type=click.File("wb"), default="-", help="A file; default: standard output.")
 @journal_option
-def export(*, output: click.utils.LazyFile, journal: Path) -> None:
+def export(*, output: BinaryIO, journal: Path) -> None:
     """Every record that can be read, as JSON Lines, also from a damaged file."""
     require_journal(journal)
-    exported = export_journal(journal, output)  # type: ignore[arg-type]  # click's lazy file is a binary file
+    exported = export_journal(journal, output)
     click.echo(f"{exported.records} records of {exported.runs} runs", err=True)
     for run, number in exported.broken.items():
         click.echo(f"run {run}: record {number} is missing or altered; later ones are marked", err=True)
