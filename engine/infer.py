@@ -9,7 +9,6 @@ from stratum.contracts.budget import Budget
 from stratum.contracts.errors import ContractDefinitionError, NoProvider
 from stratum.contracts.signature import Signature
 from stratum.engine.dialects.protocol import CallShape, CompiledCall
-from stratum.engine.infer_call import InferCall
 from stratum.engine.postcondition import Ensure, Postcondition, Precondition
 from stratum.engine.prompt import PromptTemplate
 from stratum.engine.step import Step
@@ -80,6 +79,8 @@ class Infer(Step[P, R], Generic[P, R]):
         self._compiled: dict[tuple[str, str], CompiledCall] = {}
 
     async def perform(self, arguments: dict[str, Any], place: Place) -> R:
+        from stratum.engine.infer_call import InferCall  # what only a call needs
+
         return await InferCall(self, arguments, place).result()
 
     def compiled(self, runtime: Runtime) -> tuple[CompiledCall, str, int, int]:

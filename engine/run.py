@@ -8,14 +8,14 @@ from typing import TYPE_CHECKING, Literal
 
 import trio
 
-from stratum.actors.journal import Ticket
-from stratum.actors.ledger import Limits, Scope
 from stratum.contracts.budget import Budget
 from stratum.contracts.errors import BudgetExceeded, Completed, described
 from stratum.contracts.records import CallStarted, Leaked, Record, RunFinished, ScopeOpened
 from stratum.engine.history import History, RecordedStep
 
 if TYPE_CHECKING:
+    from stratum.actors.journal import Ticket
+    from stratum.actors.ledger import Limits, Scope
     from stratum.engine.runtime import Runtime
 
 

@@ -9,13 +9,13 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 import trio
 
-from stratum.actors.journal import Ticket
 from stratum.contracts.errors import described
 from stratum.contracts.money import usd
 from stratum.contracts.records import CallFinished, Record
 from stratum.contracts.trace import Attempt, Outcome, TraceRecord
 
 if TYPE_CHECKING:
+    from stratum.actors.journal import Ticket
     from stratum.engine.place import Place
     from stratum.engine.step import Step
 

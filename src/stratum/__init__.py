@@ -19,6 +19,8 @@ Everything public is named here; openai, httpx and mcp are imported by what need
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING, Any
+
 from stratum.contracts.budget import Budget
 from stratum.contracts.contract import contract
 from stratum.contracts.errors import (
@@ -47,8 +49,11 @@ from stratum.contracts.trace import TraceRecord
 from stratum.engine.compute import compute
 from stratum.engine.flow import Flow, flow
 from stratum.engine.infer import infer
-from stratum.engine.runtime import Runtime, open_runtime, run
+from stratum.engine.postcondition import ensure
 from stratum.engine.step import Step
+
+if TYPE_CHECKING:
+    from stratum.engine.runtime import Runtime, open_runtime, run
 
 __all__ = [
     "Budget",
@@ -78,9 +83,20 @@ __all__ = [
     "Usage",
     "compute",
     "contract",
+    "ensure",
     "flow",
     "infer",
     "opaque",
     "open_runtime",
     "run",
 ]
+
+
+def __getattr__(name: str) -> Any:
+    # The runtime brings the journal, the ledger and SQLite: half of the import's time, and decorating needs none of it.
+    if name in ("Runtime", "open_runtime", "run"):
+        from stratum.engine import runtime
+
+        globals().update(Runtime=runtime.Runtime, open_runtime=runtime.open_runtime, run=runtime.run)
+        return globals()[name]
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

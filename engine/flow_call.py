@@ -1,0 +1,132 @@
+"""`FlowCall`: one invocation of a flow, as a run of its own or as a step of the flow around it."""
+
+from __future__ import annotations
+
+import uuid
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any, Generic, TypeVar
+
+import msgspec
+
+from stratum.contracts.budget import Budget
+from stratum.contracts.records import Diverged, LimitRaised, RunFinished, RunResumed, RunStarted
+from stratum.engine.envelope import open_envelope
+from stratum.engine.history import History
+from stratum.engine.place import Place, current_place
+from stratum.engine.run import Run
+from stratum.engine.step_record import StepRecord
+
+if TYPE_CHECKING:
+    from stratum.engine.flow import Flow
+
+R = TypeVar("R")
+
+
+class FlowCall(Generic[R]):
+    """One invocation of a flow that stands at `place`."""
+
+    def __init__(self, flow: Flow[..., R], place: Place) -> None:
+        self._flow = flow
+        self._signature = flow.signature
+        self._place = place
+
+    async def perform(self, arguments: dict[str, Any]) -> R:
+        """Run it: inside another flow as a step of that, else as a run."""
+        if self._place.run.resumable:
+            return await self._nested(arguments)
+        return await self._outermost(arguments, Run(self._place.run.runtime, id=uuid.uuid4().hex[:12]))
+
+    async def resume(self, run_id: str, *, raised: Budget | None) -> R:
+        """Go on with an earlier run; see `Flow.resume`."""
+        runtime = self._place.run.runtime
+        await runtime.journal.claim(run_id)
+        history = History(await runtime.journal.read(run_id))
+        assert history.started is not None, "claim() refuses a run without a beginning"
+        arguments = self._signature.decode(bytes(history.started.inputs))
+        if history.finished is not None and history.finished.state == "succeeded":
+            return self._signature.returns.decode(bytes(history.finished.output))
+        run = Run(runtime, id=run_id, history=history)
+        elapsed_ms = history.elapsed_ms
+        run.append(RunResumed(elapsed_ms=elapsed_ms, session=runtime.session, code_digest=self._flow.code_digest))
+        if raised is not None:
+            run.append(LimitRaised(elapsed_ms=elapsed_ms, scope="", limits=raised.limits))
+        return await self._outermost(arguments, run, raised=raised)
+
+    async def _outermost(self, arguments: dict[str, Any], run: Run, *, raised: Budget | None = None) -> R:
+        await run.runtime.ready()
+        if run.history.started is None:
+            run.append(self._started(run, arguments))
+        try:
+            with open_envelope(
+                run,
+                label=self._signature.name,
+                path="",
+                parent=self._place.envelope,
+                parent_scope=self._place.envelope.scope,
+                budget=run.history.budget(self._flow.budget, raised),
+            ) as envelope:
+                if raised is not None:
+                    run.runtime.ledger.raise_limits(envelope.scope, envelope.scope.limits)
+                result = await self._body(arguments, Place(run=run, envelope=envelope, flow_id=run.id))
+        except BaseException as error:
+            run.finish_badly(error)
+            raise
+        self._report_divergence(run)
+        output = msgspec.Raw(self._signature.returns.encode(result))
+        ticket = run.append(RunFinished(elapsed_ms=run.elapsed_ms, state="succeeded", output=output))
+        await run.commit_result(ticket)
+        return result
+
+    async def _nested(self, arguments: dict[str, Any]) -> R:
+        record = StepRecord(self._flow, arguments, self._place)
+        if record.recorded is not None:
+            return self._signature.returns.decode(record.recorded)
+        try:
+            with open_envelope(
+                self._place.run,
+                label=record.id,
+                path=record.id,
+                parent=self._place.envelope,
+                parent_scope=self._place.envelope.scope,
+                budget=self._flow.budget,
+            ) as envelope:
+                inner = replace(self._place, envelope=envelope, step=record.id, flow_id=uuid.uuid4().hex[:12])
+                result = await self._body(arguments, inner)
+        except BaseException as error:
+            record.failed(error)
+            raise
+        record.completed(result)
+        return result
+
+    async def _body(self, arguments: dict[str, Any], place: Place) -> R:
+        token = current_place.set(place)
+        try:
+            return self._signature.returns.validate(await self._flow.function(**arguments))
+        except BaseExceptionGroup as group:
+            raise unwrapped(group) from group
+        finally:
+            current_place.reset(token)
+
+    def _started(self, run: Run, arguments: dict[str, Any]) -> RunStarted:
+        return RunStarted(
+            session=run.runtime.session,
+            name=self._signature.name,
+            target=self._flow.target,
+            inputs=msgspec.Raw(self._signature.encode(arguments)),
+            code_digest=self._flow.code_digest,
+        )
+
+    def _report_divergence(self, run: Run) -> None:
+        unused = run.history.unused()
+        if unused:
+            assert run.history.started is not None
+            changed = run.history.started.code_digest != self._flow.code_digest
+            run.append(Diverged(elapsed_ms=run.elapsed_ms, calls=unused, code_changed=changed))
+
+
+def unwrapped(group: BaseExceptionGroup[BaseException]) -> BaseException:
+    """The error itself where a group has only one: users write `except BudgetExceeded`."""
+    error: BaseException = group
+    while isinstance(error, BaseExceptionGroup) and len(error.exceptions) == 1:
+        error = error.exceptions[0]
+    return error
