@@ -60,7 +60,10 @@ class ShardedTransport(httpx2.AsyncBaseTransport):
         self._swept_at = trio.current_time()
 
     async def handle_async_request(self, request: httpx2.Request) -> httpx2.Response:
-        await self._slots.acquire()
+        try:
+            self._slots.acquire_nowait()
+        except trio.WouldBlock:
+            await self._slots.acquire()
         shard = self._take()
         try:
             response = await shard.transport.handle_async_request(request)
@@ -70,8 +73,9 @@ class ShardedTransport(httpx2.AsyncBaseTransport):
         body = _CappedBody(response, limit=self._max_body_bytes, on_close=lambda: self._give_back(shard))
         response.stream = body
         try:
-            body.check_headers()
-            await self._sweep()
+            body.check(response.headers)
+            if trio.current_time() - self._swept_at >= SWEEP_S:
+                await self._sweep()
         except BaseException:
             await body.aclose()
             raise
@@ -102,10 +106,7 @@ class ShardedTransport(httpx2.AsyncBaseTransport):
 
     async def _sweep(self) -> None:
         """Close the connections of pools that a burst has left idle; a pool only looks at its own when it is used."""
-        now = trio.current_time()
-        if now - self._swept_at < SWEEP_S:
-            return
-        self._swept_at = now
+        self._swept_at = now = trio.current_time()
         for shard in list(self._shards):
             if shard.load == 0 and now - shard.used_at >= SWEEP_S:
                 await shard.transport.aclose()
@@ -122,23 +123,17 @@ class _CappedBody(httpx2.AsyncByteStream):
     """A response's body, cut off at `limit` bytes; closing it gives the connection back, once."""
 
     def __init__(self, response: httpx2.Response, *, limit: int, on_close: Callable[[], None]) -> None:
-        self._headers = response.headers
         self._stream = response.stream
         self._limit = limit
         self._on_close: Callable[[], None] | None = on_close
 
-    def check_headers(self) -> None:
-        encoding = self._headers.get("content-encoding", "identity").strip().lower()
-        if encoding not in ("", "identity"):
-            raise TransportFailure(
-                reason=f"the answer is compressed ({encoding}) although that was declined; it was not unpacked",
-                sent=True,
-                retryable=False,
-                fix="switch compression off in the server or proxy at base_url",
-            )
-        length = self._headers.get("content-length", "")
-        if length.isdigit() and int(length) > self._limit:
-            raise self._too_long()
+    def check(self, headers: httpx2.Headers) -> None:
+        # Over the raw pairs: looking two names up in httpx2's Headers costs ten times as much.
+        for name, value in headers.raw:
+            if name.lower() == b"content-encoding" and value.strip().lower() not in (b"", b"identity"):
+                raise _compressed(value.decode("latin-1"))
+            if name.lower() == b"content-length" and value.isdigit() and int(value) > self._limit:
+                raise self._too_long()
 
     async def __aiter__(self) -> AsyncIterator[bytes]:
         assert isinstance(self._stream, AsyncIterable)
@@ -168,3 +163,12 @@ class _CappedBody(httpx2.AsyncByteStream):
             retryable=False,
             fix="pass max_body_bytes= if answers of this size are meant",
         )
+
+
+def _compressed(encoding: str) -> TransportFailure:
+    return TransportFailure(
+        reason=f"the answer is compressed ({encoding}) although that was declined; it was not unpacked",
+        sent=True,
+        retryable=False,
+        fix="switch compression off in the server or proxy at base_url",
+    )

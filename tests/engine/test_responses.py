@@ -27,7 +27,7 @@ REASONING_SHAPE = CallShape(
     temperature=0.5,
     reasoning_effort="low",
 )
-THOUGHT = {"type": "reasoning", "id": "rs_1", "summary": [], "encrypted_content": "gAAA"}
+THOUGHT: dict[str, object] = {"type": "reasoning", "id": "rs_1", "summary": [], "encrypted_content": "gAAA"}
 
 dialect = ResponsesDialect()
 

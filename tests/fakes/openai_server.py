@@ -179,7 +179,7 @@ async def _read_request(stream: trio.abc.Stream, buffer: bytearray) -> tuple[str
             return None
     body = bytes(buffer[end + 4 : whole])
     del buffer[:whole]
-    return first.split(" ")[1], headers, body
+    return first.split(" ")[1].partition("?")[0], headers, body
 
 
 async def _receive(stream: trio.abc.Stream, buffer: bytearray) -> bool:
