@@ -9,6 +9,7 @@ from stratum.contracts.budget import Budget
 from stratum.contracts.errors import ContractDefinitionError, NoProvider
 from stratum.contracts.signature import Signature
 from stratum.engine.dialects.protocol import CallShape, CompiledCall
+from stratum.engine.dialects.tool_name import tool_name
 from stratum.engine.postcondition import Ensure, Postcondition, Precondition
 from stratum.engine.prompt import PromptTemplate
 from stratum.engine.step import Step
@@ -103,7 +104,7 @@ class Infer(Step[P, R], Generic[P, R]):
 
     def _shape(self, model: str) -> CallShape:
         return CallShape(
-            tool=self.signature.name,
+            tool=tool_name(self.signature.name),
             description=f"Return the result: {self.signature.returns.name}.",
             instructions=self.prompt.instructions,
             schema=self.signature.returns.wire_schema,

@@ -19,6 +19,7 @@ from stratum.contracts.records import Answered, AttemptFinished, Record
 from stratum.contracts.trace import Attempt
 from stratum.contracts.violation import Violation, retry_message
 from stratum.engine.dialects.protocol import CompiledCall, Completion
+from stratum.engine.dialects.tool_name import tool_name
 from stratum.engine.envelope import Envelope, open_envelope
 from stratum.engine.exchange import Exchange, Line
 from stratum.engine.history import RecordedAnswer
@@ -188,7 +189,7 @@ class InferCall(Generic[R]):
 
     async def _judge(self, completion: Completion) -> Judgement[R]:
         """The contract first, then every postcondition: all violations of one answer are found together."""
-        if completion.status != "called" or completion.tool not in ("", self._step.signature.name):
+        if completion.status != "called" or completion.tool not in ("", tool_name(self._step.signature.name)):
             return Judgement(completion=completion, violations=(_unusable(completion),), raw=completion.text)
         raw = completion.arguments.decode(errors="replace")
         try:

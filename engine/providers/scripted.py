@@ -11,9 +11,9 @@ from typing import Any, Literal, TypeAlias
 
 import msgspec
 import trio
-from pydantic_core import to_jsonable_python
 
 from stratum.contracts.errors import ProviderError
+from stratum.contracts.json_value import json_value
 from stratum.contracts.price import Price, Usage
 from stratum.engine.dialects.protocol import Dialect, Finish, Received
 from stratum.engine.dialects.responses import ResponsesDialect
@@ -202,7 +202,7 @@ def _arguments(value: object, schema: Mapping[str, Any]) -> bytes:
     """`value` as the tool's arguments, inside `{"value": ...}` where the contract is not an object."""
     if isinstance(value, bytes):
         return value
-    plain: Any = to_jsonable_python(value, by_alias=True, bytes_mode="base64", fallback=msgspec.to_builtins)
+    plain: Any = json_value(value)
     wanted = set(schema.get("properties", ()))
     if wanted == {"value"} and not (isinstance(plain, dict) and plain.keys() == wanted):
         return msgspec.json.encode({"value": plain})
