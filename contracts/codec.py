@@ -8,7 +8,7 @@ from typing import Any, Final, Generic, TypeVar
 
 import msgspec
 from pydantic import BaseModel, TypeAdapter, ValidationError
-from pydantic_core import CoreSchema, SchemaValidator, core_schema, from_json
+from pydantic_core import SchemaValidator, from_json
 
 from stratum.contracts.annotation import contracts_within, is_contract, strip, type_name
 from stratum.contracts.answer_size import longest, shortest
@@ -137,7 +137,7 @@ class Codec(Generic[T]):
     @functools.cached_property
     def schema(self) -> Schema:
         """JSON Schema 2020-12 of the object on the wire, with all that is enforced here."""
-        return local_schema(self._core)
+        return local_schema(self._adapter.core_schema, wrapped=self.wrapped)
 
     @functools.cached_property
     def wire_schema(self) -> bytes:
@@ -169,12 +169,8 @@ class Codec(Generic[T]):
         return is_recursive(self.schema)
 
     @functools.cached_property
-    def _core(self) -> CoreSchema:
-        return _wrapped(self._adapter.core_schema) if self.wrapped else self._adapter.core_schema
-
-    @functools.cached_property
     def _answer_schema(self) -> Schema:
-        return answer_schema(self._core)
+        return answer_schema(self._adapter.core_schema, wrapped=self.wrapped)
 
     @functools.cached_property
     def _hot(self) -> Callable[[bytes], T] | None:
@@ -182,7 +178,7 @@ class Codec(Generic[T]):
 
     @functools.cached_property
     def _wire(self) -> SchemaValidator:
-        return wire_reader(self._core)
+        return wire_reader(self._adapter.core_schema, wrapped=self.wrapped)
 
     @functools.cached_property
     def _bare(self) -> SchemaValidator:
@@ -214,12 +210,6 @@ def _is_natively_written(cls: type[Any]) -> bool:
     return not issubclass(cls, (BaseModel, msgspec.Struct)) and all(
         field.name == field.wire_name for field in fields_of(cls).values()
     )
-
-
-def _wrapped(schema: core_schema.CoreSchema) -> core_schema.CoreSchema:
-    if schema["type"] == "definitions":
-        return {**schema, "schema": _wrapped(schema["schema"])}
-    return core_schema.typed_dict_schema({"value": core_schema.typed_dict_field(schema)}, extra_behavior="forbid")
 
 
 def _parsed(arguments: bytes) -> object:

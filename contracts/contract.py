@@ -69,7 +69,7 @@ def complete(cls: type) -> None:
         _check_field(field, owner=cls.__name__)
 
 
-def _make_contract(cls: type) -> None:
+def _make_contract(cls: type[Any]) -> None:
     if issubclass(cls, BaseModel):
         _adopt_model(cls)
     elif issubclass(cls, msgspec.Struct):
@@ -159,8 +159,10 @@ def _rebuild(cls: Any) -> None:
     if issubclass(cls, BaseModel):
         cls.model_rebuild(force=True)
     else:
-        pydantic.dataclasses.rebuild_dataclass(cls, force=True)
-        _raise_our_errors(cls)
+        try:
+            pydantic.dataclasses.rebuild_dataclass(cls, force=True)
+        finally:  # it has set its own __init__ again, even where it fails
+            _raise_our_errors(cls)
 
 
 def _raise_our_errors(cls: Any) -> None:

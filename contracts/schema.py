@@ -41,14 +41,20 @@ _NOTE: Final = "note"
 """What `_Answer` has to tell that JSON Schema cannot: goes into the description."""
 
 
-def local_schema(schema: CoreSchema) -> Schema:
-    """JSON Schema 2020-12 of the JSON that is read, with all constraints; no titles, no defaults."""
-    return _without_titles(_Local(by_alias=True).generate(schema))
+def local_schema(schema: CoreSchema, *, wrapped: bool) -> Schema:
+    """JSON Schema 2020-12 of the JSON that is read, with all constraints; no titles, no defaults.
+
+    `wrapped`: of the object `{"value": ...}` around it.
+    """
+    local = _without_titles(_Local(by_alias=True).generate(schema))
+    return _wrapper(local) if wrapped else local
 
 
-def answer_schema(schema: CoreSchema) -> Schema:
+def answer_schema(schema: CoreSchema, *, wrapped: bool) -> Schema:
     """JSON Schema of the form asked of a model, with all constraints; the root is an object, not a reference."""
     answer = _without_titles(_Answer(by_alias=True).generate(schema))
+    if wrapped:
+        return _wrapper(answer)
     root = answer.pop("$ref", None)
     return answer if root is None else answer | answer["$defs"][_definition(root)]
 
@@ -234,6 +240,18 @@ def _mapped(node: Schema, change: Callable[[Schema], Schema]) -> Schema:
 
 def _without_titles(node: Schema) -> Schema:
     return _mapped({name: value for name, value in node.items() if name != "title"}, _without_titles)
+
+
+def _wrapper(schema: Schema) -> Schema:
+    definitions = {"$defs": schema["$defs"]} if "$defs" in schema else {}
+    value = {name: part for name, part in schema.items() if name != "$defs"}
+    return {
+        "type": "object",
+        "properties": {"value": value},
+        "required": ["value"],
+        "additionalProperties": False,
+        **definitions,
+    }
 
 
 def _definition(reference: str) -> str:

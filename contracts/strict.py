@@ -8,7 +8,7 @@ from contextlib import contextmanager
 from typing import Annotated, Any, Final, get_args, get_origin
 
 from pydantic import ConfigDict, PydanticUserError, TypeAdapter
-from pydantic_core import SchemaError
+from pydantic_core import CoreConfig, SchemaError
 
 from stratum.contracts.annotation import is_contract, strip, type_name
 from stratum.contracts.errors import ContractDefinitionError
@@ -24,6 +24,10 @@ STRICT: Final = ConfigDict(
     str_min_length=0,
 )
 """What every validator is built with: nothing is coerced, nothing unknown is let through."""
+STRICT_CORE: Final = CoreConfig(
+    strict=True, allow_inf_nan=False, extra_fields_behavior="forbid", val_json_bytes="base64", str_min_length=0
+)
+"""The same for validators that are built without a class, in the core's own names."""
 
 
 def adapter_of(annotation: Any, *, owner: str, field: str | None) -> TypeAdapter[Any]:

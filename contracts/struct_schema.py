@@ -12,6 +12,7 @@ from pydantic import Field, GetCoreSchemaHandler
 from pydantic_core import CoreSchema, core_schema
 
 from stratum.contracts.errors import ContractDefinitionError
+from stratum.contracts.strict import STRICT_CORE
 
 _CONSTRAINTS: Final = ("gt", "ge", "lt", "le", "multiple_of", "pattern", "min_length", "max_length", "description")
 
@@ -44,6 +45,7 @@ def struct_core_schema(cls: type[msgspec.Struct], source: Any, handler: GetCoreS
     fields = core_schema.typed_dict_schema(
         {field.encode_name: core_schema.typed_dict_field(_field_schema(field, handler)) for field in declared},
         extra_behavior="forbid",
+        config=STRICT_CORE,
         metadata={"pydantic_js_updates": {"description": cls.__doc__}} if cls.__doc__ else {},
     )
 

@@ -8,12 +8,13 @@ form in which it is asked for: the strict subset of JSON Schema has no open obje
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
 from pydantic_core import CoreConfig, CoreSchema, PydanticCustomError, SchemaValidator, core_schema
 
 from stratum.contracts.shape import is_dict, is_sequence
+from stratum.contracts.strict import STRICT_CORE
 
 Node = dict[str, Any]
 
@@ -26,18 +27,21 @@ _FIELDS: Final = frozenset({"dataclass-field", "model-field", "typed-dict-field"
 
 def wire_core(schema: CoreSchema) -> CoreSchema:
     """The core schema of what is read from the wire."""
-    return _rewritten(schema)  # type: ignore[arg-type, no-any-return]  # a TypedDict, read as a plain dict
+    return _rewritten(schema, STRICT_CORE)  # type: ignore[arg-type, no-any-return]  # a TypedDict, read as a plain dict
 
 
-def wire_reader(schema: CoreSchema) -> SchemaValidator:
-    """The authority on the wire: its `validate_json` reads one value of the contract's core schema."""
+def wire_reader(schema: CoreSchema, *, wrapped: bool = False) -> SchemaValidator:
+    """The authority on the wire: its `validate_json` reads one value of a contract's core schema.
+
+    `wrapped`: what it reads is `{"value": ...}` around the value, and stays that.
+    """
+    core: Any = wire_core(schema)
+    if wrapped and core["type"] == "definitions":
+        core = {**core, "schema": _record({"value": core["schema"]}, STRICT_CORE)}
+    elif wrapped:
+        core = _record({"value": core}, STRICT_CORE)
     # Validators that contract classes carry are for construction in Python: not to be reused here.
-    return SchemaValidator(wire_core(schema), _SETTINGS, _use_prebuilt=False)
-
-
-_SETTINGS: Final = CoreConfig(
-    strict=True, allow_inf_nan=False, val_json_bytes="base64", extra_fields_behavior="forbid", str_min_length=0
-)
+    return SchemaValidator(core, STRICT_CORE, _use_prebuilt=False)
 
 
 def admits_none(schema: Any) -> bool:
@@ -47,19 +51,21 @@ def admits_none(schema: Any) -> bool:
     return "schema" in schema and schema["type"].startswith(("default", "function-")) and admits_none(schema["schema"])
 
 
-def _rewritten(node: Node) -> Any:
-    copy = {name: _within(value) if name in _NESTED else value for name, value in node.items()}
+def _rewritten(node: Node, settings: CoreConfig) -> Any:
+    settings = node.get("config", settings)
+    copy = {name: _within(value, settings) if name in _NESTED else value for name, value in node.items()}
     if copy["type"] in _FIELDS:
         copy["schema"] = _field_value(copy["schema"])
-    return _dict_or_entries(copy) if copy["type"] == "dict" else copy
+    return _dict_or_entries(copy, settings) if copy["type"] == "dict" else copy
 
 
-def _within(value: Any) -> Any:
+def _within(value: Any, settings: CoreConfig) -> Any:
     if is_dict(value):
-        is_node = isinstance(value.get("type"), str)  # else: nodes by field name, or by tag
-        return _rewritten(value) if is_node else {name: _within(item) for name, item in value.items()}
+        if isinstance(value.get("type"), str):
+            return _rewritten(value, settings)
+        return {name: _within(item, settings) for name, item in value.items()}  # by field name, or by tag
     if is_sequence(value):
-        items = [_within(item) for item in value]
+        items = [_within(item, settings) for item in value]
         return tuple(items) if isinstance(value, tuple) else items  # a tuple: a union's choice with its label
     return value
 
@@ -70,20 +76,24 @@ def _field_value(schema: Any) -> Any:
     return schema if schema["type"] == "default" else core_schema.with_default_schema(schema, default=None)
 
 
-def _dict_or_entries(as_object: Any) -> Any:
-    entry = core_schema.typed_dict_schema(
-        {
-            "key": core_schema.typed_dict_field(as_object["keys_schema"]),
-            "value": core_schema.typed_dict_field(as_object["values_schema"]),
-        },
-        extra_behavior="forbid",
-    )
+def _dict_or_entries(as_object: Any, settings: CoreConfig) -> Any:
     entries = core_schema.list_schema(
-        entry, min_length=as_object.get("min_length"), max_length=as_object.get("max_length")
+        _record({"key": as_object["keys_schema"], "value": as_object["values_schema"]}, settings),
+        min_length=as_object.get("min_length"),
+        max_length=as_object.get("max_length"),
     )
     return core_schema.tagged_union_schema(
         {"entries": core_schema.no_info_after_validator_function(_as_dict, entries), "object": as_object},
         discriminator=lambda value: "entries" if isinstance(value, list) else "object",
+    )
+
+
+def _record(fields: Mapping[str, Any], settings: CoreConfig) -> CoreSchema:
+    # A typed dict without settings of its own has none at all: it does not inherit those around it.
+    return core_schema.typed_dict_schema(
+        {name: core_schema.typed_dict_field(schema) for name, schema in fields.items()},
+        extra_behavior="forbid",
+        config=settings,
     )
 
 

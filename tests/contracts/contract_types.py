@@ -11,7 +11,7 @@ import json
 from datetime import UTC, date, datetime
 from decimal import Decimal
 from types import GenericAlias
-from typing import Annotated, Any, Literal, NamedTuple, Optional
+from typing import Annotated, Any, Literal, NamedTuple
 from uuid import UUID
 
 from hypothesis import strategies as st
@@ -73,7 +73,7 @@ OTHER = [
     Kind(bytes, json_texts(st.sampled_from(["", "AA==", "//79", "__79"]))),
     Kind(Decimal, json_texts(st.decimals(allow_nan=False, allow_infinity=False).map(str))),
     Kind(UUID, json_texts(st.uuids().map(str))),
-    Kind(Literal[1, "a", None], st.sampled_from(["1", '"a"', "null", "true"])),
+    Kind(Literal[1, "a"] | None, st.sampled_from(["1", '"a"', "null", "true"])),
     Kind(tuple[int, str], st.sampled_from(['[1, "a"]', "[1]", '["a", 1]'])),
     Kind(set[int], json_texts(st.lists(st.integers(0, 3), max_size=4))),
     Kind(Annotated[str, Field(pattern="^a+$")], st.sampled_from(['"aa"', '"b"', '"aa\\n"'])),
@@ -105,7 +105,7 @@ def mapped(item: Kind) -> Kind:
 
 
 def optional(item: Kind) -> Kind:
-    return Kind(Optional[item.annotation], item.texts | st.just("null"))
+    return Kind(item.annotation | None, item.texts | st.just("null"))
 
 
 @st.composite

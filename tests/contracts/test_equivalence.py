@@ -7,7 +7,7 @@ from typing import Annotated, Literal
 import jsonschema
 import msgspec
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from pydantic import Field, TypeAdapter, ValidationError
 
@@ -17,7 +17,7 @@ from stratum.contracts.errors import ContractViolation
 from stratum.contracts.hot_decoder import REFUSALS, hot_decoder
 from stratum.contracts.strict import adapter_of
 from stratum.contracts.wire_core import wire_reader
-from tests.contracts.contract_types import HOSTILE, OTHER, PLAIN, contract_of, kinds, mixed
+from tests.contracts.contract_types import HOSTILE, OTHER, PLAIN, Kind, contract_of, kinds, mixed
 
 
 @contract
@@ -61,6 +61,11 @@ def by_pydantic(arguments: bytes) -> str | None:
         return None
 
 
+# Each of these examples makes new classes and tries many texts on them.
+few = settings(max_examples=settings().max_examples // 5)
+
+
+@few
 @given(st.data())
 def test_what_msgspec_accepts_pydantic_accepts_with_the_same_value(data: st.DataObject) -> None:
     kind = data.draw(contract_of(kinds(PLAIN)))
@@ -76,6 +81,7 @@ def test_what_msgspec_accepts_pydantic_accepts_with_the_same_value(data: st.Data
         assert repr(value) == repr(authority.validate_json(arguments))
 
 
+@few
 @given(st.data())
 def test_msgspec_reads_whatever_was_accepted_once_it_is_written_again(data: st.DataObject) -> None:
     kind = data.draw(contract_of(kinds(PLAIN)))
@@ -90,6 +96,7 @@ def test_msgspec_reads_whatever_was_accepted_once_it_is_written_again(data: st.D
         assert fast(compiled.encode(value)) == value
 
 
+@few
 @given(st.data())
 def test_any_bytes_give_a_value_that_survives_a_round_trip_or_a_refusal(data: st.DataObject) -> None:
     kind = data.draw(kinds(PLAIN + OTHER))
@@ -135,9 +142,8 @@ def test_a_plain_contract_takes_the_hot_path() -> None:
 
 
 @pytest.mark.parametrize("kind", OTHER)
-def test_what_only_pydantic_decodes_has_no_hot_path(kind: object) -> None:
-    annotation = kind.annotation  # type: ignore[attr-defined]
-    cls = contract(type("Other", (), {"__annotations__": {"field": annotation}}))
+def test_what_only_pydantic_decodes_has_no_hot_path(kind: Kind) -> None:
+    cls = contract(type("Other", (), {"__annotations__": {"field": kind.annotation}}))
     assert hot_decoder(TypeAdapter(cls).core_schema, wrapped=False) is None
 
 

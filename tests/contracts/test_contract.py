@@ -1,0 +1,391 @@
+"""`@contract`: what it makes of a class, and what it refuses."""
+
+from __future__ import annotations
+
+import copy
+import dataclasses
+import enum
+import pickle
+from collections.abc import Callable, Sequence
+from datetime import date, datetime
+from decimal import Decimal
+from typing import Annotated, Any, ClassVar, Literal, NewType
+from uuid import UUID
+
+import msgspec
+import pytest
+from pydantic import BaseModel, Field, field_validator
+
+from stratum.contracts.codec import codec
+from stratum.contracts.contract import contract
+from stratum.contracts.contract_field import fields_of
+from stratum.contracts.errors import ContractDefinitionError, ContractViolation
+from stratum.contracts.opaque import opaque
+
+
+class Color(enum.Enum):
+    RED = "red"
+    GREEN = "green"
+
+
+@contract
+class RiskAssessment:
+    """As in the project's first example."""
+
+    level: Literal["low", "medium", "high", "critical"]
+    confidence: Annotated[float, Field(ge=0.0, le=1.0)]
+    factors: list[str]
+    recommendation: str
+
+    kind: ClassVar[str] = "risk"
+
+    @property
+    def urgent(self) -> bool:
+        return self.level == "critical"
+
+
+@contract
+class Node:
+    value: int
+    children: list[Node] = Field(default_factory=list)
+
+
+@contract
+class Ping:
+    answer: Pong | None = None
+
+
+@contract
+class Pong:
+    ping: Ping
+    hops: int = 0
+
+
+@contract
+class Model(BaseModel):
+    name: Annotated[str, Field(alias="fullName")]
+    age: int = 3
+
+    @field_validator("age")
+    @classmethod
+    def _grown_up(cls, age: int) -> int:
+        if age < 3:
+            raise ValueError("too young")
+        return age
+
+
+@contract
+class Point(msgspec.Struct, frozen=True, rename="camel"):
+    """A place on the grid."""
+
+    x_axis: Annotated[int, msgspec.Meta(ge=0, description="to the right")]
+    labels: list[Annotated[str, msgspec.Meta(min_length=2)]] = []
+    near: int | None = None
+
+
+RISK = {"level": "low", "confidence": 0.5, "factors": ["weather"], "recommendation": "go"}
+
+
+def test_the_same_class_object_comes_back() -> None:
+    """CASES A10, A15."""
+
+    class Plain:
+        name: str
+
+    assert contract(Plain) is Plain
+
+
+def test_a_contract_is_a_value() -> None:
+    risk = RiskAssessment(**RISK)  # type: ignore[arg-type]
+    assert risk == RiskAssessment(**RISK)  # type: ignore[arg-type]
+    assert risk != dataclasses.replace(risk, level="high")
+    assert "RiskAssessment(level='low', confidence=0.5" in repr(risk)
+    assert isinstance(risk, RiskAssessment)
+
+
+def test_methods_class_variables_and_the_docstring_stay() -> None:
+    assert not RiskAssessment(**RISK).urgent  # type: ignore[arg-type]
+    assert RiskAssessment.kind == "risk"
+    assert RiskAssessment.__doc__ == "As in the project's first example."
+
+
+def test_a_contract_cannot_be_changed() -> None:
+    risk = RiskAssessment(**RISK)  # type: ignore[arg-type]
+    with pytest.raises(dataclasses.FrozenInstanceError):
+        risk.level = "high"  # type: ignore[misc]
+    with pytest.raises(Exception, match="frozen"):
+        Model(fullName="a").name = "b"  # type: ignore[misc]
+
+
+@pytest.mark.parametrize(
+    "value", [RiskAssessment(**RISK), Node(value=1, children=[Node(value=2)]), Model(fullName="a")]
+)  # type: ignore[arg-type]
+def test_contracts_survive_pickle_and_copy(value: object) -> None:
+    assert pickle.loads(pickle.dumps(value)) == copy.deepcopy(value) == copy.copy(value) == value
+
+
+def test_construction_is_validated_and_names_every_mismatch() -> None:
+    with pytest.raises(ContractViolation) as caught:
+        RiskAssessment(level="none", confidence=1.4, factors=[1], extra=True)  # type: ignore[call-arg, arg-type, list-item]
+    assert [violation.for_prompt for violation in caught.value.violations] == [
+        "schema: level: expected 'low', 'medium', 'high' or 'critical', got \"none\"",
+        "schema: confidence: expected number <= 1, got 1.4",
+        "schema: factors[0]: expected string, got 1",
+        "schema: recommendation: expected a value (required), got nothing",
+        "schema: extra: expected no such field, got true",
+    ]
+
+
+@pytest.mark.parametrize(
+    ("wrong", "because"),
+    [
+        ({"confidence": "0.5"}, "expected number"),
+        ({"confidence": True}, "expected number"),
+        ({"confidence": float("nan")}, "expected finite number"),
+        ({"confidence": float("inf")}, "expected finite number"),
+        ({"recommendation": b"go"}, "expected string"),
+        ({"recommendation": "\ud800"}, "expected string of valid Unicode"),
+        ({"factors": ("weather",)}, "expected array"),
+        ({"factors": ["\udfff"]}, "expected string of valid Unicode"),
+    ],
+)
+def test_nothing_is_coerced(wrong: dict[str, Any], because: str) -> None:
+    with pytest.raises(ContractViolation, match=because):
+        RiskAssessment(**{**RISK, **wrong})
+
+
+def test_a_whole_number_is_a_number() -> None:
+    assert RiskAssessment(**{**RISK, "confidence": 1}).confidence == 1.0  # type: ignore[arg-type]
+
+
+def test_positional_arguments_are_refused() -> None:
+    with pytest.raises(ContractViolation, match="keyword arguments only"):
+        RiskAssessment("low")  # type: ignore[misc, call-arg]
+
+
+def test_a_model_becomes_as_strict_and_keeps_its_validators() -> None:
+    assert Model(fullName="a").age == 3
+    for wrong in ({"age": "3"}, {"other": 1}, {"age": 2}):
+        with pytest.raises(ContractViolation):
+            Model(fullName="a", **wrong)
+    with pytest.raises(ContractViolation, match="age: too young, got 2"):
+        Model(fullName="a", age=2)
+
+
+def test_a_model_that_lets_anything_through_is_refused() -> None:
+    class Loose(BaseModel, extra="allow"):
+        name: str
+
+    with pytest.raises(ContractDefinitionError, match="lets unknown fields through"):
+        contract(Loose)
+
+
+def test_a_struct_is_validated_as_argument_and_result_under_its_wire_names() -> None:
+    compiled = codec(Point, owner="f", field="return")
+    point = Point(x_axis=1, labels=["ab"])
+    assert compiled.decode(compiled.encode(point)) == point
+    assert compiled.validate(point) is point
+    with pytest.raises(ContractViolation, match=r"xAxis: expected number >= 0, got -1"):
+        compiled.validate(Point(x_axis=-1))
+    with pytest.raises(ContractViolation, match=r"labels\[0\]: expected string of at least 2 characters"):
+        compiled.decode(b'{"xAxis":1,"labels":["a"],"near":null}')
+    with pytest.raises(ContractViolation, match="expected Point, got object with 1 field"):
+        compiled.validate({"x_axis": 1})
+
+
+@pytest.mark.parametrize(
+    ("options", "because"),
+    [
+        ({}, "it is mutable"),
+        ({"frozen": True, "array_like": True}, "written as an array"),
+        ({"frozen": True, "tag": True}, "its tag is not one of its fields"),
+    ],
+)
+def test_a_struct_that_cannot_be_a_contract_is_refused(options: dict[str, bool], because: str) -> None:
+    with pytest.raises(ContractDefinitionError, match=because):
+        contract(msgspec.defstruct("Odd", [("x", int)], **options))  # type: ignore[arg-type]
+
+
+def test_contracts_may_hold_themselves_and_each_other() -> None:
+    tree = Node(value=1, children=[Node(value=2), Node(value=3)])
+    nodes = codec(Node, owner="f", field="return")
+    assert nodes.decode(nodes.encode(tree)) == tree
+    pings = codec(Ping, owner="f", field="return")
+    ping = Ping(answer=Pong(ping=Ping(), hops=1))
+    assert pings.decode(pings.encode(ping)) == ping
+    with pytest.raises(ContractViolation, match="answer.hops: expected integer"):
+        pings.decode(b'{"answer":{"ping":{"answer":null},"hops":"1"}}')
+
+
+def test_fields_keep_their_order_whatever_their_defaults() -> None:
+    """The order of fields is the order in which a model writes them."""
+
+    @contract
+    class Ordered:
+        a: int
+        b: list[int] = Field(default_factory=list, max_length=3)
+        c: str
+        d: int = Field(ge=0)
+        e: int = Field(default=1, ge=0)
+        f: int = dataclasses.field(default=2)
+        g: str = "x"
+
+    assert list(fields_of(Ordered)) == list("abcdefg")
+    assert list(codec(Ordered, owner="f", field="return").schema["properties"]) == list("abcdefg")
+    assert Ordered(a=1, c="", d=0) == Ordered(a=1, b=[], c="", d=0, e=1, f=2, g="x")
+    with pytest.raises(ContractViolation, match="b: expected at most 3 items"):
+        Ordered(a=1, b=[1, 2, 3, 4], c="", d=0)
+
+
+def test_a_contract_may_extend_another() -> None:
+    @contract
+    class Detailed(RiskAssessment):
+        details: str
+
+    detailed = Detailed(**RISK, details="more")  # type: ignore[arg-type]
+    assert isinstance(detailed, RiskAssessment)
+    assert list(fields_of(Detailed)) == [*fields_of(RiskAssessment), "details"]
+
+
+def test_a_subclass_is_not_a_contract_until_it_is_decorated() -> None:
+    """CASES A20."""
+
+    class Undecorated(RiskAssessment):
+        pass
+
+    with pytest.raises(ContractDefinitionError, match="decorate class Undecorated with @contract"):
+        codec(Undecorated, owner="f", field="return")
+
+
+def test_contracts_inside_functions_find_the_names_around_them() -> None:
+    class Size(enum.Enum):
+        SMALL = 1
+
+    @contract
+    class Local:
+        size: Size
+        other: Local | None = None
+
+    assert Local(size=Size.SMALL, other=Local(size=Size.SMALL)).other is not None
+
+
+UserId = NewType("UserId", int)
+
+
+@pytest.mark.parametrize(
+    "annotation",
+    [
+        *(str, int, float, bool, None, date, datetime, bytes, Decimal, UUID, Color, UserId, opaque[str]),
+        *(Literal["a", 1, True] | None, Literal[Color.RED], int | None, int | str | None, list[int], set[str]),
+        *(frozenset[date], tuple[int, str], tuple[int, ...], tuple[()], dict[str, RiskAssessment], dict[Color, int]),
+        *(dict[UUID, int], dict[date, int], dict[int, int], dict[Literal["a"], int], RiskAssessment, list[Node]),
+        *(Annotated[int, Field(ge=0)] | None, list[Annotated[str, Field(max_length=3)]]),
+    ],
+)
+def test_every_listed_type_can_be_a_field(annotation: Any) -> None:
+    cls = contract(type("Listed", (), {"__annotations__": {"field": annotation}}))
+    assert codec(cls, owner="f", field="return").wire_schema
+
+
+@pytest.mark.parametrize(
+    ("annotation", "because"),
+    [
+        (object, "object is not supported"),
+        (Any, "Any is not supported"),
+        (complex, "complex is not supported"),
+        (Callable[[int], int], "is not supported"),
+        (Sequence[int], r"Sequence\[int\] is not supported"),
+        (list, r"list does not say what it holds; write list\[str\]"),
+        (dict, "dict does not say what it holds"),
+        (dict[float, int], "float cannot be a key"),
+        (dict[tuple[int, int], int], "cannot be a key"),
+        (dict[Literal[1], int], "cannot be a key"),
+        (Literal[b"x"], "is not a JSON value"),
+        (enum.Enum("Empty", {}), "Empty has no members"),
+        (enum.Enum("Odd", {"A": 1.5}), "Odd.A is 1.5; give every member a string or an integer"),
+        (type("Plain", (), {}), "Plain is not a contract; decorate class Plain with @contract"),
+        (dict[str, int] | list[int], "cannot be told apart on the wire"),
+        ({"a": 1}, "is not supported"),
+        ("int |", "Forward reference must be an expression"),
+        (Annotated[str, Field(ge=1)], "ge does not apply to str"),
+        (Annotated[int, Field(pattern="a")], "does not apply to int"),
+        (Annotated[int | str, Field(ge=1)], r"ge does not apply to int \| str"),
+        (Annotated[str, Field(pattern="(?=a)b")], "look-around"),
+        (Annotated[str, Field(pattern="(")], "unclosed group"),
+    ],
+)
+def test_what_cannot_be_a_field_is_refused_with_its_name(annotation: Any, because: str) -> None:
+    """CASES A11."""
+    with pytest.raises(ContractDefinitionError, match=because) as caught:
+        contract(type("Wrong", (), {"__annotations__": {"field": annotation}}))
+    assert caught.value.owner == "Wrong"
+    assert caught.value.field == "field" or annotation == "int |"
+
+
+def test_a_contract_without_fields_is_refused() -> None:
+    """CASES A11."""
+    with pytest.raises(ContractDefinitionError, match="it has no annotated field"):
+        contract(type("Empty", (), {"limit": 3}))
+
+
+def test_a_field_whose_type_is_never_defined_is_refused_where_it_is_used() -> None:
+    cls = contract(type("Dangling", (), {"__annotations__": {"field": "list[Nowhere]"}}))
+    with pytest.raises(ContractDefinitionError, match="name 'Nowhere' is not defined"):
+        codec(cls, owner="f", field="return")
+    with pytest.raises(ContractDefinitionError, match="name 'Nowhere' is not defined"):
+        cls(field=[])
+
+
+def test_a_dataclass_is_refused_rather_than_replaced() -> None:
+    @dataclasses.dataclass
+    class Done:
+        name: str
+
+    with pytest.raises(ContractDefinitionError, match="remove @dataclass"):
+        contract(Done)
+
+
+@pytest.mark.parametrize(
+    ("annotation", "default", "because"),
+    [
+        (int, "3", 'its default does not fit: expected integer, got "3"'),
+        (int, None, "its default does not fit: expected integer, got null"),
+        (Annotated[int, Field(ge=1)], 0, "its default does not fit: expected number >= 1, got 0"),
+        (list[int], [], "mutable default"),
+    ],
+)
+def test_a_default_that_does_not_fit_is_refused(annotation: Any, default: object, because: str) -> None:
+    with pytest.raises(ContractDefinitionError, match=because):
+        contract(type("Wrong", (), {"__annotations__": {"field": annotation}, "field": default}))
+
+
+def test_a_field_with_several_aliases_is_refused() -> None:
+    from pydantic import AliasChoices
+
+    with pytest.raises(ContractDefinitionError, match="several aliases"):
+        contract(
+            type(
+                "Wrong",
+                (),
+                {"__annotations__": {"field": Annotated[int, Field(validation_alias=AliasChoices("a", "b"))]}},
+            )
+        )
+
+
+def test_a_refused_class_is_not_taken_for_a_contract() -> None:
+    plain = type("Plain", (), {"__annotations__": {"field": object}})
+    with pytest.raises(ContractDefinitionError):
+        contract(plain)
+    with pytest.raises(ContractDefinitionError, match="Plain is not a contract"):
+        codec(plain, owner="f", field="return")
+
+
+def test_an_opaque_value_is_not_quoted_in_an_error() -> None:
+    @contract
+    class Letter:
+        body: opaque[Annotated[str, Field(max_length=3)]]
+
+    with pytest.raises(ContractViolation) as caught:
+        Letter(body="the secret")
+    assert "secret" not in str(caught.value)
+    assert "body: expected string of at most 3 characters, got an opaque value" in str(caught.value)
