@@ -12,6 +12,11 @@ from stratum.contracts.money import limit_picousd
 
 OnExhaustion = Literal["cancel", "drain"]
 
+LONGEST_MS = 1000 * 60 * 60 * 24 * 365 * 100
+"""A century."""
+MOST_TOKENS = 2**63 - 1
+"""What a 64-bit column holds."""
+
 
 class Budget(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, forbid_unknown_fields=True):
     """The limits of one invocation; `None` leaves that axis to whatever encloses it.
@@ -33,12 +38,10 @@ class Budget(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, forb
     """`cancel` stops siblings in flight at the first refusal; `drain` lets those already paid for finish."""
 
     def __post_init__(self) -> None:
-        if self.ms is not None and not (_is_number(self.ms) and math.isfinite(self.ms) and self.ms > 0):
-            raise ValueError(f"Budget(ms={self.ms!r}): pass a finite number of milliseconds above 0")
-        if self.tokens is not None and not (
-            _is_number(self.tokens) and isinstance(self.tokens, int) and self.tokens >= 0
-        ):
-            raise ValueError(f"Budget(tokens={self.tokens!r}): pass a whole number of tokens, 0 or more")
+        if self.ms is not None and not (_is_number(self.ms) and 0 < self.ms <= LONGEST_MS):
+            raise ValueError(f"Budget(ms={self.ms!r}): pass a number of milliseconds above 0, at most {LONGEST_MS:,}")
+        if self.tokens is not None and not (_is_whole(self.tokens) and 0 <= self.tokens <= MOST_TOKENS):
+            raise ValueError(f"Budget(tokens={self.tokens!r}): pass a whole number of tokens, 0 to {MOST_TOKENS:,}")
         if self.usd is not None:
             limit_picousd(self.usd)
         if self.on_exhaustion not in ("cancel", "drain"):
@@ -51,8 +54,8 @@ class Budget(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, forb
 
     @property
     def limits(self) -> dict[str, int]:
-        """As records have them: only those that are set; `usd` in picodollars, `tokens`, `ms`."""
-        axes = {"usd": self.picousd, "tokens": self.tokens, "ms": None if self.ms is None else round(self.ms)}
+        """As records have them: only those that are set; `usd` in picodollars, `tokens`, whole `ms`."""
+        axes = {"usd": self.picousd, "tokens": self.tokens, "ms": None if self.ms is None else math.ceil(self.ms)}
         return {resource: limit for resource, limit in axes.items() if limit is not None}
 
     @property
@@ -63,3 +66,7 @@ class Budget(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, forb
 
 def _is_number(value: object) -> bool:
     return isinstance(value, (int, float)) and not isinstance(value, bool)
+
+
+def _is_whole(value: object) -> bool:
+    return isinstance(value, int) and not isinstance(value, bool)

@@ -12,7 +12,11 @@ TOKENS_PER_MILLION = 10**6
 
 
 class Usage(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
-    """Tokens of one call, as the provider counted them."""
+    """Tokens of one call, as the provider counted them.
+
+    Raises:
+        ValueError: counts that cannot be true; such a report is no report, and the whole reservation counts.
+    """
 
     input_tokens: int
     """All input tokens, the cached ones included."""
@@ -22,13 +26,23 @@ class Usage(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     cache_write_tokens: int = 0
     reasoning_tokens: int = 0
 
+    def __post_init__(self) -> None:
+        # More cached than sent would make the rest negative, and the call look cheaper than it was.
+        fresh = self.input_tokens - self.cached_tokens - self.cache_write_tokens
+        if min(fresh, self.cached_tokens, self.cache_write_tokens, self.output_tokens, self.reasoning_tokens) < 0:
+            raise ValueError(f"{self}: pass counts of 0 or more, and no more cached than input tokens")
+
     @property
     def total_tokens(self) -> int:
         return self.input_tokens + self.output_tokens
 
 
 class Rates(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
-    """Picodollars per token."""
+    """Picodollars per token.
+
+    Raises:
+        ValueError: a negative rate.
+    """
 
     input: int
     output: int
@@ -36,6 +50,15 @@ class Rates(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     """A token read from the provider's prompt cache; `None`: no discount."""
     cache_write: int | None = None
     """A token written to the provider's prompt cache; `None`: the input rate."""
+
+    def __post_init__(self) -> None:
+        if min(self.input, self.output, self.cached or 0, self.cache_write or 0) < 0:
+            raise ValueError(f"{self}: pass rates of 0 or more")
+
+    @property
+    def dearest_input(self) -> int:
+        """Whatever the provider's cache makes of an input token."""
+        return max(self.input, self.cached or 0, self.cache_write or 0)
 
 
 class Tier(msgspec.Struct, frozen=True, kw_only=True):
@@ -46,12 +69,21 @@ class Tier(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Price(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
-    """A model's price, in picodollars; integers all the way."""
+    """A model's price, in picodollars; integers all the way.
+
+    Raises:
+        ValueError: a negative fee, or tiers out of order.
+    """
 
     rates: Rates
     tiers: tuple[Tier, ...] = ()
     """Ascending; long context reprices the whole call."""
     per_request: int = 0
+
+    def __post_init__(self) -> None:
+        thresholds = [tier.above_input_tokens for tier in self.tiers]
+        if self.per_request < 0 or thresholds != sorted(set(thresholds)):
+            raise ValueError(f"{self}: pass a fee of 0 or more, and tiers that begin at ascending numbers of tokens")
 
     @classmethod
     def per_million(
@@ -74,7 +106,7 @@ class Price(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
 
     def worst_case(self, *, input_tokens: int, output_tokens: int) -> int:
         """The most a call with these token bounds can cost: no cache discount, the dearest tier it can reach."""
-        dearest_input = max(max(rates.input, rates.cache_write or 0) for rates in self._reachable(input_tokens))
+        dearest_input = max(rates.dearest_input for rates in self._reachable(input_tokens))
         output_rate = self.output_rate(input_tokens=input_tokens)
         return input_tokens * dearest_input + output_tokens * output_rate + self.per_request
 
@@ -98,6 +130,7 @@ class Price(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
 
     @property
     def free(self) -> bool:
+        """Whether no call can cost anything, however long."""
         return self.worst_case(input_tokens=2**40, output_tokens=1) == 0
 
     def _reachable(self, input_tokens: int) -> list[Rates]:

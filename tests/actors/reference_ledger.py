@@ -81,6 +81,9 @@ class Reference:
             booking.amount for booking in self.bookings if node in booking.charged and booking.state == state
         )
 
+    def billed(self, node: Node) -> Amount:
+        return self._sum(booking.bill for booking in self.bookings if node in booking.charged)
+
     def counted(self, node: Node) -> Amount:
         return self.settled(node) + self.held(node, "in_flight") + self.held(node, "in_doubt")
 
@@ -104,13 +107,11 @@ class Reference:
 
     def target_cap(self, node: Node, demand: Demand) -> int:
         """The largest cap that L - S - D affords everywhere, by trying them all."""
+        spent = {each: self.settled(each) + self.held(each, "in_doubt") for each in node.chain}
         return max(
             cap
             for cap in range(demand.min_cap, demand.cap + 1)
-            if all(
-                self.over(each, self.settled(each) + self.held(each, "in_doubt") + demand.at(cap)) is None
-                for each in node.chain
-            )
+            if all(self.over(each, spent[each] + demand.at(cap)) is None for each in node.chain)
         )
 
     def held_up_at(self, node: Node, amount: Amount, ahead: list[Standing]) -> Node | None:
@@ -158,7 +159,5 @@ class Reference:
 
     @staticmethod
     def _sum(amounts: Iterable[Amount]) -> Amount:
-        total = NOTHING
-        for amount in amounts:
-            total += amount
-        return total
+        pairs = [(amount.picousd, amount.tokens) for amount in amounts]
+        return Amount(sum(picousd for picousd, _ in pairs), sum(tokens for _, tokens in pairs))

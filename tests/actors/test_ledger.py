@@ -335,6 +335,57 @@ async def test_a_waiter_is_refused_as_soon_as_it_can_never_fit(autojump_clock: M
         assert set(asking.held) == {"small"}
 
 
+def test_whoever_stood_behind_one_that_was_refused_moves_up() -> None:
+    """Also where the refusal came from another scope than the one they stood at."""
+    ledger = Ledger()
+    flow = budget(ledger, 0.010)
+    call = within(ledger, flow, "call", 0.006)
+    decided: list[Reservation | Refused] = []
+    hold(ledger, call, money(3), "running")
+    sibling = hold(ledger, flow, money(1), "sibling")
+    ledger.wait(call, money(5), reservation="large", decided=decided.append)
+    ledger.wait(call, money(1), reservation="small", decided=decided.append)
+    settle(ledger, sibling, 5.5)
+    refused, admitted = decided
+    assert isinstance(refused, Refused) and refused.scope is flow
+    assert isinstance(admitted, Reservation) and admitted.id == "small"
+
+
+def test_what_is_left_in_doubt_refuses_who_waited_for_it() -> None:
+    """BUDGETS rules 3, 5: it will not be given back."""
+    ledger = Ledger()
+    flow = budget(ledger, 0.010)
+    decided: list[Reservation | Refused] = []
+    running = hold(ledger, flow, demand(), "running")
+    ledger.wait(flow, demand(), reservation="next", decided=decided.append)
+    ledger.leave_in_doubt(running)
+    assert [type(decision) for decision in decided] == [Refused]
+
+
+def test_the_innermost_scope_refuses_a_waiter_too() -> None:
+    """BUDGETS Words."""
+    ledger = Ledger()
+    flow = budget(ledger, 0.010)
+    call = within(ledger, flow, "call", 0.010)
+    decided: list[Reservation | Refused] = []
+    running = hold(ledger, call, demand(), "running")
+    ledger.wait(call, demand(), reservation="next", decided=decided.append)
+    ledger.leave_in_doubt(running)
+    assert isinstance(decided[0], Refused) and decided[0].scope is call
+
+
+def test_decisions_are_told_in_order_of_arrival() -> None:
+    """Refusals and admissions alike."""
+    ledger = Ledger()
+    flow = budget(ledger, 0.010)
+    decided: list[str] = []
+    running = hold(ledger, flow, money(10), "running")
+    for name, millis in (("a", 2), ("b", 9), ("c", 3)):
+        ledger.wait(flow, money(millis), reservation=name, decided=lambda _, name=name: decided.append(name))
+    settle(ledger, running, 4)
+    assert decided == ["a", "b", "c"]
+
+
 async def test_the_cap_shrinks_to_what_has_settled_rather_than_to_what_is_in_flight(autojump_clock: MockClock) -> None:
     """BUDGETS rule 3: a waiter takes its full cap if it can have it by waiting."""
     ledger = Ledger()

@@ -28,19 +28,25 @@ from stratum.contracts.records import (
 
 T = TypeVar("T")
 
-small = st.integers(0, 40)
-limits = st.builds(Limits, st.none() | st.integers(0, 120), st.none() | st.integers(0, 160))
+# A request needs up to 60 of either; two to six of them fit, so that waiting is as common as being admitted.
+amounts = st.integers(60, 200)
+limits = st.one_of(
+    st.builds(Limits, amounts, st.none()),
+    st.builds(Limits, amounts, amounts),
+    st.builds(Limits, st.none() | amounts, st.none() | amounts),
+)
+any_limits = st.builds(Limits, st.none() | st.integers(0, 400), st.none() | st.integers(0, 400))
 picks = st.integers(0, 10**6)
 """Which of the things there are, modulo their number."""
 
 
 @st.composite
 def demands(draw: st.DrawFn) -> Demand:
-    cap = draw(st.integers(0, 12))
+    cap = draw(st.integers(0, 10))
     return Demand(
-        input_picousd=draw(small),
-        picousd_per_output_token=draw(st.integers(0, 4)),
-        input_tokens=draw(small),
+        input_picousd=draw(st.integers(0, 30)),
+        picousd_per_output_token=draw(st.integers(0, 3)),
+        input_tokens=draw(st.integers(0, 50)),
         cap=cap,
         min_cap=draw(st.integers(0, cap)),
     )
@@ -54,15 +60,18 @@ class LedgerHistories(RuleBasedStateMachine):
         self.reference = Reference()
         self.journals: list[list[Record]] = [[], []]
         self.decisions: list[tuple[str, Reservation | Refused]] = []
+        self.requests = self.requests_before_kill = 0
         self.reconciling = False
         self.spent_before: dict[Node, tuple[Amount, Amount]] = {}
 
-    @initialize(session_limits=limits, run_limits=st.tuples(limits, limits))
-    def begin(self, session_limits: Limits, run_limits: tuple[Limits, Limits]) -> None:
+    @initialize(session_limits=limits, inner_limits=st.lists(limits, min_size=5, max_size=5))
+    def begin(self, session_limits: Limits, inner_limits: list[Limits]) -> None:
         self.ledger = Ledger()
-        self.session = self._open_session(session_limits)
-        for run, each in enumerate(run_limits):
-            self._open_new("", self.session, run, each)
+        self.session = self._open_session(session_limits.raised_to(Limits(400, 400)))
+        runs = [self._open_new("", self.session, run, inner_limits.pop()) for run in range(2)]
+        flow = self._open_new("flow", runs[0], 0, inner_limits.pop())
+        for name in ("flow/a", "flow/b"):
+            self._open_new(name, flow, 0, inner_limits.pop())
 
     # What may happen
 
@@ -73,10 +82,20 @@ class LedgerHistories(RuleBasedStateMachine):
         name = f"s{len(self.reference.nodes)}"
         self._open_new(f"{parent.path}/{name}" if parent.path else name, parent, parent.run, wanted)
 
-    @rule(pick=picks, demand=demands())
-    def request(self, pick: int, demand: Demand) -> None:
+    @rule(pick=picks, wanted=st.lists(demands(), min_size=1, max_size=8))
+    def request(self, pick: int, wanted: list[Demand]) -> None:
         node = _pick(self._open_nodes(), pick)
-        name = f"r{len(self.reference.bookings) + len(self.reference.standing)}-{pick}"
+        for demand in wanted:
+            self._request(node, demand)
+
+    @rule(wanted=st.lists(st.tuples(picks, demands()), min_size=2, max_size=8))
+    def request_here_and_there(self, wanted: list[tuple[int, Demand]]) -> None:
+        for pick, demand in wanted:
+            self._request(_pick(self._open_nodes(), pick), demand)
+
+    def _request(self, node: Node, demand: Demand) -> None:
+        self.requests += 1
+        name = f"r{self.requests}"
         refuser = self.reference.refuser(node, demand)
         try:
             held = self.ledger.try_reserve(node.scope, demand, reservation=name)
@@ -97,42 +116,38 @@ class LedgerHistories(RuleBasedStateMachine):
         self.reference.standing.append(Standing(name, node, demand, waiter, at))
 
     @precondition(lambda self: self._in_flight())
-    @rule(pick=picks, beyond=st.just(0) | st.integers(0, 30))
-    def settle(self, pick: int, beyond: int) -> None:
+    @rule(pick=picks, how=st.sampled_from(["settle", "settle", "settle", "release", "doubt", "overrun"]), beyond=picks)
+    def end_a_call(self, pick: int, how: str, beyond: int) -> None:
         booking = _pick(self._in_flight(), pick)
         assert booking.held is not None
-        if beyond:
-            booking.bill = booking.amount + Amount(beyond, beyond % 3)
-        settlement = self.ledger.settle(booking.held, picousd=booking.bill.picousd, tokens=booking.bill.tokens)
-        self._book(booking)
-        assert settlement.overrun == (Amount(beyond, beyond % 3) if beyond else None)
-        assert list(settlement.closed) == self._overdrawn_by(booking)
-        self._append(
-            booking.node,
-            Settled(reservation=booking.id, picousd=booking.bill.picousd, tokens=booking.bill.tokens),
-        )
+        if how == "doubt":
+            self._leave_in_doubt(booking, booking.held)
+        elif how == "release":
+            self._release(booking, booking.held)
+        else:
+            if how == "overrun":
+                booking.bill = booking.amount + Amount(beyond % 40, beyond % 3)
+            self._settle(booking, booking.held)
         self._check_decisions(booking.charged)
 
-    @precondition(lambda self: self._in_flight())
-    @rule(pick=picks)
-    def release(self, pick: int) -> None:
-        booking = _pick(self._in_flight(), pick)
-        assert booking.held is not None
+    def _settle(self, booking: Booking, held: Reservation) -> None:
+        bill = booking.bill
+        settlement = self.ledger.settle(held, picousd=bill.picousd, tokens=bill.tokens)
+        self._book(booking)
+        assert (settlement.overrun is not None) == bill.exceeds(booking.amount)
+        assert list(settlement.closed) == self._overdrawn_by(booking)
+        self._append(booking.node, Settled(reservation=booking.id, picousd=bill.picousd, tokens=bill.tokens))
+
+    def _release(self, booking: Booking, held: Reservation) -> None:
         booking.bill = NOTHING
-        self.ledger.release(booking.held)
+        self.ledger.release(held)
         self._book(booking)
         self._append(booking.node, Released(reservation=booking.id, reason="429"))
-        self._check_decisions(booking.charged)
 
-    @precondition(lambda self: self._in_flight())
-    @rule(pick=picks)
-    def leave_in_doubt(self, pick: int) -> None:
-        booking = _pick(self._in_flight(), pick)
-        assert booking.held is not None
-        self.ledger.leave_in_doubt(booking.held)
+    def _leave_in_doubt(self, booking: Booking, held: Reservation) -> None:
+        self.ledger.leave_in_doubt(held)
         booking.state = "in_doubt"
         self._append(booking.node, LeftInDoubt(reservation=booking.id, reason="reset"))
-        self._check_decisions(booking.charged)
 
     @precondition(lambda self: self._in_doubt())
     @rule(pick=picks, beyond=st.just(0) | st.integers(0, 30))
@@ -150,7 +165,7 @@ class LedgerHistories(RuleBasedStateMachine):
         )
         self._check_decisions([node for node in booking.charged if node.live is not None])
 
-    @rule(pick=picks, wanted=limits)
+    @rule(pick=picks, wanted=any_limits)
     def raise_limits(self, pick: int, wanted: Limits) -> None:
         node = _pick(self._open_nodes(), pick)
         self.ledger.raise_limits(node.scope, wanted)
@@ -159,6 +174,7 @@ class LedgerHistories(RuleBasedStateMachine):
         self._append(node, LimitRaised(scope=node.path, limits=_named(wanted)))
         self._check_decisions([node])
 
+    @precondition(lambda self: self.requests - self.requests_before_kill > 8)
     @rule(pick=picks, resource=st.sampled_from(["usd", "tokens"]))
     def seal(self, pick: int, resource: Spendable) -> None:
         node = _pick([node for node in self._open_nodes() if node.run is not None], pick)
@@ -189,8 +205,10 @@ class LedgerHistories(RuleBasedStateMachine):
             assert not in_use
             node.closed = True
 
+    @precondition(lambda self: self.requests - self.requests_before_kill > 12)
     @rule(session_limits=limits, declared=limits)
     def kill_and_resume(self, session_limits: Limits, declared: Limits) -> None:
+        self.requests_before_kill = self.requests
         self.ledger = Ledger()
         self.decisions.clear()
         self.reference.standing.clear()
@@ -204,7 +222,7 @@ class LedgerHistories(RuleBasedStateMachine):
         self.reference.bookings = [booking for booking in self.reference.bookings if booking.charged]
         for node in self.reference.nodes:
             node.live = node.sealed = None
-        self.session = self._open_session(session_limits)
+        self.session = self._open_session(session_limits.raised_to(Limits(400, 400)))
         for node in [node for node in self.reference.nodes if node.path == "" and node.run is not None]:
             assert node.run is not None
             node.parent = self.session
@@ -242,7 +260,7 @@ class LedgerHistories(RuleBasedStateMachine):
     def the_provider_has_billed_no_more_than_is_counted(self) -> None:
         """I2, however early or late it charges."""
         for node in self._live_nodes():
-            bill = sum((b.bill for b in self.reference.bookings if node in b.charged), NOTHING)
+            bill = self.reference.billed(node)
             assert not bill.exceeds(node.scope.counted)
 
     @invariant()
@@ -284,10 +302,12 @@ class LedgerHistories(RuleBasedStateMachine):
         self.reference.nodes.append(node)
         return node
 
-    def _open_new(self, path: str, parent: Node, run: int, wanted: Limits) -> None:
+    def _open_new(self, path: str, parent: Node, run: int, wanted: Limits) -> Node:
         live = self.ledger.open_scope(path, parent=parent.scope, label="", limits=wanted)
-        self.reference.nodes.append(Node(path, parent, wanted, run, live))
+        node = Node(path, parent, wanted, run, live)
+        self.reference.nodes.append(node)
         self.journals[run].append(ScopeOpened(scope=path, label="", limits=_named(wanted)))
+        return node
 
     def _book(self, booking: Booking) -> None:
         booking.state, booking.actual = "closed", booking.bill
