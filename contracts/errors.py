@@ -3,6 +3,8 @@
 StratumError
 ├── ContractDefinitionError   a decorator or a type was misused; raised while decorating
 ├── ContractViolation         a value does not meet its contract (also a ValueError)
+├── ExpressionError           an `ensure` or `when` expression cannot be read or evaluated
+├── PlanError                 a plan cannot be shown or run; carries everything that is wrong with it
 ├── CallFailed                a call ended without a result; carries its violations and history
 │   ├── PreconditionFailed    `given` did not hold; nothing was sent
 │   ├── ParseFailure          retries used up, last answer did not fit the contract
@@ -28,29 +30,30 @@ StratumError
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field, fields
-from typing import Any, Literal
+from dataclasses import dataclass, field
+from typing import Any, ClassVar, Literal
 
 from stratum.contracts.money import format_usd
-from stratum.contracts.violation import Violation
+from stratum.contracts.problem import Problem
+from stratum.contracts.violation import Violation, one_line
 
+_PROBLEMS_SHOWN = 50
 Resource = Literal["usd", "ms", "tokens"]
 
 
 class StratumError(Exception):
     """The root of everything Stratum raises on purpose.
 
-    Subclasses are keyword-only dataclasses; the message is built from the fields, and
-    pickling and copying rebuild the error from them.
+    Subclasses are keyword-only dataclasses, and the message is built from the fields. Pickling
+    and copying keep the fields and the notes; a constructor with keywords alone needs this.
     """
 
     def __reduce__(self) -> tuple[Any, ...]:
-        state = {f.name: getattr(self, f.name) for f in fields(self)}  # type: ignore[arg-type]  # every subclass is a dataclass
-        return _rebuild, (type(self), state)
+        return _blank, (type(self), self.args), self.__dict__
 
 
-def _rebuild(cls: type[StratumError], state: dict[str, Any]) -> StratumError:
-    return cls(**state)
+def _blank(cls: type[StratumError], args: tuple[Any, ...]) -> StratumError:
+    return cls.__new__(cls, *args)
 
 
 @dataclass(kw_only=True, eq=False)
@@ -76,7 +79,34 @@ class ContractViolation(StratumError, ValueError):
     violations: Sequence[Violation]
 
     def __str__(self) -> str:
-        return f"not a valid {self.contract}:" + "".join(f"\n  - {v.for_prompt}" for v in self.violations)
+        return f"not a valid {self.contract}:{_listed(self.violations)}\nPass a value that meets these."
+
+
+@dataclass(kw_only=True, eq=False)
+class ExpressionError(StratumError):
+    """An `ensure` or `when` expression cannot be read, or not be evaluated on these values."""
+
+    expression: str
+    problem: str
+    fix: str
+    position: int = 1
+    """The character where it begins to be wrong; the first is 1."""
+
+    def __str__(self) -> str:
+        return f"`{one_line(self.expression)}`, character {self.position}: {self.problem}; {self.fix}"
+
+
+@dataclass(kw_only=True, eq=False)
+class PlanError(StratumError):
+    """A plan cannot be shown or run."""
+
+    problems: Sequence[Problem]
+    """All of them, in the order of the plan."""
+
+    def __str__(self) -> str:
+        shown = [f"\n  - {problem}" for problem in self.problems[:_PROBLEMS_SHOWN]]
+        more = len(self.problems) - len(shown)
+        return f"not a valid plan:{''.join(shown)}" + (f"\n  and {more:,} more; correct these first" if more else "")
 
 
 @dataclass(kw_only=True, eq=False)
@@ -89,25 +119,25 @@ class CallFailed(StratumError):
     retry_history: Sequence[Sequence[Violation]] = ()
     """The violations of every attempt, first to last."""
 
+    _fix: ClassVar = "Raise retries, or say in the intent what is wanted."
+
     @property
     def attempts(self) -> int:
         return len(self.retry_history)
 
     def __str__(self) -> str:
         times = "1 attempt" if self.attempts == 1 else f"{self.attempts} attempts"
-        return f"{self.function}: no acceptable answer in {times}:" + "".join(
-            f"\n  - {v.for_prompt}" for v in self.violations
-        )
+        return f"{self.function}: no acceptable answer in {times}:{_listed(self.violations)}\n{self._fix}"
 
 
 @dataclass(kw_only=True, eq=False)
 class PreconditionFailed(CallFailed):
     """A `given` condition did not hold; nothing was sent and nothing spent."""
 
+    _fix: ClassVar = "Pass arguments that do, or change `given`."
+
     def __str__(self) -> str:
-        return f"{self.function}: not called, its arguments do not satisfy:" + "".join(
-            f"\n  - {v.for_prompt}" for v in self.violations
-        )
+        return f"{self.function}: not called, its arguments do not satisfy:{_listed(self.violations)}\n{self._fix}"
 
 
 @dataclass(kw_only=True, eq=False)
@@ -117,6 +147,8 @@ class ParseFailure(CallFailed):
     raw_output: str = ""
     """What the model sent last, at most 64 KiB of it."""
 
+    _fix: ClassVar = "Raise retries or max_output_tokens, or ask for a simpler contract."
+
 
 @dataclass(kw_only=True, eq=False)
 class PostconditionFailed(CallFailed):
@@ -124,6 +156,8 @@ class PostconditionFailed(CallFailed):
 
     output: object = None
     """The last answer: it fits the contract, and was paid for."""
+
+    _fix: ClassVar = "Raise retries, say in the intent what `ensure` wants, or want less."
 
 
 @dataclass(kw_only=True, eq=False)
@@ -167,7 +201,8 @@ class BudgetExceeded(StratumError):
             parts.append(f"{show(self.requested)} more needed")
         work = f"; {len(self.completed)} calls completed" if self.completed else ""
         work += f", {len(self.remaining)} not done" if self.remaining else ""
-        return f"{self.step}: {', '.join(parts)}{work}; raise Budget({self.resource}=...) or ask for less"
+        doubt = ", reconcile what is in doubt," if self.in_doubt else ""
+        return f"{self.step}: {', '.join(parts)}{work}; raise Budget({self.resource}=...){doubt} or ask for less"
 
 
 @dataclass(kw_only=True, eq=False)
@@ -181,7 +216,8 @@ class BudgetOverrun(BudgetExceeded):
         show = _AMOUNTS[self.resource]
         return (
             f"{self.step}: the provider billed {show(self.actual)} where at most {show(self.reserved)} was reserved; "
-            "booked in full; this provider does not honour the output cap it is sent"
+            "booked in full, for it does not honour the output cap it is sent; "
+            f"use another provider, or raise Budget({self.resource}=...)"
         )
 
 
@@ -213,7 +249,8 @@ class ProviderError(StratumError):
 
     def __str__(self) -> str:
         status = f" {self.status}" if self.status is not None else ""
-        return f"{self.provider}{status}: {self.message}" + (f"; {self.fix}" if self.fix else "")
+        fix = self.fix or ("try again later" if self.retryable else "change what is sent, or the provider's settings")
+        return f"{self.provider}{status}: {self.message}; {fix}"
 
 
 @dataclass(kw_only=True, eq=False)
@@ -308,7 +345,7 @@ class ActorClosed(StratumError):
     message_type: str
 
     def __str__(self) -> str:
-        return f"{self.actor} closed before it answered {self.message_type}; the runtime is shutting down"
+        return f"{self.actor} closed before it answered {self.message_type}, for the runtime is shutting down; open a new one"
 
 
 @dataclass(kw_only=True, eq=False)
@@ -329,6 +366,10 @@ def described(error: BaseException) -> str:
     if isinstance(error, StratumError):
         return f"{type(error).__name__}: {error}"
     return f"{type(error).__name__}: {error}"[:500]
+
+
+def _listed(violations: Sequence[Violation]) -> str:
+    return "".join(f"\n  - {violation.for_prompt}" for violation in violations)
 
 
 def _plain_tokens(amount: int) -> str:

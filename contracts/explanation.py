@@ -149,8 +149,11 @@ def _worth_showing(operand: ast.expr, value: object) -> bool:
 
 
 def _operands(node: ast.AST, bound: frozenset[str], values: Values) -> Iterator[ast.expr]:
-    """The largest names, attributes and subscripts in `node` whose values are known; `bound` names belong to a loop."""
-    if isinstance(node, (ast.Name, ast.Attribute, ast.Subscript)) and _is_known(node, bound, values):
+    """The largest names, attributes, subscripts and calls in `node` whose values are known and not just true or false.
+
+    `bound` names belong to a loop.
+    """
+    if isinstance(node, (ast.Name, ast.Attribute, ast.Subscript, ast.Call)) and _is_known(node, bound, values):
         yield node
         return
     for child, inside in _children(node):
@@ -177,7 +180,11 @@ def _children(node: ast.AST) -> Iterator[tuple[ast.AST, bool]]:
 
 def _is_known(node: ast.expr, bound: frozenset[str], values: Values) -> bool:
     names = (part.id for part in ast.walk(node) if isinstance(part, ast.Name))
-    return bound.isdisjoint(names) and values.evaluate(node) is not UNKNOWN
+    if not bound.isdisjoint(names):
+        return False
+    value = values.evaluate(node)
+    # That a call is false says less than what it was called on.
+    return value is not UNKNOWN and not (isinstance(node, ast.Call) and isinstance(value, bool))
 
 
 def _bound_by(node: ast.AST) -> frozenset[str]:
