@@ -28,6 +28,7 @@ from stratum.contracts.records import RunStarted
 from stratum.engine.envelope import open_envelope
 from stratum.engine.place import Place, current_place
 from stratum.engine.pricing import price_of
+from stratum.engine.providers.environment import provider_from_environment
 from stratum.engine.providers.protocol import Provider
 from stratum.engine.run import Run
 from stratum.engine.step import refuse_inside_loop
@@ -134,7 +135,7 @@ async def open_runtime(
         JournalError: the journal cannot be opened.
     """
     session = uuid.uuid4().hex[:12]
-    chosen = provider or _provider_from_environment()
+    chosen = provider or provider_from_environment(os.environ)
     path = None if journal is None else Path(journal or os.environ.get("STRATUM_JOURNAL") or PROJECT_JOURNAL)
     async with (
         open_journal(path, session=session) as open_file,
@@ -154,12 +155,6 @@ async def open_runtime(
         supervisor.start(open_file.run, name="journal", policy="stop")
         async with runtime.session_place(budget):
             yield runtime
-
-
-def _provider_from_environment() -> Provider:
-    from stratum.engine.providers.choose import choose_provider  # only where nobody said which
-
-    return choose_provider(None, environ=os.environ)
 
 
 def run(target: Callable[P, Coroutine[Any, Any, R]], /, *args: P.args, **kwargs: P.kwargs) -> R:

@@ -60,10 +60,10 @@ def _installed() -> Iterator[Finding]:
 
 
 def _provider() -> Finding:
-    from stratum.engine.providers.choose import choose_provider
+    from stratum.engine.providers.environment import provider_from_environment
 
     try:
-        provider = choose_provider(None, environ=os.environ)
+        provider = provider_from_environment(os.environ)
     except StratumError as error:
         return Finding(False, "provider", " ".join(str(error).splitlines()))
     model = os.environ.get("STRATUM_MODEL") or provider.default_model or "none named: set STRATUM_MODEL"

@@ -16,7 +16,7 @@ from stratum.cli.exit_codes import INTERRUPTED, exit_code
 from stratum.cli.progress import Progress, shown_progress
 from stratum.contracts.codec import Codec
 from stratum.contracts.errors import BudgetExceeded, StratumError, described
-from stratum.engine.providers.choose import choose_provider
+from stratum.engine.providers.environment import provider_from_environment
 from stratum.engine.runtime import Runtime, open_runtime
 
 
@@ -30,7 +30,7 @@ def run_and_show(
 ) -> None:
     """Do `work` in a runtime of its own; prints its result on standard output and exits with a code that says how it ended."""
     shown = Progress()
-    provider = choose_provider(None, environ=os.environ, progress=download_lines("the embedded model"))
+    provider = provider_from_environment(os.environ, progress=download_lines("the embedded model"))
 
     async def main() -> Any:
         nonlocal shown
@@ -52,6 +52,8 @@ def run_and_show(
     output = returns.jsonable(result, redact=False)
     if as_json:
         output = {"run": shown.run, "state": "succeeded", "output": output}
+    elif shown.run:
+        click.echo(f"audit: stratum audit {shown.run}   journal: {journal}", err=True)
     click.echo(msgspec.json.format(msgspec.json.encode(output), indent=2).decode())
 
 
