@@ -4,6 +4,10 @@ from __future__ import annotations
 
 import functools
 import re
+import subprocess
+import sys
+import tempfile
+import textwrap
 from collections.abc import Callable
 from dataclasses import dataclass
 from enum import Enum
@@ -658,3 +662,43 @@ def test_a_violation_is_one_line_of_bounded_length_and_checking_never_raises(val
         for part in (violation.condition, violation.detail):
             assert len(part) <= MAX_TEXT
         assert violation.for_prompt.isprintable()
+
+
+def decorated(*, ensure: object) -> Callable[[Callable[..., object]], list[object]]:
+    return lambda function: list(ensure) if isinstance(ensure, (list, tuple)) else [ensure]
+
+
+def test_lambdas_in_decorators_and_collections_are_found() -> None:
+    @decorated(ensure=lambda r: r.confidence > 0.9)
+    def alone() -> None: ...
+
+    @decorated(ensure=(lambda r: r.confidence > 0.8, lambda r: r.confidence > 0.7))
+    def together() -> None: ...
+
+    conditions: list[Any] = [
+        *alone,
+        *together,
+        {"a": lambda r: r.confidence > 0.6}["a"],
+        *(lambda r: r.confidence > 0.5,),
+    ]
+    assert [texts(condition)[0] for condition in conditions] == [
+        f"ensure: r.confidence > 0.{tenths} (actual: 0.42)" for tenths in (9, 8, 7, 6, 5)
+    ]
+
+
+def test_without_column_positions_lambdas_that_share_a_line_are_not_confused() -> None:
+    code = """
+        from stratum.engine.lambda_source import lambda_source
+        alone = lambda r: r > 1
+        first, second = (lambda r: r > 1), (lambda r: r > 2)
+        twins = (lambda r: r.a), (lambda r: r.a)
+        for condition in (alone, first, second, *twins):
+            source = lambda_source(condition)
+            print(source and source.text(source.body))
+    """
+    with tempfile.NamedTemporaryFile("w", suffix=".py") as file:
+        file.write(textwrap.dedent(code))
+        file.flush()
+        command = [sys.executable, "-X", "no_debug_ranges", file.name]
+        printed = subprocess.run(command, capture_output=True, text=True, check=True).stdout
+    assert printed.split("\n") == ["r > 1", "r > 1", "r > 2", "None", "None", ""]
