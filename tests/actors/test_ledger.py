@@ -374,6 +374,20 @@ def test_the_innermost_scope_refuses_a_waiter_too() -> None:
     assert isinstance(decided[0], Refused) and decided[0].scope is call
 
 
+def test_of_two_lines_that_move_at_once_whoever_came_first_goes_first() -> None:
+    """Room that opens in an inner and an outer scope is not taken from the one who has waited longer."""
+    ledger = Ledger()
+    session = ledger.open_scope("", parent=None, label="session", limits=Limits.of(Budget(usd=0.010)))
+    flow = within(ledger, session, "", 0.006)
+    decided: list[Reservation | Refused] = []
+    hold(ledger, session, money(1), "sibling")
+    running = hold(ledger, flow, demand(), "running")
+    ledger.wait(flow, money(3), reservation="early", decided=decided.append)
+    ledger.wait(session, money(7), reservation="late", decided=decided.append)
+    ledger.release(running)
+    assert [decision.id for decision in decided if isinstance(decision, Reservation)] == ["early"]
+
+
 def test_decisions_are_told_in_order_of_arrival() -> None:
     """Refusals and admissions alike."""
     ledger = Ledger()
