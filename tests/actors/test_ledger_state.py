@@ -198,6 +198,21 @@ def test_a_run_that_an_overrun_closed_is_still_closed_when_resumed() -> None:
     assert ledger.try_reserve(run, Demand(), reservation="next") is not None
 
 
+def test_a_second_overrun_that_breaks_nothing_does_not_open_what_the_first_closed() -> None:
+    """BUDGETS rule 6."""
+    state = replay(
+        [
+            RUN,
+            *(reserved(name, picousd=picousd) for name, picousd in (("x", 50), ("y", 45), ("z", 5))),
+            settled("x", 60),
+            settled("y", 0),
+            settled("z", 6),
+        ]
+    )
+    assert state.scopes[""].counted.picousd == 66
+    assert state.scopes[""].overdrawn == "usd"
+
+
 def test_a_scope_in_use_cannot_be_restored() -> None:
     ledger = Ledger()
     run = ledger.open_scope("", parent=None, label="flow", limits=Limits(100))

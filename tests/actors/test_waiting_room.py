@@ -48,6 +48,19 @@ def test_the_first_and_the_neediest_are_always_found(events: list[tuple[str, int
         assert bool(room.lines) == bool(here)
 
 
+@given(st.permutations(range(24)), st.permutations(range(24)))
+def test_the_order_survives_people_leaving_from_the_middle(needs: list[int], leaving: list[int]) -> None:
+    """A heap with its dead removed is not yet a heap."""
+    room = WaitingRoom()
+    here = {ticket: waiter(ticket, picousd=need, tokens=0) for ticket, need in enumerate(needs)}
+    for each in here.values():
+        room.enter(each, INNER)
+    for ticket in leaving[:-1]:
+        room.leave(here.pop(ticket))
+        assert room.first(INNER) is here[min(here)]
+        assert room.neediest(OUTER)[0] is max(here.values(), key=lambda each: each.demand.input_picousd)
+
+
 def test_whoever_gives_up_is_forgotten_though_the_first_stays_for_ever() -> None:
     """A service whose callers time out behind one long wait must not grow."""
     room = WaitingRoom()
