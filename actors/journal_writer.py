@@ -21,7 +21,7 @@ from stratum.actors.journal_failure import explained
 from stratum.actors.journal_file import open_read_only
 from stratum.actors.journal_store import Entry, Store
 from stratum.actors.journal_watermark import Watermark
-from stratum.contracts.errors import JournalError, StratumError
+from stratum.contracts.errors import JournalError, JournalUnavailable, StratumError
 
 T = TypeVar("T")
 
@@ -36,6 +36,10 @@ _MAX_BATCH_ENTRIES = 4096
 _MAX_BATCH_BYTES = 8 * 2**20
 # A sync that hangs (a lost network disk) must not keep the process from ending.
 _CLOSE_S = 30
+
+
+def _closed(path: str) -> JournalUnavailable:
+    return JournalUnavailable(path=path, problem="it was closed", fix="keep the runtime open until its work is done")
 
 
 class Writer(Protocol):
@@ -76,11 +80,14 @@ class InlineWriter:
 
     def __init__(self, store: Store) -> None:
         self._store = store
+        self._closed = False
         self._count = 0
         # Written when somebody looks, or when there are many: a transaction a record is five times the work.
         self._unwritten: list[Entry] = []
 
     def put(self, entries: Sequence[Entry]) -> Ticket:
+        if self._closed:
+            raise _closed(":memory:")
         self._unwritten += entries
         if len(self._unwritten) >= _GATHER_ENTRIES:
             self._write()
@@ -102,6 +109,7 @@ class InlineWriter:
         await trio.sleep_forever()
 
     async def close(self) -> None:
+        self._closed = True
         self._store.connection.close()
 
     def _write(self) -> None:
@@ -161,6 +169,9 @@ class ThreadWriter:
 
     def put(self, entries: Sequence[Entry]) -> Ticket:
         self.refuse_if_dead()
+        if self._closing:
+            # The thread is about to end, or has: nobody would ever commit this.
+            raise _closed(str(self._path))
         self._queue.append(entries)
         self.backlog_bytes += sum(len(one.body) for one in entries)
         self._count += 1

@@ -7,7 +7,7 @@ https://www.erlang.org/doc/system/sup_princ.html
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import AsyncGenerator, Awaitable, Callable
+from collections.abc import AsyncGenerator, Awaitable, Callable, Iterator
 from contextlib import asynccontextmanager
 from typing import Literal, cast
 
@@ -57,8 +57,8 @@ async def open_supervisor(
 ) -> AsyncGenerator[Supervisor, None]:
     """A supervisor for as long as the block lasts; leaving the block cancels its children.
 
-    A failure that ends it cancels the block and leaves it as it was raised; only several at once leave it as an
-    `ExceptionGroup`. More than `max_restarts` restarts within `within_s` seconds are such a failure.
+    A failure that ends it cancels the block and leaves it as it was raised, though the block and other children may
+    have met with it too; only different ones at once leave it as an `ExceptionGroup`. More than `max_restarts` restarts within `within_s` seconds are such a failure.
     """
     failure: BaseException | None = None
     try:
@@ -73,8 +73,15 @@ async def open_supervisor(
 
 
 def _only(group: BaseExceptionGroup[BaseException]) -> BaseException:
-    errors = list(group.exceptions)
-    if len(errors) > 1:
-        return group
-    inner = errors[0]
-    return _only(cast("BaseExceptionGroup[BaseException]", inner)) if isinstance(inner, BaseExceptionGroup) else inner
+    """The one error in a group; the same one met with in several places is one."""
+    first, *others = _leaves(group)
+    alike = all(type(other) is type(first) and str(other) == str(first) for other in others)
+    return first if alike else group
+
+
+def _leaves(group: BaseExceptionGroup[BaseException]) -> Iterator[BaseException]:
+    for error in group.exceptions:
+        if isinstance(error, BaseExceptionGroup):
+            yield from _leaves(cast("BaseExceptionGroup[BaseException]", error))
+        else:
+            yield error

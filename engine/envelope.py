@@ -16,7 +16,7 @@ import trio
 
 from stratum.actors.ledger import Amount, Limits, Refused, Scope
 from stratum.contracts.budget import Budget, OnExhaustion
-from stratum.contracts.errors import BudgetExceeded, BudgetOverrun, Completed
+from stratum.contracts.errors import BudgetExceeded, BudgetOverrun, Completed, RunError
 from stratum.contracts.records import Exhausted
 
 if TYPE_CHECKING:
@@ -83,8 +83,15 @@ class Envelope:
         self.parent = parent
         self.cancel_scope = trio.CancelScope(deadline=trio.current_time() + seconds - used_s)
         self.cause: Cause | None = None
+        self.stopped = trio.Event()
+        """Exhausted, and what runs in here has been cancelled."""
         self.active_calls = 0
         """Calls between their reservation and their result; `drain` waits for them."""
+        self.open_inside = 0
+        """Envelopes directly inside that are open."""
+        self._guests: dict[trio.CancelScope, trio.Event] = {}
+        """What stops each of them, and what tells that it has left."""
+        self._closing = False
         self._on_exhaustion = on_exhaustion
         self._limit_ms = seconds * 1000
 
@@ -120,13 +127,57 @@ class Envelope:
         finally:
             self._count_active(-1)
 
-    async def park(self) -> NoReturn:
-        """Wait to be cancelled: an envelope around this call is exhausted, and `drain` need not wait for it."""
+    async def park(self, owner: Envelope) -> NoReturn:
+        """Wait to be cancelled: `owner`, around this call, is exhausted, and `drain` need not wait for it.
+
+        Raises:
+            BudgetExceeded: of `owner`, in a task that it cannot cancel: in a nursery around the flow, or shielded.
+        """
         self._count_active(-1)
         try:
-            await trio.sleep_forever()
+            await owner.stopped.wait()
+            raise owner.exceeded()
         finally:
             self._count_active(+1)
+
+    @contextmanager
+    def guest(self) -> Iterator[None]:
+        """Around work in a task of the caller's, which is stopped with this envelope wherever its nursery is.
+
+        Raises:
+            BudgetExceeded: the envelope is exhausted, and the task is outside of what it cancels by itself.
+            RunError: it was closed in the meantime.
+        """
+        if self.exhausted or self._closing:
+            raise self._over()
+        left = trio.Event()
+        with trio.CancelScope(deadline=self.cancel_scope.deadline) as scope:
+            self._guests[scope] = left
+            try:
+                yield
+            finally:
+                del self._guests[scope]
+                left.set()
+        if scope.cancelled_caught:
+            raise self._over()
+
+    async def close_to_guests(self) -> None:
+        """Stop the guests that are still there, and wait until they have left."""
+        self._closing = True
+        self._cancel_guests(f"{self.label} is closing")
+        with trio.CancelScope(shield=True):
+            for left in list(self._guests.values()):
+                await left.wait()
+
+    @property
+    def exhausted(self) -> bool:
+        """Its money, its tokens or its time ran out."""
+        return self.cause is not None or self.cancel_scope.cancel_called
+
+    @property
+    def occupied(self) -> bool:
+        """Something runs in here."""
+        return self.active_calls > 0 or self.open_inside > 0
 
     def exceeded(self) -> BudgetExceeded:
         """What the owner raises, with the numbers as they stand."""
@@ -156,8 +207,26 @@ class Envelope:
             yield envelope
             envelope = envelope.parent
 
+    def _over(self) -> BudgetExceeded | RunError:
+        """What a guest is told who cannot stay."""
+        if self.exhausted:
+            return self.exceeded()
+        return RunError(
+            run=self.run.id,
+            problem=f"its {self.label} was closed while this was running",
+            fix="close the runtime after the tasks that use it",
+        )
+
     def _cancel(self) -> None:
-        self.cancel_scope.cancel(reason=f"the budget of {self.label} is exhausted")
+        reason = f"the budget of {self.label} is exhausted"
+        self.cancel_scope.cancel(reason=reason)
+        self._cancel_guests(reason)
+        # After cancelling: of those who wait for this, only whom that did not reach go on.
+        self.stopped.set()
+
+    def _cancel_guests(self, reason: str) -> None:
+        for scope in self._guests:
+            scope.cancel(reason=reason)
 
 
 @contextmanager
@@ -173,7 +242,8 @@ def open_envelope(
     """Count `budget` from here to the end of the block, inside `parent`.
 
     Raises:
-        BudgetExceeded: on leaving, when the block was cancelled because this budget ran out.
+        BudgetExceeded: on leaving, when this budget ran out; an error raised on the way out is its cause.
+        RunError: on leaving, when calls made in the block go on in tasks outside of it.
     """
     budget = budget or UNLIMITED
     limits = Limits(picousd=budget.picousd, tokens=budget.tokens)
@@ -187,10 +257,28 @@ def open_envelope(
         used_s=run.used_before_s(path) if math.isfinite(budget.seconds) else 0,
         on_exhaustion=budget.on_exhaustion,
     )
+    if parent is not None:
+        parent.open_inside += 1
     try:
         with envelope.cancel_scope:
             yield envelope
+    except Exception as error:
+        # Raised again, whatever it is; what a cancelled block raises on its way out must not hide why it was.
+        if not envelope.exhausted:
+            raise
+        raise envelope.exceeded() from error
+    else:
         if envelope.cancel_scope.cancelled_caught or envelope.cause is not None:
             raise envelope.exceeded()
     finally:
-        run.close_scope(scope)
+        if parent is not None:
+            parent.open_inside -= 1
+        # One that tasks outside of it still use stays open: their calls have to be booked somewhere.
+        if not envelope.occupied and not scope.children:
+            run.close_scope(scope)
+    if envelope.occupied:
+        raise RunError(
+            run=run.id,
+            problem=f"{label} ended while calls made in it go on in tasks outside of it",
+            fix="open the nursery of those tasks inside the flow, or make their calls with Runtime.run",
+        )

@@ -117,20 +117,27 @@ class Line:
 
     async def _send_once(self, conversation: bytes, *, attempt: int) -> Exchange | _Failure:
         body = self._compiled.body(conversation, max_output_tokens=self._cap, streamed=self._streamed)
-        async with self._runtime.limiter.slot(self._model, tokens=input_bound(self._model, body)):
-            reservation = await self._reserve(body)
-            if reservation.cap != self._cap:
-                body = self._compiled.body(conversation, max_output_tokens=reservation.cap, streamed=self._streamed)
-            await self._make_durable(reservation, attempt=attempt)
-            try:
-                answer = await self._send(body, cap=reservation.cap)
-            except TransportFailure as failure:
-                return self._lost(reservation, failure)
-            except BaseException as error:
-                self._leave_in_doubt(reservation, f"stopped while in flight: {type(error).__name__}")
-                raise
-            # No checkpoint from here until the caller has journalled the settlement.
-            return self._answered(reservation, answer, request_bytes=len(body))
+        try:
+            async with self._runtime.limiter.slot(self._model, tokens=input_bound(self._model, body)):
+                reservation = await self._reserve(body)
+                if reservation.cap != self._cap:
+                    body = self._compiled.body(conversation, max_output_tokens=reservation.cap, streamed=self._streamed)
+                await self._make_durable(reservation, attempt=attempt)
+                return await self._send_reserved(reservation, body)
+        except Refused as refusal:
+            # Out of the slot: under drain it waits for others to end, and they may need one to go on.
+            await self._refused(refusal)
+
+    async def _send_reserved(self, reservation: Reservation, body: bytes) -> Exchange | _Failure:
+        try:
+            answer = await self._send(body, cap=reservation.cap)
+        except TransportFailure as failure:
+            return self._lost(reservation, failure)
+        except BaseException as error:
+            self._leave_in_doubt(reservation, f"stopped while in flight: {type(error).__name__}")
+            raise
+        # No checkpoint from here until the caller has journalled the settlement.
+        return self._answered(reservation, answer, request_bytes=len(body))
 
     async def _reserve(self, body: bytes) -> Reservation:
         ledger, scope, name = self._runtime.ledger, self._envelope.scope, uuid.uuid4().hex[:16]
@@ -143,17 +150,14 @@ class Line:
             return held
         # Bytes overstate tokens three- to fourfold; the exact count is dearer, and only now worth it.
         demand = self._demand(min(rough, exact_bound(self._model, body)), min_cap=self._min_cap)
-        try:
-            return await ledger.reserve(scope, demand, reservation=name)
-        except Refused as refusal:
-            await self._refused(refusal)
+        return await ledger.reserve(scope, demand, reservation=name)
 
     async def _refused(self, refusal: Refused) -> NoReturn:
         owner = self._envelope.owner(refusal.scope)
         if owner.scope.path == self._call:
             raise refusal.exceeded(remaining=[self._call]) from None
         owner.exhaust(refusal)
-        await self._envelope.park()
+        await self._envelope.park(owner)
 
     def _demand(self, input_tokens: int, *, min_cap: int) -> Demand:
         price = self._price
@@ -171,20 +175,18 @@ class Line:
 
     async def _make_durable(self, reservation: Reservation, *, attempt: int) -> None:
         run = self._run
-        ticket = run.append(
-            Reserved(
-                elapsed_ms=run.elapsed_ms,
-                reservation=reservation.id,
-                scope=reservation.scope.path,
-                call=self._call,
-                attempt=attempt,
-                model=self._model,
-                picousd=reservation.amount.picousd,
-                tokens=reservation.amount.tokens,
-            )
+        reserved = Reserved(
+            elapsed_ms=run.elapsed_ms,
+            reservation=reservation.id,
+            scope=reservation.scope.path,
+            call=self._call,
+            attempt=attempt,
+            model=self._model,
+            picousd=reservation.amount.picousd,
+            tokens=reservation.amount.tokens,
         )
         try:
-            await run.durable(ticket)
+            await run.durable(run.append(reserved))
         except BaseException:
             self._release(reservation, "not sent")
             raise

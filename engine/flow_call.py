@@ -7,9 +7,10 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
 import msgspec
+import trio
 
 from stratum.contracts.budget import Budget
-from stratum.contracts.records import Diverged, LimitRaised, RunFinished, RunResumed, RunStarted
+from stratum.contracts.records import Diverged, LimitRaised, RunResumed, RunStarted
 from stratum.engine.envelope import open_envelope
 from stratum.engine.history import History
 from stratum.engine.place import Place, current_place
@@ -18,6 +19,7 @@ from stratum.engine.step_record import StepRecord
 
 if TYPE_CHECKING:
     from stratum.engine.flow import Flow
+    from stratum.engine.runtime import Runtime
 
 R = TypeVar("R")
 
@@ -34,17 +36,28 @@ class FlowCall(Generic[R]):
         """Run it: inside another flow as a step of that, else as a run."""
         if self._place.run.resumable:
             return await self._nested(arguments)
-        return await self._outermost(arguments, Run(self._place.run.runtime, id=uuid.uuid4().hex[:12]))
+        runtime = self._place.run.runtime
+        await runtime.ready()
+        run = Run(runtime, id=uuid.uuid4().hex[:12])
+        run.append(self._started(run, arguments))
+        return await self._outermost(arguments, run)
 
     async def resume(self, run_id: str, *, raised: Budget | None) -> R:
         """Go on with an earlier run; see `Flow.resume`."""
         runtime = self._place.run.runtime
+        await runtime.ready()
         await runtime.journal.claim(run_id)
-        history = History(await runtime.journal.read(run_id))
-        assert history.started is not None, "claim() refuses a run without a beginning"
-        arguments = self._signature.decode(bytes(history.started.inputs))
-        if history.finished is not None and history.finished.state == "succeeded":
-            return self._signature.returns.decode(bytes(history.finished.output))
+        try:
+            history = History(await runtime.journal.read(run_id))
+            assert history.started is not None, "claim() refuses a run without a beginning"
+            arguments = self._signature.decode(bytes(history.started.inputs))
+            done = history.finished if history.finished and history.finished.state == "succeeded" else None
+        except BaseException:
+            await _let_go(runtime, run_id)
+            raise
+        if done is not None:
+            await _let_go(runtime, run_id)
+            return self._signature.returns.decode(bytes(done.output))
         run = Run(runtime, id=run_id, history=history)
         elapsed_ms = history.elapsed_ms
         run.append(RunResumed(elapsed_ms=elapsed_ms, session=runtime.session, code_digest=self._flow.code_digest))
@@ -53,9 +66,6 @@ class FlowCall(Generic[R]):
         return await self._outermost(arguments, run, raised=raised)
 
     async def _outermost(self, arguments: dict[str, Any], run: Run, *, raised: Budget | None = None) -> R:
-        await run.runtime.ready()
-        if run.history.started is None:
-            run.append(self._started(run, arguments))
         try:
             with open_envelope(
                 run,
@@ -72,9 +82,7 @@ class FlowCall(Generic[R]):
             run.finish_badly(error)
             raise
         self._report_divergence(run)
-        output = msgspec.Raw(self._signature.returns.encode(result))
-        ticket = run.append(RunFinished(elapsed_ms=run.elapsed_ms, state="succeeded", output=output))
-        await run.commit_result(ticket)
+        await run.commit_result(run.finish(self._signature.returns.encode(result)))
         return result
 
     async def _nested(self, arguments: dict[str, Any]) -> R:
@@ -122,6 +130,12 @@ class FlowCall(Generic[R]):
             assert run.history.started is not None
             changed = run.history.started.code_digest != self._flow.code_digest
             run.append(Diverged(elapsed_ms=run.elapsed_ms, calls=unused, code_changed=changed))
+
+
+async def _let_go(runtime: Runtime, run_id: str) -> None:
+    """Of a run that was claimed and does not go on."""
+    with trio.CancelScope(shield=True):
+        await runtime.journal.release(run_id)
 
 
 def unwrapped(group: BaseExceptionGroup[BaseException]) -> BaseException:

@@ -6,10 +6,11 @@ from collections import Counter
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal
 
+import msgspec
 import trio
 
 from stratum.contracts.budget import Budget
-from stratum.contracts.errors import BudgetExceeded, Completed, described
+from stratum.contracts.errors import BudgetExceeded, Completed, RunError, described
 from stratum.contracts.records import CallStarted, Leaked, Record, RunFinished, ScopeOpened
 from stratum.engine.history import History, RecordedStep
 
@@ -37,6 +38,7 @@ class Run:
         self.history = history or History()
         self.resumable = resumable
         """A session's own run is not: it has no beginning to go back to, and keeps no per-step memory."""
+        self._ended = False
         self._started_at = trio.current_time()
         self._numbers: Counter[tuple[str, str]] = Counter()
         self._occurrences: Counter[tuple[str, str, str]] = Counter()
@@ -49,7 +51,18 @@ class Run:
         return self.history.elapsed_ms + round((trio.current_time() - self._started_at) * 1000)
 
     def append(self, *records: Record) -> Ticket:
-        """Record these together, in order; `runtime.journal.durable(ticket)` waits until they are on disk."""
+        """Record these together, in order; `durable(ticket)` waits until they are on disk.
+
+        Raises:
+            RunError: the run has ended.
+            JournalUnavailable: nothing can be recorded any more.
+        """
+        if self._ended:
+            raise RunError(
+                run=self.id,
+                problem="it has ended, and a task that it started goes on calling",
+                fix="await that task before the flow returns, or make its calls with Runtime.run",
+            )
         ticket = self.runtime.journal.append(self.id, *records)
         for record in records:
             self.runtime.events.publish(self.id, record)
@@ -128,6 +141,10 @@ class Run:
         opened_ms = self.history.scope_opened_ms.get(path)
         return 0 if opened_ms is None else (self.history.elapsed_ms - opened_ms) / 1000
 
+    def finish(self, output: bytes) -> Ticket:
+        """The run has its result."""
+        return self._end(RunFinished(elapsed_ms=self.elapsed_ms, state="succeeded", output=msgspec.Raw(output)))
+
     def finish_badly(self, error: BaseException) -> None:
         """The run ended without a result. Appended, not awaited: it is on its way out, perhaps cancelled."""
         state: Literal["failed", "exhausted", "cancelled"] = "failed"
@@ -135,11 +152,16 @@ class Run:
             state = "exhausted"
         elif isinstance(error, (trio.Cancelled, KeyboardInterrupt)):
             state = "cancelled"
-        self.append(RunFinished(elapsed_ms=self.elapsed_ms, state=state, error=described(error)))
+        self._end(RunFinished(elapsed_ms=self.elapsed_ms, state=state, error=described(error)))
 
     def leaked(self, step: str, what: str) -> None:
         """A thread was abandoned and may still be running."""
         self.append(Leaked(elapsed_ms=self.elapsed_ms, call=step, what=what))
+
+    def _end(self, record: RunFinished) -> Ticket:
+        ticket = self.append(record)
+        self._ended = True
+        return ticket
 
     def _recorded(self, parent: str, function: str, input_digest: str) -> RecordedStep | None:
         key = (parent, function, input_digest)

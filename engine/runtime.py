@@ -71,10 +71,16 @@ class Runtime:
         self._place: Place | None = None
 
     async def run(self, step: Callable[P, Awaitable[R]], *args: P.args, **kwargs: P.kwargs) -> R:
-        """Call `step` in this runtime, from any task of the same trio run."""
+        """Call `step` in this runtime, from any task of the same trio run.
+
+        Raises:
+            BudgetExceeded: also when it is the session's own budget that ran out.
+            RunError: the runtime was closed in the meantime.
+        """
         token = current_place.set(self.place)
         try:
-            return await step(*args, **kwargs)
+            with self.place.envelope.guest():
+                return await step(*args, **kwargs)
         finally:
             current_place.reset(token)
 
@@ -101,13 +107,21 @@ class Runtime:
         """The session's own run and envelope, around everything called in it."""
         run = Run(self, id=self.session, resumable=False)
         run.append(RunStarted(session=self.session, name="session"))
-        with open_envelope(run, label="session", path="", parent=None, parent_scope=None, budget=budget) as envelope:
-            self._place = Place(run=run, envelope=envelope)
-            token = current_place.set(self._place)
-            try:
-                yield
-            finally:
-                current_place.reset(token)
+        try:
+            with open_envelope(
+                run, label="session", path="", parent=None, parent_scope=None, budget=budget
+            ) as envelope:
+                self._place = Place(run=run, envelope=envelope)
+                token = current_place.set(self._place)
+                try:
+                    yield
+                finally:
+                    current_place.reset(token)
+                    await envelope.close_to_guests()
+        except BaseException as error:
+            run.finish_badly(error)
+            raise
+        run.finish(b"null")
 
 
 @asynccontextmanager

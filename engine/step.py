@@ -44,7 +44,7 @@ class Step(ABC, Generic[P, R]):
         """Call the step from a script, in a runtime of its own.
 
         Raises:
-            RuntimeError: called inside a running event loop; await the step instead.
+            RuntimeError: called inside a running event loop, or in a thread of a step; await the step instead.
         """
         arguments = self.signature.bind(args, kwargs)
         refuse_inside_loop(f"{self.signature.name}.sync()")
@@ -73,6 +73,9 @@ def refuse_inside_loop(what: str) -> None:
     """Raise where blocking would stop an event loop."""
     if trio.lowlevel.in_trio_run() or _in_asyncio():
         raise RuntimeError(f"{what} would block the running event loop; await the step instead")
+    # A worker thread inherits where it was called from; what it spends in a loop of its own would escape that budget.
+    if current_place.get() is not None:
+        raise RuntimeError(f"{what} in a thread of a running step; make that step an async def and await this one")
 
 
 def refuse_outside_trio(function: str) -> None:

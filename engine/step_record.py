@@ -36,6 +36,7 @@ class StepRecord:
         self.run = place.run
         self.attempts: list[Attempt] = []
         self.priced = True
+        self._completed = False
         self._step = step
         self._arguments = arguments
         self._parent = place.step
@@ -68,11 +69,14 @@ class StepRecord:
             trace=self._trace("ok", output=shown),
         )
         ticket = self.run.append(*before, finished)
+        self._completed = True
         self.run.completed(self._entered, function=self._step.signature.name, result=result)
         return ticket
 
     def failed(self, error: BaseException, *, before: Sequence[Record] = ()) -> None:
         """The step ended without a result. Appended, not awaited: it is on its way out, perhaps cancelled."""
+        if self._completed:
+            return  # an accepted answer whose bill broke the call's own budget: it stays the step's result
         outcome: Outcome = "cancelled" if isinstance(error, trio.Cancelled) else "failed"
         self.run.append(
             *before,
