@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, Generic, TypeVar
 import msgspec
 import trio
 
+from stratum.actors.ledger import Limits
 from stratum.contracts.budget import Budget
 from stratum.contracts.records import Diverged, LimitRaised, RunResumed, RunStarted
 from stratum.engine.envelope import open_envelope
@@ -76,7 +77,7 @@ class FlowCall(Generic[R]):
                 budget=run.history.budget(self._flow.budget, raised),
             ) as envelope:
                 if raised is not None:
-                    run.runtime.ledger.raise_limits(envelope.scope, envelope.scope.limits)
+                    run.runtime.ledger.raise_limits(envelope.scope, Limits.of(raised))
                 result = await self._body(arguments, Place(run=run, envelope=envelope, flow_id=run.id))
         except BaseException as error:
             run.finish_badly(error)

@@ -91,7 +91,7 @@ async def test_an_error_of_the_flow_itself_passes_unchanged() -> None:
 
 
 async def test_users_who_catch_every_exception_still_pay_for_nothing_more(autojump_clock: MockClock) -> None:
-    """CASES D8: the refusal comes as a cancellation, which `except Exception` does not see."""
+    """The refusal comes as a cancellation, which `except Exception` does not see."""
 
     @flow(budget=Budget(usd=0.0085))
     async def stubborn(times: int) -> int:
@@ -327,7 +327,7 @@ async def test_a_step_called_by_sync_in_a_thread_of_another_is_refused() -> None
 async def test_a_journal_that_dies_stops_everything_and_is_told_once(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """DESIGN 5: never run unrecorded; CASES H."""
+    """Never run unrecorded: no more is sent than what the last commit had allowed."""
     written: list[int] = []
     write = Store.write
 
