@@ -91,6 +91,7 @@ class Journal:
         Raises:
             UnknownRun: not in this journal.
             RunLocked: it is running, here or in another session that is alive.
+            RunError: it was pruned.
         """
         if run in self._owned:
             raise RunLocked(run=run, problem="this session is running it", fix="wait for it to end")

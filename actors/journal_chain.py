@@ -8,8 +8,9 @@ The body enters by its digest, so that pruning a body leaves the chain whole.
 from __future__ import annotations
 
 from hashlib import sha256
+from struct import Struct
 
-_INTEGER_BYTES = 8
+_NUMBERS = Struct(">QQ")  # n and at, big-endian
 
 
 def chain_start(run: str) -> bytes:
@@ -20,5 +21,4 @@ def chain_start(run: str) -> bytes:
 def chain_link(previous: bytes, n: int, *, at: int, kind: str, body_digest: bytes) -> bytes:
     """The hash of record `n`, given that of the one before it."""
     # Every part but the last has a fixed length: no two different records give the same bytes.
-    numbers = n.to_bytes(_INTEGER_BYTES, "big") + at.to_bytes(_INTEGER_BYTES, "big")
-    return sha256(previous + numbers + body_digest + kind.encode()).digest()
+    return sha256(previous + _NUMBERS.pack(n, at) + body_digest + kind.encode()).digest()

@@ -28,6 +28,7 @@ class Row(NamedTuple):
     kind: str
     at: int
     body: str
+    pruned_digest: bytes | None
     hash: bytes
 
 
@@ -66,7 +67,7 @@ class ChainCheck:
         """Whether the row continues its run's chain, and everything before it in the run did."""
         self.records += 1
         n, previous = self._tips.get(row.run) or (0, chain_start(row.run))
-        digest = sha256(row.body.encode()).digest()
+        digest = row.pruned_digest or sha256(row.body.encode()).digest()
         link = chain_link(previous, n + 1, at=row.at, kind=row.kind, body_digest=digest)
         if (row.n, row.hash) != (n + 1, link):
             self.broken.setdefault(row.run, n + 1)
@@ -131,7 +132,8 @@ def readable_rows(connection: sqlite3.Connection, path: Path) -> Iterator[Row]:
     while following <= last:
         try:
             rows = connection.execute(
-                "SELECT seq, run, n, kind, at, body, hash FROM _records WHERE seq >= ? ORDER BY seq", (following,)
+                "SELECT seq, run, n, kind, at, body, body_digest, hash FROM _records WHERE seq >= ? ORDER BY seq",
+                (following,),
             )
             for row in map(Row._make, rows):
                 following = row.seq + 1

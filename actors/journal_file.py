@@ -33,6 +33,11 @@ class OpenFile(NamedTuple):
     watermark: Watermark
     lock: SessionLock
 
+    def close(self) -> None:
+        self.connection.close()
+        self.watermark.close()
+        self.lock.release()
+
 
 def open_file(path: Path, session: str) -> OpenFile:
     """The journal at `path`, created if need be, checked against its watermark, and migrated.

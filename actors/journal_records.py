@@ -13,7 +13,7 @@ from stratum.actors.journal_failure import EXPORT_OR_RESTORE
 from stratum.contracts.errors import JournalCorrupt, UnknownRun
 from stratum.contracts.records import Record
 
-_DECODER: msgspec.json.Decoder[Record] = msgspec.json.Decoder(Record)
+RECORD_DECODER: msgspec.json.Decoder[Record] = msgspec.json.Decoder(Record)
 
 
 class Run(msgspec.Struct, frozen=True, kw_only=True):
@@ -51,7 +51,7 @@ def read_run(connection: sqlite3.Connection, run: str) -> list[Record]:
     bodies = list(verified_bodies(connection, run))
     if not bodies:
         raise UnknownRun(run=run)
-    return [_DECODER.decode(body) for body in bodies]
+    return [RECORD_DECODER.decode(body) for body in bodies]
 
 
 def verified_bodies(connection: sqlite3.Connection, run: str) -> Iterator[str]:
@@ -61,9 +61,12 @@ def verified_bodies(connection: sqlite3.Connection, run: str) -> Iterator[str]:
         JournalCorrupt: a record is missing or altered; those before it are sound.
     """
     previous = chain_start(run)
-    rows = connection.execute("SELECT n, kind, at, body, hash FROM _records WHERE run = ? ORDER BY n", (run,))
-    for expected, (n, kind, at, body, link) in enumerate(rows, start=1):
-        previous = chain_link(previous, expected, at=at, kind=kind, body_digest=sha256(body.encode()).digest())
+    rows = connection.execute(
+        "SELECT n, kind, at, body, body_digest, hash FROM _records WHERE run = ? ORDER BY n", (run,)
+    )
+    for expected, (n, kind, at, body, pruned_digest, link) in enumerate(rows, start=1):
+        digest = pruned_digest or sha256(body.encode()).digest()
+        previous = chain_link(previous, expected, at=at, kind=kind, body_digest=digest)
         if n != expected or link != previous:
             raise JournalCorrupt(
                 path=_file_of(connection),

@@ -24,8 +24,8 @@ _TABLES = (
         kind TEXT NOT NULL,
         call TEXT,
         at INTEGER NOT NULL,      -- wall clock, milliseconds since 1970, UTC
-        body TEXT,                -- JSON; NULL once pruned
-        body_digest BLOB,         -- SHA-256 of the body, kept when the body is pruned
+        body TEXT NOT NULL,       -- JSON
+        body_digest BLOB,         -- of a pruned body: SHA-256 of what it was; else NULL
         hash BLOB NOT NULL,       -- see journal_chain.py
         UNIQUE (run, n)
     )
@@ -40,7 +40,8 @@ _TABLES = (
         state TEXT NOT NULL,      -- running, or how it finished
         error TEXT NOT NULL,
         started_at INTEGER NOT NULL,
-        ended_at INTEGER
+        ended_at INTEGER,
+        pruned INTEGER NOT NULL DEFAULT 0
     ) WITHOUT ROWID
     """,
     "CREATE INDEX _runs_by_start ON _runs (started_at)",

@@ -15,7 +15,7 @@ from typing import NamedTuple
 import msgspec
 
 from stratum.actors.journal_chain import chain_link, chain_start
-from stratum.contracts.errors import RunLocked, UnknownRun
+from stratum.contracts.errors import RunError, RunLocked, UnknownRun
 from stratum.contracts.records import Record, RunFinished, RunResumed, RunStarted
 
 MAX_BODY_BYTES = 64 * 2**20
@@ -31,6 +31,9 @@ _INSERTS = {
     size: f"INSERT INTO _records (seq, run, n, kind, call, at, body, hash) VALUES {', '.join([_PLACES] * size)}"
     for size in _CHUNKS
 }
+
+# The records that move a run from state to state.
+_STATE_RECORDS = (RunStarted, RunResumed, RunFinished)
 
 _Row = tuple[object, ...]
 _Tip = tuple[int, bytes]
@@ -79,7 +82,8 @@ class Store:
             seq = last_seq(self.connection)
             rows, tips = self._chain(entries, after=seq)
             for one in entries:
-                self._note(one)
+                if isinstance(one.record, _STATE_RECORDS):
+                    self._note(one)
             for values, size in _chunked(rows):
                 self.connection.execute(_INSERTS[size], values)
         # Only now: had the transaction failed, the tips would be those of records that do not exist.
@@ -95,13 +99,19 @@ class Store:
         Raises:
             UnknownRun: not in this journal.
             RunLocked: the session that owns it is alive.
+            RunError: it was pruned.
         """
         with transaction(self.connection):
-            found = self.connection.execute("SELECT owner FROM _runs WHERE run = ?", (run,)).fetchone()
+            found = self.connection.execute("SELECT owner, pruned FROM _runs WHERE run = ?", (run,)).fetchone()
             if found is None:
                 raise UnknownRun(run=run)
-            if found[0] is not None and self._alive(found[0]):
+            owner, pruned = found
+            if owner is not None and self._alive(owner):
                 raise RunLocked(run=run)
+            if pruned:
+                raise RunError(
+                    run=run, problem="its inputs and results were pruned", fix="start it again, as a new run"
+                )
             self.connection.execute("UPDATE _runs SET owner = ? WHERE run = ?", (self._session, run))
 
     def release(self, run: str) -> None:
@@ -120,7 +130,7 @@ class Store:
         return rows, tips
 
     def _note(self, one: Entry) -> None:
-        """Keep the row of `_runs` in step with the records that move a run from state to state."""
+        """Keep the row of `_runs` in step."""
         run, record, _, at, _ = one
         match record:
             case RunStarted():

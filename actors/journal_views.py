@@ -18,7 +18,8 @@ _RUNS = f"""
         (SELECT coalesce(sum(json_extract(body, '$.picousd')), 0) FROM _records
             WHERE _records.run = _runs.run AND kind IN ('settled', 'reconciled')) AS cost_picousd,
         (SELECT coalesce(sum(json_extract(body, '$.picousd')), 0) / 1e12 FROM _records
-            WHERE _records.run = _runs.run AND kind IN ('settled', 'reconciled')) AS cost_usd
+            WHERE _records.run = _runs.run AND kind IN ('settled', 'reconciled')) AS cost_usd,
+        pruned
     FROM _runs
 """
 

@@ -61,13 +61,10 @@ async def test_a_commit_is_on_disk_and_acknowledged_when_it_returns(file: Path) 
 
 def test_every_commit_reaches_the_disk_before_it_is_acknowledged(file: Path) -> None:
     """FACTS: NORMAL loses acknowledged commits when the power fails, FULL does not."""
-    opened = open_file(file, "s")
-    with closing(opened.connection) as connection:
-        full = 2
-        assert connection.execute("PRAGMA synchronous").fetchone() == (full,)
-        assert connection.execute("PRAGMA journal_mode").fetchone() == ("wal",)
-    opened.watermark.close()
-    opened.lock.release()
+    full = 2
+    with closing(open_file(file, "s")) as opened:
+        assert opened.connection.execute("PRAGMA synchronous").fetchone() == (full,)
+        assert opened.connection.execute("PRAGMA journal_mode").fetchone() == ("wal",)
 
 
 async def test_leaving_the_block_waits_for_what_was_appended(file: Path) -> None:

@@ -274,7 +274,7 @@ async def test_a_journal_of_a_newer_version_is_refused(tmp_path: Path) -> None:
 def test_migrating_keeps_what_is_there_and_happens_once() -> None:
     connection = sqlite3.connect(":memory:", isolation_level=None)
     migrate(connection, "j")
-    connection.execute("INSERT INTO _runs VALUES ('r', 'n', 't', 's', NULL, 'failed', '', 1, 2)")
+    connection.execute("INSERT INTO _runs VALUES ('r', 'n', 't', 's', NULL, 'failed', '', 1, 2, 0)")
     later = (*MIGRATIONS, ("ALTER TABLE _runs ADD COLUMN priority INTEGER", "UPDATE _runs SET priority = 7"))
     for _ in range(2):
         migrate(connection, "j", migrations=later)
