@@ -53,8 +53,9 @@ def test_a_flow_runs_with_its_result_on_stdout_and_its_progress_on_stderr(projec
     lines = result.stderr.splitlines()
     assert lines[0].endswith("judge_all")
     assert any(line.startswith("  judge#2  done in") for line in lines)
-    assert "succeeded" in lines[-1]
-    assert "of 1.000 USD" in lines[-1]
+    assert "succeeded" in lines[-2]
+    assert "of 1.000 USD" in lines[-2]
+    assert lines[-1].startswith("audit: stratum audit ")
     assert (project / ".stratum" / "stratum.db").exists()
 
 
