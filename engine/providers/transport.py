@@ -6,7 +6,7 @@ Above it an httpx2 client (the openai SDK's), below it httpx2's own transports.
 from __future__ import annotations
 
 import sys
-from collections.abc import AsyncIterable, AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable
 from contextlib import suppress
 
 import httpx2
@@ -23,7 +23,7 @@ SWEEP_S = 30.0
 
 def affordable_connections() -> int:
     """Half of the process's file descriptors, at most `MOST_CONNECTIONS`: the rest belong to its other files."""
-    if sys.platform == "win32":
+    if sys.platform == "win32":  # pragma: no cover  # has no such limit
         return MOST_CONNECTIONS
     import resource
 
@@ -123,6 +123,7 @@ class _CappedBody(httpx2.AsyncByteStream):
     """A response's body, cut off at `limit` bytes; closing it gives the connection back, once."""
 
     def __init__(self, response: httpx2.Response, *, limit: int, on_close: Callable[[], None]) -> None:
+        assert isinstance(response.stream, httpx2.AsyncByteStream)
         self._stream = response.stream
         self._limit = limit
         self._on_close: Callable[[], None] | None = on_close
@@ -136,7 +137,6 @@ class _CappedBody(httpx2.AsyncByteStream):
                 raise self._too_long()
 
     async def __aiter__(self) -> AsyncIterator[bytes]:
-        assert isinstance(self._stream, AsyncIterable)
         parts = aiter(self._stream)
         received = 0
         async for part in parts:
@@ -149,8 +149,7 @@ class _CappedBody(httpx2.AsyncByteStream):
 
     async def aclose(self) -> None:
         try:
-            if isinstance(self._stream, httpx2.AsyncByteStream):
-                await self._stream.aclose()
+            await self._stream.aclose()
         finally:
             on_close, self._on_close = self._on_close, None
             if on_close is not None:

@@ -197,3 +197,12 @@ def test_every_dialect_is_found_by_its_name() -> None:
         assert dialect_named(known.name).name == known.name
     with pytest.raises(ValueError, match="no dialect"):
         dialect_named("smoke signals")
+
+
+def test_reasoning_models_are_known_by_name() -> None:
+    assert dialect.reasons("o4-mini")
+    assert not dialect.reasons("gpt-4o")
+
+
+def test_the_providers_message_is_read_from_an_error() -> None:
+    assert dialect.error(400, {}, b'{"error":{"message":"no such model"}}') == "no such model"

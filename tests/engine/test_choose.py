@@ -8,6 +8,7 @@ from importlib.machinery import ModuleSpec
 import pytest
 
 from stratum.contracts.errors import NoProvider, ProviderError
+from stratum.contracts.price import Price
 from stratum.engine.providers.choose import choose_provider
 from stratum.engine.providers.local import Local
 from stratum.engine.providers.openai import OpenAI
@@ -89,3 +90,14 @@ def test_a_model_of_a_server_without_a_key_is_not_answered_by_another_model() ->
 def test_a_base_url_that_is_none_is_refused() -> None:
     with pytest.raises(ValueError, match="not an HTTP URL"):
         choose_provider(None, environ={"STRATUM_BASE_URL": "localhost:8080"})
+
+
+def test_a_price_may_come_from_the_environment() -> None:
+    environ = {"STRATUM_BASE_URL": "http://127.0.0.1:8080/v1", "STRATUM_PRICE": "0.15/0.60"}
+    assert choose_provider(None, environ=environ).price == Price.per_million(input=0.15, output=0.60)
+
+
+@pytest.mark.parametrize("text", ["0.15", "a/b", "-1/2", "1/2/3"])
+def test_a_price_that_is_none_is_refused(text: str) -> None:
+    with pytest.raises(ProviderError, match="STRATUM_PRICE"):
+        choose_provider(None, environ={"OPENAI_API_KEY": "sk-test", "STRATUM_PRICE": text})

@@ -217,6 +217,15 @@ async def test_a_stream_answered_by_an_error_status_says_so() -> None:
     assert (caught.value.answer.status, caught.value.answer.headers["retry-after"]) == (429, "3")
 
 
+async def test_a_stream_that_cannot_be_begun_was_not_sent() -> None:
+    provider = OpenAI("sk-test", "http://127.0.0.1:9/v1")
+    async with provider.open():
+        with pytest.raises(TransportFailure, match="cannot connect") as caught:
+            async with provider.stream(request(provider.dialect, streamed=True)):
+                pytest.fail("there is no stream")
+    assert not caught.value.sent
+
+
 async def test_a_stream_that_ends_early_is_left_unfinished() -> None:
     async with nothing_left(), open_server(breaks_off(after_events=4)) as server:
         provider = OpenAI("sk-test", server.url)

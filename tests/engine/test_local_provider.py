@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
 import trio
 from tests.fakes.behaviours import answers
@@ -110,3 +112,32 @@ async def test_a_provider_that_is_not_open_says_so() -> None:
 def test_the_model_is_named_for_traces() -> None:
     assert Local("smollm2").default_model == "smollm2"
     assert Local().default_model == "qwen-0.5b"
+
+
+@pytest.mark.parametrize("name", ["smollm2", None])
+async def test_the_weights_that_are_asked_for_are_fetched(
+    name: str | None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A model that is named is fetched by name; else the default, which may fall back to a smaller one."""
+    fetched: list[str] = []
+
+    async def fetch(model: str, *, progress: object) -> Path:
+        fetched.append(model)
+        return tmp_path / "model.gguf"
+
+    async def fetch_default(*, notice: object, progress: object) -> Path:
+        return await fetch("the default", progress=progress)
+
+    async with open_server(answers()) as server:
+
+        def local_model(weights: Path) -> FakeModel:
+            assert weights == tmp_path / "model.gguf"
+            return FakeModel(server.url)
+
+        for replaced in (fetch, fetch_default, local_model):
+            monkeypatch.setattr(f"stratum.engine.providers.local.{replaced.__name__}", replaced)
+        provider = Local(name)
+        async with provider.open():
+            await provider.ready()
+            await provider.ready()
+    assert fetched == [name or "the default"]

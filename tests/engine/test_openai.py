@@ -43,6 +43,7 @@ async def test_the_bytes_sent_are_the_bytes_prepared() -> None:
     async with open_server(answers()) as server:
         provider = OpenAI("sk-test", server.url)
         async with provider.open():
+            await provider.ready()
             prepared = request(provider.dialect)
             await provider.send(prepared)
     assert server.requests == [prepared.body]

@@ -234,3 +234,12 @@ def response(**fields: Any) -> bytes:
 def written(parts: dict[str, Any]) -> bytes:
     every: dict[str, Any] = {"tool": "assess", "usage": USAGE, "model": "m", **parts}
     return dialect.write(**every)
+
+
+def test_reasoning_models_are_known_by_name() -> None:
+    assert dialect.reasons("gpt-5.5")
+    assert not dialect.reasons("gpt-4.1-mini")
+
+
+def test_the_providers_message_is_read_from_an_error() -> None:
+    assert dialect.error(400, {}, b'{"error":{"message":"no such model"}}') == "no such model"
