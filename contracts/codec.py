@@ -97,16 +97,13 @@ class Codec(Generic[T]):
         return read
 
     def encode(self, value: T) -> bytes:
-        """JSON that `decode` reads back to an equal value, its opaque parts included."""
+        """JSON that `decode` reads back to an equal value, its opaque parts included.
+
+        Raises:
+            ContractViolation: nested too deep to be read back.
+        """
         plain = self.plain(value)
-        try:
-            text = _ENCODER.encode({"value": plain} if self.wrapped else plain)
-            if self.recursive:
-                from_json(text)
-        except (RecursionError, ValueError) as error:
-            deep = Violation(kind="schema", condition="expected fewer levels of nesting", detail=str(error))
-            raise ContractViolation(contract=self.name, violations=[deep]) from error
-        return text
+        return written({"value": plain} if self.wrapped else plain, _ENCODER, of=self.name, reread=self.recursive)
 
     def plain(self, value: T) -> Any:
         """`value` as msgspec writes it, opaque parts included: itself, if it has only wire names of its own."""
@@ -188,6 +185,22 @@ class Codec(Generic[T]):
         hidden = functools.partial(opaque_at, self.annotation)
         violations = violations_of(error, value, at=(at,) if at else (), is_hidden=hidden)
         return ContractViolation(contract=self.name, violations=violations)
+
+
+def written(plain: Any, encoder: msgspec.json.Encoder, *, of: str, reread: bool) -> bytes:
+    """JSON that can be read back; only values of recursive contracts can be nested too deep for that, so `reread` them.
+
+    Raises:
+        ContractViolation: nested too deep.
+    """
+    try:
+        text = encoder.encode(plain)
+        if reread:
+            from_json(text)
+    except (RecursionError, ValueError) as error:
+        deep = Violation(kind="schema", condition="expected fewer levels of nesting", detail=str(error))
+        raise ContractViolation(contract=of, violations=[deep]) from error
+    return text
 
 
 _ENCODER: Final = msgspec.json.Encoder()

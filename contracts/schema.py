@@ -16,6 +16,7 @@ from typing import Any, Final
 from pydantic.json_schema import GenerateJsonSchema, JsonSchemaValue
 from pydantic_core import CoreSchema, core_schema
 
+from stratum.contracts.digest import canonical_json
 from stratum.contracts.errors import ContractDefinitionError
 from stratum.contracts.wire_core import admits_none
 
@@ -76,9 +77,16 @@ def strict_schema(answer: Schema, *, owner: str) -> Schema:
 
 
 def unordered(schema: Schema) -> Schema:
-    """The schema with its lists of required fields sorted: the order of fields is not part of a contract."""
+    """The schema in one order: that of fields, enum values and branches of a union is not part of a contract.
+
+    Python does not keep the last two: to `typing`'s caches `Literal["a", "b"] | None` and
+    `Literal["b", "a"] | None` are one type, in the order that was written first.
+    """
     copy = _mapped(schema, unordered)
-    return copy | {"required": sorted(copy["required"])} if "required" in copy else copy
+    for name in ("required", "enum", "anyOf", "oneOf"):
+        if name in copy:
+            copy[name] = sorted(copy[name], key=canonical_json)
+    return copy
 
 
 def is_recursive(schema: Schema) -> bool:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import inspect
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Final, Generic, TypeVar
@@ -9,7 +10,7 @@ from typing import Any, Final, Generic, TypeVar
 import msgspec
 
 from stratum.contracts.annotation import resolve
-from stratum.contracts.codec import Codec, codec
+from stratum.contracts.codec import Codec, codec, written
 from stratum.contracts.digest import digest12
 from stratum.contracts.errors import ContractDefinitionError, ContractViolation
 from stratum.contracts.strict import definition_errors
@@ -94,8 +95,13 @@ class Signature(Generic[R]):
         return arguments
 
     def encode(self, arguments: Mapping[str, Any]) -> bytes:
-        """All inputs as one canonical JSON object: the same inputs, the same bytes."""
-        return _CANONICAL.encode({name: self.parameters[name].codec.plain(value) for name, value in arguments.items()})
+        """All inputs as one canonical JSON object: the same inputs, the same bytes.
+
+        Raises:
+            ContractViolation: an input is nested too deep to be read back.
+        """
+        plain = {name: self.parameters[name].codec.plain(value) for name, value in arguments.items()}
+        return written(plain, _CANONICAL, of=f"call of {self.name}", reread=self._recursive)
 
     def decode(self, inputs: bytes) -> dict[str, Any]:
         """The arguments back from `encode`'s bytes, or from the same JSON written by hand; defaults applied.
@@ -126,6 +132,10 @@ class Signature(Generic[R]):
     def jsonable(self, arguments: Mapping[str, Any]) -> dict[str, Any]:
         """The inputs for a trace, opaque ones redacted."""
         return {name: self.parameters[name].codec.jsonable(value, redact=True) for name, value in arguments.items()}
+
+    @functools.cached_property
+    def _recursive(self) -> bool:
+        return any(parameter_codec.recursive for _, parameter_codec in self._codecs)
 
     def _members(self, inputs: bytes) -> dict[str, msgspec.Raw]:
         try:
