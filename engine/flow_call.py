@@ -10,7 +10,6 @@ import msgspec
 import trio
 
 from stratum.actors.ledger import Limits
-from stratum.actors.ledger import Limits
 from stratum.contracts.budget import Budget
 from stratum.contracts.records import Diverged, LimitRaised, RunResumed, RunStarted
 from stratum.engine.envelope import open_envelope

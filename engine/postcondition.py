@@ -6,6 +6,7 @@ mean arguments, and whether it may run on the event loop. `Condition` below runs
 
 from __future__ import annotations
 
+import ast
 import difflib
 import inspect
 import pickle
@@ -191,7 +192,7 @@ class _Declared:
 
     def _text(self, arguments: str) -> str:
         if self.source is not None:
-            return self.source.text(self.source.body)
+            return self.source.text(_what_must_hold(self.source.body))
         if self._lambda is not None:
             return f"{self._kind} #{self._number}"
         target: object = self._callable
@@ -215,6 +216,20 @@ class _Declared:
             return "thread"
         shadowed = {*self._lambda.__code__.co_freevars, *self._lambda.__globals__, *self._parameters, *by_name}
         return "inline" if is_cheap(self.source, shadowed) else "thread"
+
+
+def _what_must_hold(body: ast.expr) -> ast.expr:
+    """`A` of `A or "message"`: the message is what is said when it does not, and would be said twice."""
+    if not (isinstance(body, ast.BoolOp) and isinstance(body.op, ast.Or)):
+        return body
+    *conditions, message = body.values
+    if not (isinstance(message, ast.JoinedStr) or (isinstance(message, ast.Constant) and isinstance(message.value, str))):
+        return body
+    if len(conditions) == 1:
+        return conditions[0]
+    rest = ast.copy_location(ast.BoolOp(op=body.op, values=conditions), body)
+    rest.end_lineno, rest.end_col_offset = conditions[-1].end_lineno, conditions[-1].end_col_offset
+    return rest
 
 
 def _is_lambda(function: object) -> TypeGuard[FunctionType]:

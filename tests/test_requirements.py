@@ -35,7 +35,7 @@ def named_rows(docstring: str) -> Iterator[tuple[str, str]]:
     for sentence in re.findall(r"CASES ([^.:]*)", docstring):
         for row in re.findall(r"\b[A-H]\d+\b", sentence):
             yield "cases", row
-    for sentence in re.findall(r"BUDGETS[^.:]*?cases? ([\d, and]+)", docstring):
+    for sentence in re.findall(r"BUDGETS (?:rules? [\d, ]+, )?(?:cases? )?(\d[\d, and]*)", docstring):
         for row in re.findall(r"\d+", sentence):
             yield "budgets", row
 
