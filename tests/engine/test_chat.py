@@ -184,9 +184,11 @@ def test_an_error_in_a_stream_ends_it() -> None:
     assert dialect.read(reader.body()).text == "overloaded"
 
 
-@pytest.mark.parametrize(
-    "body", [b"{}", b'{"model":"m","messages":[]}', b"[]", b'{"model":"m","messages":[],"tools":[]}']
-)
+NO_CONTRACT = b'{"model":"m","messages":[{"role":"user","content":"x"}],"max_tokens":9}'
+NO_MESSAGE = b'{"model":"m","messages":[],"tools":[{"function":{"name":"f","parameters":{}}}]}'
+
+
+@pytest.mark.parametrize("body", [b"{}", b"[]", NO_CONTRACT, NO_MESSAGE])
 def test_a_request_of_another_kind_is_refused(body: bytes) -> None:
     with pytest.raises(ValueError):
         dialect.receive(body)

@@ -78,6 +78,22 @@ async def test_leaving_a_stream_closes_its_connection() -> None:
             await closed(server)
 
 
+async def test_a_stream_may_be_left_with_more_of_it_received_already() -> None:
+    async def all_at_once(exchange: Exchange) -> None:
+        await exchange.begin_events()
+        await exchange.stream.send_all(b"9\r\ndata: 1\n\n\r\n" * 1000)
+        await exchange.until_closed()
+
+    async with open_server(all_at_once) as server:
+        provider = OpenAI("sk-test", server.url)
+        async with provider.open():
+            async with provider.stream(request(provider.dialect, streamed=True)) as events:
+                async for event in events:
+                    assert event == b"1"
+                    break
+            await closed(server)
+
+
 async def closed(server: FakeOpenAI) -> None:
     """Until the server has seen its last client hang up."""
     with trio.fail_after(5):
