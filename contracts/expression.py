@@ -139,7 +139,7 @@ class Expression:
             return self._compiled(Frame(values, answers, steps=Steps()))
         except Fault as fault:
             raise _error(self.text, fault) from None
-        except RecursionError:
+        except RecursionError:  # pragma: no cover - only where the caller's own stack is nearly used up
             raise self._unanswerable("the values are nested too deeply") from None
 
     def _unanswerable(self, problem: str) -> ExpressionError:

@@ -82,7 +82,7 @@ def _bindings() -> ModuleType:
     package = importlib.util.find_spec("bpe_openai")
     locations = package.submodule_search_locations if package else None
     spec = importlib.machinery.PathFinder.find_spec("bpe_openai._bindings", locations)
-    if spec is None or spec.loader is None:
+    if spec is None or spec.loader is None:  # pragma: no cover - a broken installation
         raise ImportError("bpe-openai is installed without its extension module; reinstall it")
     module = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(module)

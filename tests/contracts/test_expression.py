@@ -127,7 +127,13 @@ def test_a_violation_shows_what_failed_and_the_actual_values(text: str, detail: 
         ("sorted(result.items) == []", "an item is an object; take one field of each item"),
         ("sum(result.tags) > 1", "a text cannot be added up; add up numbers"),
         ("[x for x in result.count] == []", "a number has no items; go through a list, a text or an object"),
+        ("{i.score: 1 for i in result.items} == {}", "a number cannot be a key; use a text"),
+        (
+            "result.level != 'low' or result.tags != ['p', 'q']",
+            "actual: result.level = 'low', result.tags = ['p', 'q']",
+        ),
         ("[a for a, b in result.tags] == []", "an item is not 2 values; use one variable"),
+        ("result.count[1:] == 1", "a number has no parts; take a part of a list or a text"),
         ("result.reason[::0] == ''", "slice step cannot be zero; test for it first"),
         ("int(result.level) > 1", "invalid literal for int() with base 10: 'low'; test for it first"),
         ("len(result.count) > 1", "object of type 'int' has no len(); test for it first"),
@@ -318,7 +324,8 @@ def test_what_the_language_does_not_have_is_refused_at_its_place(text: str, posi
 
 SCHEMA = {
     "$defs": {
-        "Item": {"type": "object", "properties": {"name": {"type": "string"}, "inner": {"$ref": "#/$defs/Item"}}}
+        "Endless": {"$ref": "#/$defs/Endless"},
+        "Item": {"type": "object", "properties": {"name": {"type": "string"}, "inner": {"$ref": "#/$defs/Item"}}},
     },
     "type": "object",
     "properties": {
@@ -329,6 +336,7 @@ SCHEMA = {
         "scores": {"type": "object", "additionalProperties": {"$ref": "#/$defs/Item"}},
         "open": {"type": "object", "properties": {"a": {"type": "string"}}, "additionalProperties": True},
         "anything": {},
+        "endless": {"$ref": "#/$defs/Endless"},
     },
     "additionalProperties": False,
 }
@@ -366,7 +374,7 @@ def test_a_field_that_is_not_in_the_contract_is_refused(text: str, message: str)
         "result.worst.name == '' and result.scores.anything.name == '' and result.scores.get('x') is None",
         "result.open.b == 1 and result.anything.x.y == 1 and result.either == 1",
         "[k for k, i in enumerate(result.items)] == [] and [i.x for i in inputs.list] == []",
-        "steps['3'].output.confidence > 1",
+        "steps['3'].output.confidence > 1 and result.endless.x == 1",
     ],
 )
 def test_a_field_that_may_be_there_is_not_refused(text: str) -> None:
@@ -425,6 +433,12 @@ def test_bombs_do_not_go_off(text: str, detail: str | None) -> None:
         refused(text)
         return
     assert details(text, BIG)[0].startswith(detail)
+
+
+def test_an_explanation_is_bounded_too() -> None:
+    slow = "sum(len(x) for x in result.words) > 0"
+    (detail,) = details(f"{' and '.join([slow] * 10)} and False", {"result": {"words": ["a"] * 2000}})
+    assert detail == ""
 
 
 def test_catastrophic_patterns_are_decided() -> None:

@@ -107,6 +107,13 @@ def test_a_declared_field_is_read(value: object) -> None:
     assert "size" in (record_fields(type(value)) or ())
 
 
+def test_a_class_whose_hints_cannot_be_read_marks_nothing() -> None:
+    class Unread:
+        __annotations__ = {"a": "Missing"}
+
+    assert opaque_fields(Unread) == frozenset()
+
+
 def test_what_would_run_code_or_show_an_opaque_value_is_not_read() -> None:
     class Watched:
         size: int

@@ -14,6 +14,7 @@ import trio.lowlevel
 import trio.testing
 
 from stratum.contracts.errors import ContractDefinitionError
+from stratum.engine import condition
 from stratum.engine.postcondition import Ensure, Postcondition, ensure
 
 # pyright: reportUnknownLambdaType=false, reportUnknownArgumentType=false
@@ -22,23 +23,21 @@ Condition = Callable[..., object] | Ensure
 NO_ARGUMENTS: Mapping[str, object] = {}
 
 
-def compiled(condition: Condition) -> Postcondition:
-    return Postcondition.compile(condition, function="f", parameters=["wait_s"], returns=str)
+def compiled(fn: Condition) -> Postcondition:
+    return Postcondition.compile(fn, function="f", parameters=["wait_s"], returns=str)
 
 
-async def check(
-    condition: Condition, *, wait_s: float = 0, on_leak: Callable[[str], object] | None = None
-) -> list[str]:
-    violations = await compiled(condition).check("result", {"wait_s": wait_s}, on_leak)
+async def check(fn: Condition, *, wait_s: float = 0, on_leak: Callable[[str], object] | None = None) -> list[str]:
+    violations = await compiled(fn).check("result", {"wait_s": wait_s}, on_leak)
     return [violation.for_prompt for violation in violations]
 
 
 async def test_an_inline_condition_is_no_checkpoint() -> None:
-    condition = compiled(lambda r: r == "other")
-    assert condition.inline
+    postcondition = compiled(lambda r: r == "other")
+    assert postcondition.inline
     with trio.CancelScope() as scope:
         scope.cancel()
-        assert len(await condition.check("result", {})) == 1
+        assert len(await postcondition.check("result", {})) == 1
     assert not scope.cancelled_caught
 
 
@@ -92,6 +91,14 @@ async def test_a_condition_cancelled_before_it_began_never_runs_and_is_no_leak()
         await check(ran.append, on_leak=leaks.append)
     await trio.testing.wait_all_tasks_blocked()
     assert (ran, leaks) == ([], [])
+
+
+def test_a_thread_that_starts_after_it_was_abandoned_does_nothing() -> None:
+    ran: list[int] = []
+    thread = condition._Thread(lambda: ran.append(1))  # pyright: ignore[reportPrivateUsage]  # a race, without the race
+    assert thread.abandon() is False
+    thread._run()  # pyright: ignore[reportPrivateUsage]
+    assert ran == []
 
 
 async def test_hanging_conditions_do_not_use_up_the_threads_of_others() -> None:
@@ -179,8 +186,8 @@ async def test_a_process_that_dies_is_a_violation() -> None:
 
 
 async def test_a_result_that_cannot_be_carried_to_a_process_is_a_violation() -> None:
-    condition = compiled(ensure(raises_here, process=True))
-    (violation,) = await condition.check(threading.Lock(), {})
+    postcondition = compiled(ensure(raises_here, process=True))
+    (violation,) = await postcondition.check(threading.Lock(), {})
     assert "pickle" in violation.detail
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import math
 import re
 import subprocess
 import sys
@@ -11,6 +12,7 @@ import textwrap
 from collections.abc import Callable
 from dataclasses import dataclass
 from enum import Enum
+from pathlib import Path
 from typing import Annotated, Any, Literal
 
 import msgspec
@@ -29,7 +31,7 @@ from stratum.engine.postcondition import Postcondition, Precondition
 # Conditions are written as users write them, odd ones too, on results whose types the checker cannot see.
 # pyright: reportUnknownLambdaType=false, reportUnknownMemberType=false, reportUnknownArgumentType=false
 # pyright: reportUnknownVariableType=false
-# ruff: noqa: PLC3002, S102, SIM221
+# ruff: noqa: C417, PLC3002, S102, SIM221
 
 
 class Mood(Enum):
@@ -52,6 +54,8 @@ class Assessment:
     worst: Factor | None = None
     scores: dict[str, int] = Field(default_factory=dict)
     mood: Mood = Mood.CALM
+    tagged: dict[str, Factor] = Field(default_factory=dict)
+    either: Factor | int = 0
     secret: opaque[str] = "s3cr3t"
 
     @property
@@ -151,13 +155,14 @@ def replaced(**changes: Any) -> Assessment:
     return Assessment(**{**fields, **changes})
 
 
-def test_an_assert_without_a_message_shows_its_line() -> None:
-    def checked(result: Assessment) -> None:
-        assert result.confidence > 3
-
-    (text,) = texts(checked)
-    # pytest rewrites the assertion and gives it a message; without pytest the source line is shown.
-    assert text.startswith("ensure: checked(result) (") and "> 3" in text
+def test_an_assert_without_a_message_shows_its_line(tmp_path: Path) -> None:
+    path = tmp_path / "conditions.py"  # not rewritten by pytest, which would give the assertion a message
+    path.write_text("def checked(result):\n    assert result.confidence > 3\n")
+    scope: dict[str, Any] = {}
+    exec(compile(path.read_text(), str(path), "exec"), scope)
+    assert texts(scope["checked"]) == ["ensure: checked(result) (failed: assert result.confidence > 3)"]
+    exec("def nowhere(result): assert False", scope)
+    assert texts(scope["nowhere"]) == ["ensure: nowhere(result) (AssertionError)"]
 
 
 @pytest.mark.parametrize(
@@ -171,6 +176,18 @@ def test_whatever_a_condition_raises_is_a_violation(error: BaseException) -> Non
 
     (text,) = texts(condition)
     assert text.startswith(f"ensure: condition(result) ({type(error).__name__}")
+
+
+def test_an_error_that_cannot_be_shown_is_a_violation_too() -> None:
+    class Unshowable(Exception):
+        def __str__(self) -> str:
+            raise RuntimeError("no")
+
+    def condition(result: object) -> None:
+        raise Unshowable
+
+    assert texts(condition) == ["ensure: condition(result) (Unshowable: its text raises RuntimeError)"]
+    assert texts(lambda r: r, Hostile("huge"), returns=object) == ["ensure: r (RuntimeError: no truth)"]
 
 
 def test_keyboard_interrupt_is_not_swallowed() -> None:
@@ -287,6 +304,43 @@ def test_a_name_bound_inside_a_comprehension_is_not_mistaken_for_one_outside() -
         )
     ]
     assert f == "outside"
+
+
+@pytest.mark.parametrize(
+    ("condition", "detail"),
+    [
+        (lambda r: r.level in ("low",) and r.level not in {"low"}, "failed: r.level not in {\"low\"}, actual: 'low'"),
+        (lambda r: r.worst is not None and r.worst.weight > 1, "failed: r.worst is not None, actual: None"),
+        (lambda r: r.worst is None and r.confidence > 1, "failed: r.confidence > 1, actual: 0.42"),
+        (lambda r: r.confidence > math.pi, "actual: r.confidence = 0.42, math.pi = 3.141592653589793"),
+        (lambda r: (r.confidence or r.level) and not r.confidence, "failed: not r.confidence, actual: 0.42"),
+        (lambda r: (r.worst or r.scores or r.confidence > 1) and True, ("failed: r.worst or r.scores or r.confidence > 1, "
+            "actual: r.worst = None, r.scores = {}, r.confidence = 0.42")),
+        (lambda r: (r.level == "x" if r.confidence else True) and r.confidence, "failed: r.level == \"x\", actual: 'low'"),
+        (lambda r: r.confidence > -1 and r.confidence < -r.confidence, "failed: r.confidence < -r.confidence, actual: 0.42"),
+        (lambda r: [r.confidence, 1] == [0.42, 2] and r.confidence, "failed: [r.confidence, 1] == [0.42, 2], actual: r.confidence = 0.42"),
+        (lambda r: (r.level == "x") == (len(r.level) == 3) and True, "failed: (r.level == \"x\") == (len(r.level) == 3), actual: r.level = 'low'"),
+        (lambda r: r.confidence > 1 if len(r.level) > 2 else True, "actual: r.level = 'low', r.confidence = 0.42"),
+        (lambda r: len(x := r.level) > 5 or x == "a", "actual: r.level = 'low', x = 'low'"),
+        (lambda r: any(map(lambda r: r.weight > 1, r.factors)) or r.level == "x", ("actual: r.factors = "
+            "[Factor(name='a', weight=0.5), Factor(name='b', weight=0.1)], r.level = 'low'")),
+        (lambda r: all(name != "x" for name in {"x": 1}), ""),
+        (lambda r: all(f.weight < w for f in r.factors for w in [0.2]), ("actual: r.factors = "
+            "[Factor(name='a', weight=0.5), Factor(name='b', weight=0.1)]")),
+        (lambda r: all(len(f.name) > 3 for f in r.factors), ("actual: r.factors = "
+            "[Factor(name='a', weight=0.5), Factor(name='b', weight=0.1)]")),
+        (lambda r: r.mood and r.confidence > 1, "actual: r.mood = <Mood.CALM: 'calm'>, r.confidence = 0.42"),
+        (lambda r: len(r.reason[slice(2)]) > 9, "actual: r.reason = 'too short'"),
+        (lambda r: r.confidence == 1 and ~len(r.level), "failed: r.confidence == 1, actual: 0.42"),
+        (lambda r: ~r.scores["x"] == 1 or r.mood is math, "KeyError: 'x'"),
+        (lambda r: ~len(r.level) == 1 or r.mood is math, "actual: r.level = 'low', r.mood = <Mood.CALM: 'calm'>"),
+        (lambda r: +r.confidence == 1 and r.confidence, "failed: +r.confidence == 1, actual: r.confidence = 0.42"),
+        (lambda r: ~r.confidence > 1, "TypeError: bad operand type for unary ~: 'float'"),
+    ],
+)  # fmt: skip
+def test_what_is_shown_of(condition: Callable[..., object], detail: str) -> None:
+    (text,) = texts(condition)
+    assert text.endswith(f" ({detail})" if detail else '{"x": 1})')
 
 
 def test_calls_are_never_run_twice() -> None:
@@ -504,7 +558,7 @@ def test_code_without_source_is_called_by_its_number() -> None:
     assert trio.run(compiled.check, ASSESSMENT, {}) == [Violation(kind="ensure", condition="ensure #2")]
 
 
-def test_a_file_changed_since_it_was_imported_is_not_quoted(tmp_path: Any) -> None:
+def test_a_file_changed_since_it_was_imported_is_not_quoted(tmp_path: Path) -> None:
     path = tmp_path / "changed.py"
     path.write_text("condition = lambda r: r.confidence > 0.75\n")
     scope: dict[str, Any] = {}
@@ -522,6 +576,8 @@ def test_a_file_changed_since_it_was_imported_is_not_quoted(tmp_path: Any) -> No
         (lambda r: r.confidnce > 1, "Assessment has no field 'confidnce'; did you mean 'confidence'?"),
         (lambda r: r.worst.nam, "Factor has no field 'nam'; did you mean 'name'?"),
         (lambda r: all(f.size for f in r.factors), "Factor has no field 'size'; its fields are: name, weight"),
+        (lambda r: (w := r.worst).nam == w, "Factor has no field 'nam'"),
+        (lambda r: r.tagged["x"].nam == "a", "Factor has no field 'nam'"),
         (lambda r: r.factors[0].wieght > 1, "Factor has no field 'wieght'; did you mean 'weight'?"),
         (lambda: True, "does not take the result"),
         (lambda *, r: True, "does not take the result"),
@@ -553,6 +609,11 @@ def test_a_condition_that_cannot_work_is_refused(condition: Any, message: str) -
         lambda r: any(r.name == "a" for r in r.factors),
         lambda other: other.model_fields_set,
         lambda r: (lambda r: r.anything)(r),
+        lambda r: (w := r.worst) is None or w.weight > 1,
+        lambda r: r.scores["x"] > 1 and r.tagged["x"].name == "a",
+        lambda r: {f.name: f.weight for f in r.factors}["x"] > 1,
+        lambda r: [name.missing for name, _ in r.tagged.items()] == [],
+        lambda r: r.either.anything == 1,
     ],
 )
 def test_what_may_work_is_not_refused(condition: Any) -> None:
@@ -574,8 +635,28 @@ def test_small_expressions_run_on_the_loop_and_everything_else_in_a_thread() -> 
     assert not is_inline(lambda r: r.reason * 1000 == "")
     assert not is_inline(lambda r: all(a.name != b.name for a in r.factors for b in r.factors))
     assert not is_inline(all_tests_pass)
+    assert not is_inline(lambda r: (lambda: r.confidence > 1)())
+    assert not is_inline(lambda r: (lambda: 1) is not r)
     len_ = len
     assert not is_inline(lambda r: len_(r.factors) > 1)
+
+
+def test_a_class_whose_hints_cannot_be_read_refuses_nothing() -> None:
+    class Unread:
+        a: int
+        __annotations__ = {"a": "Missing"}
+
+    odd = dataclass(Unread)
+    Postcondition.compile(lambda r: r.a.anything == 1, function="f", parameters=(), returns=odd)
+
+
+def test_a_source_file_that_does_not_parse_is_not_quoted(tmp_path: Path) -> None:
+    path = tmp_path / "broken.py"
+    path.write_text("condition = lambda r: r > 1\n")
+    scope: dict[str, Any] = {}
+    exec(compile(path.read_text(), str(path), "exec"), scope)
+    path.write_text("condition = lambda r: (\n")
+    assert texts(scope["condition"], 0, returns=int) == ["ensure: ensure #1"]
 
 
 def test_a_shadowed_builtin_is_not_taken_for_the_builtin() -> None:
