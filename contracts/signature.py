@@ -53,7 +53,7 @@ class Signature(Generic[R]):
         self._codecs = [(name, parameter.codec) for name, parameter in parameters.items()]
 
     @classmethod
-    def of(cls, function: Callable[..., Any]) -> Signature[R]:
+    def of(cls, function: Callable[..., Any]) -> Signature[Any]:
         """Read a function's annotations.
 
         Raises:

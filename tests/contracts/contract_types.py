@@ -14,6 +14,7 @@ from types import GenericAlias
 from typing import Annotated, Any, Literal, NamedTuple
 from uuid import UUID
 
+import jsonschema
 from hypothesis import strategies as st
 from pydantic import Field
 
@@ -41,6 +42,9 @@ HOSTILE = [
 ]
 
 
+Member = tuple[str, str]
+
+
 class Kind(NamedTuple):
     """A type, and JSON texts that it should accept."""
 
@@ -49,7 +53,16 @@ class Kind(NamedTuple):
 
 
 def json_texts(values: st.SearchStrategy[Any]) -> st.SearchStrategy[str]:
-    return st.builds(lambda value, ascii_only: json.dumps(value, ensure_ascii=ascii_only), values, st.booleans())
+    def text(value: Any, ascii_only: bool) -> str:
+        return json.dumps(value, ensure_ascii=ascii_only)
+
+    return st.builds(text, values, st.booleans())
+
+
+def meets(value: object, schema: dict[str, Any]) -> bool:
+    """As an independent validator of JSON Schema 2020-12 sees it."""
+    validator: Any = jsonschema.Draft202012Validator(schema)
+    return bool(validator.is_valid(value))
 
 
 TEXT = st.text(st.characters(exclude_categories=["Cs"]), max_size=8)
@@ -114,16 +127,21 @@ def contract_of(draw: st.DrawFn, leaves: st.SearchStrategy[Kind]) -> Kind:
     fields = draw(st.lists(leaves, min_size=1, max_size=4))
     annotations = {f"f{number}": field.annotation for number, field in enumerate(fields)}
     cls = contract(type(f"C{next(_names)}", (), {"__annotations__": annotations}))
-    members = [
-        st.lists(mixed(field.texts).map(lambda text, name=name: (f'"{name}"', text)), min_size=1, max_size=1)
-        for name, field in zip(annotations, fields, strict=True)
-    ]
-    odd = st.lists(st.tuples(st.sampled_from(['"f0"', '"f9"', '""']), st.sampled_from(HOSTILE)), max_size=1)
-    usual = st.tuples(*members).map(lambda groups: list(itertools.chain(*groups)))
-    texts = st.one_of(
-        usual, usual, usual, st.tuples(usual, odd).map(lambda pair: [*pair[0][1:], *pair[1], *pair[0][:1]])
-    )
-    return Kind(cls, texts.map(_object))
+    members = st.tuples(*(_member(name, field) for name, field in zip(annotations, fields, strict=True))).map(list)
+    odd = st.tuples(st.sampled_from(['"f0"', '"f9"', '""']), st.sampled_from(HOSTILE))
+    return Kind(cls, st.one_of(members, members, members, st.builds(_with_odd, members, odd)).map(_object))
+
+
+def _member(name: str, field: Kind) -> st.SearchStrategy[Member]:
+    def member(text: str) -> Member:
+        return f'"{name}"', text
+
+    return mixed(field.texts).map(member)
+
+
+def _with_odd(members: list[Member], odd: Member) -> list[Member]:
+    """A member too much, or twice, and the first one last."""
+    return [*members[1:], odd, members[0]]
 
 
 def kinds(leaves: list[Kind]) -> st.SearchStrategy[Kind]:
@@ -137,5 +155,5 @@ def kinds(leaves: list[Kind]) -> st.SearchStrategy[Kind]:
     )
 
 
-def _object(members: list[tuple[str, str]]) -> str:
+def _object(members: list[Member]) -> str:
     return "{" + ", ".join(f"{name}: {text}" for name, text in members) + "}"

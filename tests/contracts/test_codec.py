@@ -318,9 +318,9 @@ def test_a_model_validators_words_reach_the_retry() -> None:
 
 
 def test_at_most_twenty_mismatches_are_listed() -> None:
-    listed = refused(list[int], b'{"value": [' + b",".join([b'"x"'] * 100_000) + b"]}")
+    listed = refused(list[int], b'{"value": [' + b",".join([b'"x"'] * 10_000) + b"]}")
     assert len(listed) == 21
-    assert listed[-1] == "and 99980 more"
+    assert listed[-1] == "and 9980 more"
 
 
 def test_quoted_output_is_cut_and_cannot_start_a_line() -> None:

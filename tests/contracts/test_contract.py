@@ -47,7 +47,7 @@ class RiskAssessment:
 @contract
 class Node:
     value: int
-    children: list[Node] = Field(default_factory=list)
+    children: list[Node] = Field(default_factory=list["Node"])
 
 
 @contract
@@ -155,7 +155,7 @@ def test_nothing_is_coerced(wrong: dict[str, Any], because: str) -> None:
 
 
 def test_a_whole_number_is_a_number() -> None:
-    assert RiskAssessment(**{**RISK, "confidence": 1}).confidence == 1.0
+    assert dataclasses.replace(RiskAssessment(**RISK), confidence=1).confidence == 1.0
 
 
 def test_positional_arguments_are_refused() -> None:
@@ -165,7 +165,8 @@ def test_positional_arguments_are_refused() -> None:
 
 def test_a_model_becomes_as_strict_and_keeps_its_validators() -> None:
     assert Model(fullName="a").age == 3
-    for wrong in ({"age": "3"}, {"other": 1}, {"age": 2}):
+    wrongs: list[dict[str, Any]] = [{"age": "3"}, {"other": 1}, {"age": 2}]
+    for wrong in wrongs:
         with pytest.raises(ContractViolation):
             Model(fullName="a", **wrong)
     with pytest.raises(ContractViolation, match="age: too young, got 2"):
@@ -201,7 +202,7 @@ def test_a_struct_is_validated_as_argument_and_result_under_its_wire_names() -> 
         ({"frozen": True, "tag": True}, "its tag is not one of its fields"),
     ],
 )
-def test_a_struct_that_cannot_be_a_contract_is_refused(options: dict[str, bool], because: str) -> None:
+def test_a_struct_that_cannot_be_a_contract_is_refused(options: dict[str, Any], because: str) -> None:
     with pytest.raises(ContractDefinitionError, match=because):
         contract(msgspec.defstruct("Odd", [("x", int)], **options))
 

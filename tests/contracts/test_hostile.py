@@ -159,8 +159,8 @@ def test_python_strings_that_no_json_can_hold_are_refused_before_anything_is_sen
         signature.bind(("", {"\ud800": 1}), {})
 
 
-def test_a_hundred_thousand_unknown_fields_are_a_short_refusal() -> None:
-    many = b",".join(b'"f%d": 0' % number for number in range(100_000))
+def test_twenty_thousand_unknown_fields_are_a_short_refusal() -> None:
+    many = b",".join(b'"f%d": 0' % number for number in range(20_000))
     with pytest.raises(ContractViolation) as caught:
         read(Hot, b"{" + many + b"}")
     assert len(str(caught.value)) < 3_000

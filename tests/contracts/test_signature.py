@@ -133,7 +133,7 @@ def test_equal_inputs_have_equal_digests(names: set[str]) -> None:
     compiled = Signature.of(count)
     by_name = {name: len(name) for name in names}
     one = {"names": names, "by_name": by_name}
-    other = {"by_name": dict(sorted(by_name.items(), reverse=True)), "names": set(sorted(names, reverse=True))}
+    other = {"by_name": dict(sorted(by_name.items(), reverse=True)), "names": {*sorted(names, reverse=True)}}
     assert compiled.digest(one) == compiled.digest(other)
     assert len(compiled.digest(one)) == 12
 
@@ -202,19 +202,19 @@ def wrong_default(x: int = "3") -> None: ...  # type: ignore[assignment]
 def broken(x: "list[") -> None: ...  # type: ignore[syntax]
 
 
-@pytest.mark.parametrize(
-    ("function", "because"),
-    [
-        (Holder.method, "method.self: a method cannot be a step"),
-        (without_return, "without_return: it has no return type"),
-        (without_annotation, "without_annotation.x: it has no annotation"),
-        (many, "many.args: .*name each parameter"),
-        (named, "named.kwargs: .*name each parameter"),
-        (unknown, "unknown.x: 'Nowhere' is not defined"),
-        (wrong_default, 'wrong_default.x: its default does not fit: expected integer, got "3"'),
-        (broken, "broken: Forward reference must be an expression"),
-    ],
-)
+REFUSED: list[tuple[Any, str]] = [
+    (Holder.method, "method.self: a method cannot be a step"),
+    (without_return, "without_return: it has no return type"),
+    (without_annotation, "without_annotation.x: it has no annotation"),
+    (many, "many.args: .*name each parameter"),
+    (named, "named.kwargs: .*name each parameter"),
+    (unknown, "unknown.x: 'Nowhere' is not defined"),
+    (wrong_default, 'wrong_default.x: its default does not fit: expected integer, got "3"'),
+    (broken, "broken: Forward reference must be an expression"),
+]
+
+
+@pytest.mark.parametrize(("function", "because"), REFUSED)
 def test_a_function_that_cannot_be_a_step_is_refused(function: Callable[..., Any], because: str) -> None:
     """CASES A20."""
     with pytest.raises(ContractDefinitionError, match=because):
