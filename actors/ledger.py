@@ -315,7 +315,9 @@ class Ledger:
 
         It waits where there is no room now, and behind whoever came before `ticket`.
         """
-        cap = min(demand.cap_within(each.left) for each in scope.chain)
+        cap = demand.cap
+        if demand.min_cap < cap:
+            cap = min([demand.cap_within(each.left) for each in scope.chain])
         amount = demand.at(cap)
         for each in scope.chain:
             first = self._room.first(each)
@@ -337,10 +339,9 @@ class Ledger:
 
     def _impossible(self, scope: Scope) -> Waiter | None:
         """Somebody in `scope` or below whom it can never admit."""
-        for waiter in self._room.neediest(scope):
-            if scope.lacks(waiter.demand.least):
-                return waiter
-        return None
+        need = self._room.greatest_need(scope)
+        resource = None if need is None else scope.lacks(need)
+        return None if resource is None else self._room.neediest(scope, resource)
 
     def _admit(self, scopes: Iterable[Scope]) -> list[tuple[Waiter, Reservation | Refused]]:
         """Let the lines of `scopes` move on; among their heads, whoever came first goes first."""

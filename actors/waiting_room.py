@@ -7,6 +7,7 @@ from heapq import heapify, heappop, heappush
 
 import msgspec
 
+from stratum.actors.amount import Amount, Spendable
 from stratum.actors.reservation import Demand, Refused, Reservation
 from stratum.actors.scope import Scope
 
@@ -93,10 +94,15 @@ class WaitingRoom:
         lines = self.lines.get(scope)
         return lines.arrivals.head if lines is not None and lines.arrivals else None
 
-    def neediest(self, scope: Scope) -> tuple[Waiter, ...]:
-        """Of all in `scope` and below, whoever needs most money and whoever needs most tokens."""
+    def greatest_need(self, scope: Scope) -> Amount | None:
+        """The most, on either axis, that anybody in `scope` or below cannot do without."""
         lines = self.lines.get(scope)
-        return () if lines is None else (lines.by_picousd.head, lines.by_tokens.head)
+        return None if lines is None else Amount(-lines.by_picousd[0][0], -lines.by_tokens[0][0])
+
+    def neediest(self, scope: Scope, resource: Spendable) -> Waiter:
+        """Whose need that is."""
+        lines = self.lines[scope]
+        return lines.by_picousd.head if resource == "usd" else lines.by_tokens.head
 
     def enter(self, waiter: Waiter, at: Scope) -> None:
         least = waiter.demand.least

@@ -5,7 +5,7 @@ from __future__ import annotations
 from hypothesis import given
 from hypothesis import strategies as st
 
-from stratum.actors.ledger import Demand, Limits, Scope, Waiter
+from stratum.actors.ledger import Amount, Demand, Limits, Scope, Waiter
 from stratum.actors.waiting_room import WaitingRoom
 
 OUTER = Scope(path="", parent=None, label="outer", limits=Limits())
@@ -40,11 +40,10 @@ def test_the_first_and_the_neediest_are_always_found(events: list[tuple[str, int
         for scope in (OUTER, INNER):
             standing = sorted((each for each in here if each.at is scope), key=lambda each: each.ticket)
             assert room.first(scope) is (standing[0] if standing else None)
-            neediest = room.neediest(scope)
-            assert bool(neediest) == bool(here)
-            if here:
-                assert neediest[0].demand.least.picousd == max(each.demand.least.picousd for each in here)
-                assert neediest[1].demand.least.tokens == max(each.demand.least.tokens for each in here)
+            needs = [each.demand.least for each in here]
+            assert room.greatest_need(scope) == (
+                Amount(max(each.picousd for each in needs), max(each.tokens for each in needs)) if here else None
+            )
         assert bool(room.lines) == bool(here)
 
 
@@ -58,7 +57,7 @@ def test_the_order_survives_people_leaving_from_the_middle(needs: list[int], lea
     for ticket in leaving[:-1]:
         room.leave(here.pop(ticket))
         assert room.first(INNER) is here[min(here)]
-        assert room.neediest(OUTER)[0] is max(here.values(), key=lambda each: each.demand.input_picousd)
+        assert room.neediest(OUTER, "usd") is max(here.values(), key=lambda each: each.demand.input_picousd)
 
 
 def test_whoever_gives_up_is_forgotten_though_the_first_stays_for_ever() -> None:
