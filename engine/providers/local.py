@@ -65,6 +65,8 @@ class Local:
 
     @asynccontextmanager
     async def open(self) -> AsyncGenerator[None]:
+        if self._sessions is not None:
+            raise ProviderError(provider=self.name, message="already open", fix="make one provider for each runtime")
         async with AsyncExitStack() as self._sessions:
             try:
                 yield

@@ -79,6 +79,8 @@ class OpenAI:
     async def open(self) -> AsyncGenerator[None]:
         from stratum.engine.providers.sdk import open_session
 
+        if self._session is not None:
+            raise ProviderError(provider=self.name, message="already open", fix="make one provider for each runtime")
         async with open_session(
             self._client,
             path=self.dialect.path,

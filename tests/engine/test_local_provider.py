@@ -109,6 +109,14 @@ async def test_a_provider_that_is_not_open_says_so() -> None:
             await provider.send(request(provider))
 
 
+async def test_a_provider_belongs_to_one_runtime_at_a_time() -> None:
+    provider = Local()
+    async with provider.open():
+        with pytest.raises(ProviderError, match="already open"):
+            async with provider.open():
+                pytest.fail("opened twice")
+
+
 def test_the_model_is_named_for_traces() -> None:
     assert Local("smollm2").default_model == "smollm2"
     assert Local().default_model == "qwen-0.5b"

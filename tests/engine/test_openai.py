@@ -213,6 +213,16 @@ async def test_a_provider_that_is_not_open_says_so() -> None:
         provider.stream(request(provider.dialect))
 
 
+async def test_a_provider_belongs_to_one_runtime_at_a_time() -> None:
+    provider = OpenAI("sk-test", "http://127.0.0.1:9/v1")
+    async with provider.open():
+        with pytest.raises(ProviderError, match="already open"):
+            async with provider.open():
+                pytest.fail("opened twice")
+    async with provider.open():
+        pass
+
+
 async def test_connections_left_idle_by_a_burst_are_closed_by_a_later_call(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("stratum.engine.providers.transport.SWEEP_S", 0.05)
     async with open_server(answers(latency_s=0.02)) as server:
