@@ -352,7 +352,7 @@ def test_whoever_stood_behind_one_that_was_refused_moves_up() -> None:
 
 
 def test_what_is_left_in_doubt_refuses_who_waited_for_it() -> None:
-    """BUDGETS rules 3, 5: it will not be given back."""
+    """BUDGETS rules 3 and 5: it will not be given back."""
     ledger = Ledger()
     flow = budget(ledger, 0.010)
     decided: list[Reservation | Refused] = []
@@ -754,7 +754,7 @@ def test_a_broken_scope_stays_closed_when_siblings_turn_out_cheaper() -> None:
 
 
 def test_reconciling_at_more_than_was_reserved_is_an_overrun() -> None:
-    """BUDGETS rules 5, 6."""
+    """BUDGETS rules 5 and 6."""
     ledger = Ledger()
     flow = budget(ledger, 0.006)
     ledger.leave_in_doubt(hold(ledger, flow, demand(), "lost"))

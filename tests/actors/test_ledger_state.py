@@ -80,7 +80,7 @@ def test_a_scope_whose_name_merely_begins_alike_is_not_charged() -> None:
     ],
 )
 def test_each_end_of_a_reservation_is_folded(end: list[Record], settled_picousd: int, in_doubt_picousd: int) -> None:
-    """BUDGETS rules 4, 5, 10."""
+    """BUDGETS rule 4, rule 5 and rule 10."""
     run = replay([RUN, reserved("x"), *end]).scopes[""]
     assert (run.settled.picousd, run.in_doubt.picousd, run.in_flight) == (settled_picousd, in_doubt_picousd, Amount())
 
@@ -188,7 +188,7 @@ def test_a_run_resumed_twice_in_one_session_has_its_doubts_once() -> None:
 
 
 def test_a_run_that_an_overrun_closed_is_still_closed_when_resumed() -> None:
-    """BUDGETS rules 6, 10: siblings that turned out cheaper do not open it again, a raised limit does."""
+    """BUDGETS rules 6 and 10: siblings that turned out cheaper do not open it again, a raised limit does."""
     overrun = [RUN, reserved("x", picousd=50), reserved("y", picousd=50), settled("x", 60)]
     ledger, run = resumed([*overrun, settled("y", 0)])
     assert run.counted.picousd < 100
