@@ -18,6 +18,9 @@ from stratum.actors.journal_store import last_seq
 from stratum.actors.journal_watermark import Watermark, read_watermark
 from stratum.contracts.errors import JournalCorrupt, JournalUnavailable
 
+_SMALLEST_RECORD_BYTES = 64
+"""Hash, digest and keys alone take as much; bounds how many records a file can hold."""
+
 
 class Row(NamedTuple):
     """One record as it lies in the file."""
@@ -128,7 +131,7 @@ def open_for_rescue(path: Path) -> sqlite3.Connection:
 
 def readable_rows(connection: sqlite3.Connection, path: Path) -> Iterator[Row]:
     """Every row that can still be read, in the order of `seq`; those on a damaged page are left out."""
-    following, last = 1, _highest_known(connection, path)
+    following, last = 1, _highest_possible(connection, path)
     while following <= last:
         try:
             rows = connection.execute(
@@ -168,13 +171,14 @@ def _last_readable(path: Path) -> int:
             raise explained(error, path=str(path)) from error
 
 
-def _highest_known(connection: sqlite3.Connection, path: Path) -> int:
-    """Where to stop looking: the last record there is, or was."""
+def _highest_possible(connection: sqlite3.Connection, path: Path) -> int:
+    """Where to stop looking: the last record there is, was, or could be."""
     try:
-        acknowledged = read_watermark(path) or 0
-    except ValueError:
-        acknowledged = 0
-    try:
-        return max(acknowledged, last_seq(connection))
+        return last_seq(connection)
     except sqlite3.DatabaseError:
-        return acknowledged
+        pass
+    try:
+        acknowledged = read_watermark(path)
+    except ValueError:
+        acknowledged = None
+    return acknowledged or path.stat().st_size // _SMALLEST_RECORD_BYTES

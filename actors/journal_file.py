@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import os
 import sqlite3
-from contextlib import ExitStack
+from contextlib import ExitStack, closing
 from pathlib import Path
 from typing import NamedTuple
 
@@ -124,7 +124,8 @@ def check_nothing_lost(path: Path) -> None:
     """Compare the file with its watermark.
 
     Raises:
-        JournalCorrupt: the file ends before its watermark, or has none.
+        JournalCorrupt: the file ends before its watermark, or has none, or is damaged.
+        JournalUnavailable: it cannot be read.
     """
     acknowledged = _acknowledged(path)
     found = _highest_seq(path)
@@ -183,9 +184,9 @@ def _acknowledged(path: Path) -> int | None:
 def _highest_seq(path: Path) -> int:
     if not holds_anything(path):
         return 0
-    connection = open_read_only(path)
     try:
-        (tables,) = connection.execute("SELECT count(*) FROM sqlite_master WHERE name = '_records'").fetchone()
-        return last_seq(connection) if tables else 0
-    finally:
-        connection.close()
+        with closing(open_read_only(path)) as connection:
+            (tables,) = connection.execute("SELECT count(*) FROM sqlite_master WHERE name = '_records'").fetchone()
+            return last_seq(connection) if tables else 0
+    except sqlite3.Error as error:
+        raise explained(error, path=str(path)) from error

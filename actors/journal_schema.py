@@ -9,6 +9,7 @@ from __future__ import annotations
 import sqlite3
 from collections.abc import Sequence
 
+from stratum.actors.journal_store import transaction
 from stratum.actors.journal_views import VIEWS
 from stratum.contracts.errors import JournalUnavailable
 
@@ -63,8 +64,7 @@ def migrate(connection: sqlite3.Connection, path: str, *, migrations: Sequence[M
     newest = len(migrations)
     if _version(connection, path, newest) == newest:
         return
-    connection.execute("BEGIN IMMEDIATE")
-    try:
+    with transaction(connection):
         # Read again: another process may have migrated it while this one waited for the lock.
         for statements in migrations[_version(connection, path, newest) :]:
             for statement in statements:
@@ -74,11 +74,6 @@ def migrate(connection: sqlite3.Connection, path: str, *, migrations: Sequence[M
             connection.execute(f"CREATE VIEW {name} AS {select}")
         connection.execute(f"PRAGMA application_id = {APPLICATION_ID}")
         connection.execute(f"PRAGMA user_version = {newest}")
-        connection.execute("COMMIT")
-    except BaseException:
-        if connection.in_transaction:
-            connection.execute("ROLLBACK")
-        raise
 
 
 def _version(connection: sqlite3.Connection, path: str, newest: int) -> int:

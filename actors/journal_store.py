@@ -32,9 +32,6 @@ _INSERTS = {
     for size in _CHUNKS
 }
 
-# The records that move a run from state to state.
-_STATE_RECORDS = (RunStarted, RunResumed, RunFinished)
-
 _Row = tuple[object, ...]
 _Tip = tuple[int, bytes]
 """How many records a run has, and the hash of the last one."""
@@ -82,8 +79,8 @@ class Store:
             seq = last_seq(self.connection)
             rows, tips = self._chain(entries, after=seq)
             for one in entries:
-                if isinstance(one.record, _STATE_RECORDS):
-                    self._note(one)
+                if isinstance(one.record, (RunStarted, RunResumed, RunFinished)):
+                    self._note(one.run, one.record, at=one.at)
             for values, size in _chunked(rows):
                 self.connection.execute(_INSERTS[size], values)
         # Only now: had the transaction failed, the tips would be those of records that do not exist.
@@ -129,9 +126,8 @@ class Store:
             rows.append((seq, run, n + 1, kind, getattr(record, "call", None), at, body, link))
         return rows, tips
 
-    def _note(self, one: Entry) -> None:
-        """Keep the row of `_runs` in step."""
-        run, record, _, at, _ = one
+    def _note(self, run: str, record: RunStarted | RunResumed | RunFinished, *, at: int) -> None:
+        """Keep the row of `_runs` in step with the records that move a run from state to state."""
         match record:
             case RunStarted():
                 self.connection.execute(
@@ -149,8 +145,6 @@ class Store:
                     "UPDATE _runs SET owner = NULL, state = ?, error = ?, ended_at = ? WHERE run = ?",
                     (record.state, record.error, at, run),
                 )
-            case _:
-                pass
 
 
 @contextmanager

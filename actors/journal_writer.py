@@ -34,6 +34,7 @@ _GATHER_ENTRIES = 512
 # Bounds what one transaction holds in memory and how long the others wait for it.
 _MAX_BATCH_ENTRIES = 4096
 _MAX_BATCH_BYTES = 8 * 2**20
+_READERS = 4
 # A sync that hangs (a lost network disk) must not keep the process from ending.
 _CLOSE_S = 30
 
@@ -86,8 +87,7 @@ class InlineWriter:
         self._unwritten: list[Entry] = []
 
     def put(self, entries: Sequence[Entry]) -> Ticket:
-        if self._closed:
-            raise _closed(":memory:")
+        self._refuse_if_closed()
         self._unwritten += entries
         if len(self._unwritten) >= _GATHER_ENTRIES:
             self._write()
@@ -99,6 +99,7 @@ class InlineWriter:
 
     async def call(self, work: Callable[[], T]) -> T:
         await trio.lowlevel.checkpoint()
+        self._refuse_if_closed()
         self._write()
         return work()
 
@@ -111,6 +112,10 @@ class InlineWriter:
     async def close(self) -> None:
         self._closed = True
         self._store.connection.close()
+
+    def _refuse_if_closed(self) -> None:
+        if self._closed:
+            raise _closed(":memory:")
 
     def _write(self) -> None:
         self._store.write(self._unwritten)
@@ -163,15 +168,14 @@ class ThreadWriter:
         self._waiting_order: list[int] = []
         self._failure: JournalError | None = None
         self._dead = trio.Event()
+        # Of its own, as in `close`: threads abandoned elsewhere may have used up the shared one.
+        self._readers = trio.CapacityLimiter(_READERS)
         # A daemon, so that a sync that hangs for ever cannot keep the interpreter alive.
         self._thread = threading.Thread(target=self._run, name="stratum-journal", daemon=True)
         self._thread.start()
 
     def put(self, entries: Sequence[Entry]) -> Ticket:
-        self.refuse_if_dead()
-        if self._closing:
-            # The thread is about to end, or has: nobody would ever commit this.
-            raise _closed(str(self._path))
+        self._refuse_if_ending()
         self._queue.append(entries)
         self.backlog_bytes += sum(len(one.body) for one in entries)
         self._count += 1
@@ -189,13 +193,14 @@ class ThreadWriter:
         if ticket not in self._waiting:
             self._waiting[ticket] = trio.Event()
             heapq.heappush(self._waiting_order, ticket)
-        self._flush.set()
+        if not self._flush.is_set():
+            self._flush.set()
         await self._waiting[ticket].wait()
         if ticket > self._durable:
             self.refuse_if_dead()
 
     async def call(self, work: Callable[[], T]) -> T:
-        self.refuse_if_dead()
+        self._refuse_if_ending()
         job = _Job(work)
         self._queue.append(job)  # type: ignore[arg-type]  # its result is read here only
         self._work.set()
@@ -207,7 +212,7 @@ class ThreadWriter:
 
     async def read(self, work: Callable[[sqlite3.Connection], T]) -> T:
         await self.durable(Ticket(self._count))
-        return await trio.to_thread.run_sync(self._read, work)
+        return await trio.to_thread.run_sync(self._read, work, limiter=self._readers)
 
     async def died(self) -> JournalError:
         await self._dead.wait()
@@ -218,18 +223,21 @@ class ThreadWriter:
         self._closing = True
         self._work.set()
         self._flush.set()
-        # A limiter of its own: abandoned threads may have used up the shared one.
         with trio.CancelScope(shield=True):
             await trio.to_thread.run_sync(self._thread.join, _CLOSE_S, limiter=trio.CapacityLimiter(1))
         if self._thread.is_alive():
             self._die(TimeoutError(f"the last commit took more than {_CLOSE_S} s"))
 
     def refuse_if_dead(self) -> None:
-        """Raises:
-        JournalUnavailable: something put was not committed, and nothing more will be.
-        """
+        """Say why, if something put was not committed and nothing more will be."""
         if self._failure is not None:
             raise copy.copy(self._failure) from self._failure.__cause__
+
+    def _refuse_if_ending(self) -> None:
+        self.refuse_if_dead()
+        if self._closing:
+            # The thread is about to end, or has: nobody would ever commit this.
+            raise _closed(str(self._path))
 
     def _read(self, work: Callable[[sqlite3.Connection], T]) -> T:
         try:

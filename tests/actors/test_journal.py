@@ -18,7 +18,7 @@ from stratum.actors.journal import BACKLOG_BYTES, Journal, Ticket, open_journal
 from stratum.actors.journal_file import open_file, open_read_only
 from stratum.actors.journal_store import MAX_BODY_BYTES
 from stratum.actors.journal_watermark import read_watermark
-from stratum.contracts.errors import JournalCorrupt, RunLocked, UnknownRun
+from stratum.contracts.errors import JournalCorrupt, JournalUnavailable, RunLocked, UnknownRun
 from stratum.contracts.records import Answered, Record, RunFinished, RunResumed
 
 
@@ -122,6 +122,31 @@ async def test_the_records_of_one_append_lie_together(file: Path) -> None:
         numbers = [number_of(record) for record in (await journal.read("r"))[1:]]
     assert sorted(numbers) == list(range(300))
     assert all(odd == even + 1 for even, odd in zip(numbers[::2], numbers[1::2], strict=True))
+
+
+async def test_a_journal_in_memory_takes_many_records(autojump_clock: MockClock) -> None:
+    async with open_journal(None, session="s") as journal:
+        journal.append("r", STARTED)
+        for number in range(2000):
+            journal.append("r", released(number))
+        assert [number_of(record) for record in (await journal.read("r"))[1:]] == list(range(2000))
+
+
+async def test_a_closed_journal_takes_nothing(path: Path | None) -> None:
+    async with open_journal(path, session="s") as journal:
+        journal.append("r", STARTED)
+    with pytest.raises(JournalUnavailable, match="it was closed"):
+        journal.append("r", released(1))
+    with pytest.raises(JournalUnavailable, match="it was closed"):
+        await journal.claim("other")
+
+
+async def test_a_file_that_vanished_is_reported_by_who_reads(file: Path) -> None:
+    async with open_journal(file, session="s") as journal:
+        await journal.commit("r", STARTED)
+        file.unlink()
+        with pytest.raises(JournalUnavailable, match="cannot be"):
+            await journal.read("r")
 
 
 async def test_virtual_time_does_not_pass_while_a_journal_in_memory_commits(autojump_clock: MockClock) -> None:

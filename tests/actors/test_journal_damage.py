@@ -6,25 +6,25 @@ import io
 import os
 import shutil
 import sqlite3
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from contextlib import closing
 from pathlib import Path
 
 import msgspec
 import pytest
-from tests.fakes.journals import STARTED, abandoned, contents, edit, log_of, overwrite, released
+from tests.fakes.journals import PAGE, STARTED, abandoned, contents, edit, log_of, overwrite, released
 
+from stratum.actors import journal_file
 from stratum.actors.journal import open_journal
 from stratum.actors.journal_check import accept_journal, verify_journal
 from stratum.actors.journal_export import Exported, export_journal
-from stratum.actors.journal_file import open_read_only
+from stratum.actors.journal_file import check_nothing_lost, open_read_only
 from stratum.actors.journal_schema import APPLICATION_ID, MIGRATIONS, migrate
 from stratum.actors.journal_watermark import read_watermark, watermark_path
 from stratum.contracts.errors import JournalCorrupt, JournalError, JournalUnavailable
 
 WAL_HEADER = 32
-WAL_FRAME = 24 + 4096
-PAGE = 4096
+WAL_FRAME = 24 + PAGE
 
 
 def garble_a_log_frame(path: Path) -> None:
@@ -247,6 +247,40 @@ async def test_verify_finds_loss_alteration_and_gaps(tmp_path: Path) -> None:
         "run old: record 7 is missing or altered",
         "run new: record 99 is missing or altered",
     )
+
+
+async def test_verify_says_what_sqlite_finds(tmp_path: Path) -> None:
+    path = await abandoned(tmp_path)
+    edit(
+        path,
+        "PRAGMA wal_checkpoint(TRUNCATE); PRAGMA writable_schema = ON; UPDATE sqlite_master SET sql = replace(sql, 'UNIQUE (run, n)', 'UNIQUE (run, at)') WHERE name = '_records'",
+    )
+    assert any(fault.startswith("SQLite finds: ") for fault in verify_journal(path).faults)
+
+
+async def test_the_last_page_damaged_leaves_the_rest_to_be_saved(tmp_path: Path) -> None:
+    path = await abandoned(tmp_path)
+    edit(path, "PRAGMA wal_checkpoint(TRUNCATE)")
+    page = path.read_bytes().rindex(b'"reservation":"r199"') // PAGE
+    overwrite(path, at=page * PAGE, with_bytes=b"\xff" * PAGE)
+    exported, _ = export(path)
+    assert 300 < exported.records < 402
+    assert any("SQLite finds" in fault for fault in verify_journal(path).faults)
+    with pytest.raises(JournalCorrupt, match="the file is damaged"):
+        accept_journal(path)
+    garble_the_side_file(path)
+    assert export(path)[0].records == exported.records
+
+
+async def test_a_side_file_made_while_one_looked_is_found(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    path = await abandoned(tmp_path)
+    looks: Iterator[int | None] = iter([None, 402])
+
+    def look(_: Path) -> int | None:
+        return next(looks)
+
+    monkeypatch.setattr(journal_file, "read_watermark", look)
+    check_nothing_lost(path)
 
 
 async def test_a_database_of_somebody_else_is_left_alone(tmp_path: Path) -> None:

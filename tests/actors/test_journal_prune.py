@@ -7,7 +7,7 @@ from pathlib import Path
 
 import msgspec
 import pytest
-from tests.fakes.journals import STARTED, edit, whole_run
+from tests.fakes.journals import PAGE, STARTED, SUCCEEDED, edit, overwrite, released, whole_run
 
 from stratum.actors.journal import open_journal
 from stratum.actors.journal_check import verify_journal
@@ -70,6 +70,16 @@ async def test_a_pruned_run_cannot_be_resumed(tmp_path: Path) -> None:
     async with open_journal(path, session="s2") as journal:
         with pytest.raises(RunError, match="its inputs and results were pruned; start it again, as a new run"):
             await journal.claim("r")
+
+
+async def test_a_damaged_journal_is_not_pruned(tmp_path: Path) -> None:
+    path = await journal_with_secrets(tmp_path)
+    async with open_journal(path, session="s2") as journal:
+        await journal.commit("more", STARTED, *map(released, range(500)), SUCCEEDED)
+    page = path.read_bytes().index(b'"reservation":"r100"') // PAGE
+    overwrite(path, at=page * PAGE, with_bytes=b"\xff" * PAGE)
+    with pytest.raises(JournalCorrupt, match="the file is damaged"):
+        prune_journal(path, ended_before=later())
 
 
 async def test_only_old_runs_that_nobody_holds_are_pruned(tmp_path: Path) -> None:

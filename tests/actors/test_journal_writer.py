@@ -5,17 +5,21 @@ from __future__ import annotations
 import errno
 import os
 import sqlite3
+import threading
 from collections.abc import AsyncGenerator
-from contextlib import asynccontextmanager
+from contextlib import ExitStack, asynccontextmanager, closing
 from pathlib import Path
 
 import pytest
 import trio
 from tests.fakes.journals import STARTED, released
 
+from stratum.actors import journal_writer
+from stratum.actors.journal import open_journal
+from stratum.actors.journal_check import verify_journal
 from stratum.actors.journal_failure import explained
-from stratum.actors.journal_file import OpenFile, open_file
-from stratum.actors.journal_store import Entry, Store, entry
+from stratum.actors.journal_file import OpenFile, open_file, open_memory
+from stratum.actors.journal_store import Entry, Store, entry, transaction
 from stratum.actors.journal_watermark import Watermark
 from stratum.actors.journal_writer import ThreadWriter
 from stratum.contracts.errors import JournalCorrupt, JournalUnavailable
@@ -98,6 +102,34 @@ async def test_a_side_file_that_cannot_be_written_stops_the_journal(tmp_path: Pa
     async with open_writer(tmp_path / "stratum.db", watermark=FullWatermark) as (writer, _, _):
         with pytest.raises(JournalUnavailable, match="no space left to write it"):
             await writer.durable(writer.put([entry("r", STARTED)]))
+
+
+def test_a_disk_that_hangs_does_not_keep_the_runtime_from_ending(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(journal_writer, "_CLOSE_S", 0.1)
+    path = tmp_path / "stratum.db"
+
+    async def main() -> None:
+        async with open_journal(path, session="s") as journal:
+            other.enter_context(lock.locked())  # another process that never lets go
+            journal.append("r", STARTED)
+
+    lock = Watermark(path)
+    with closing(lock), ExitStack() as other, pytest.raises(JournalUnavailable, match="the last commit took more than"):
+        trio.run(main)
+    for thread in threading.enumerate():
+        if thread.name == "stratum-journal":
+            thread.join()
+    assert verify_journal(path).records == 1, "what the disk did take late, it took whole"
+
+
+async def test_a_transaction_that_sqlite_ended_by_itself_is_not_ended_twice() -> None:
+    connection = open_memory()
+    with pytest.raises(ZeroDivisionError), transaction(connection):
+        connection.execute("ROLLBACK")  # as SQLite does when the disk is full
+        raise ZeroDivisionError
+    connection.close()
 
 
 @pytest.mark.parametrize(

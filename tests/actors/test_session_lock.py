@@ -22,6 +22,7 @@ def test_a_session_is_alive_from_its_lock_to_its_release(tmp_path: Path) -> None
 
 def test_a_sweep_removes_the_dead_and_leaves_the_living(tmp_path: Path) -> None:
     (tmp_path / "dead.lock").touch()
+    assert not session_alive(tmp_path, "dead")
     (tmp_path / "notes.txt").touch()
     lock = SessionLock(tmp_path, "living")
     sweep_sessions(tmp_path)

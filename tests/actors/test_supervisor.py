@@ -121,6 +121,16 @@ async def test_several_failures_at_once_come_out_together() -> None:
             raise KeyError("mine")
 
 
+async def test_a_failure_wrapped_in_groups_comes_out_unwrapped() -> None:
+    async def fails() -> None:
+        raise ExceptionGroup("a nursery inside", [ZeroDivisionError()])
+
+    with pytest.raises(ZeroDivisionError):
+        async with open_supervisor(name="s") as supervisor:
+            supervisor.start(fails, name="child", policy="stop")
+            await trio.sleep_forever()
+
+
 async def test_being_cancelled_from_outside_is_not_a_failure() -> None:
     child = Flaky(failures=0)
     with trio.CancelScope() as scope:

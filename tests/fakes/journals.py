@@ -34,6 +34,8 @@ from stratum.contracts.records import (
 from stratum.contracts.trace import Attempt, TraceRecord
 from stratum.contracts.violation import Violation
 
+PAGE = 4096
+"""Bytes of a page of SQLite's."""
 STARTED = RunStarted(session="s", name="flow")
 SUCCEEDED = RunFinished(state="succeeded", output=msgspec.Raw(b'{"text":"done"}'))
 
