@@ -20,6 +20,7 @@ lint: $(VENV)/.installed
 
 types: $(VENV)/.installed
 	$(BIN)/mypy -p stratum
+	$(BIN)/mypy tests/typing
 	$(BIN)/pyright
 
 imports: $(VENV)/.installed
