@@ -167,6 +167,7 @@ def test_the_journals_own_commands_check_export_and_accept(project: Path) -> Non
     exported = call("journal", "export").stdout.splitlines()
     assert all(json.loads(line)["record"] for line in exported)
     assert call("journal", "accept").exit_code == 0
+    assert call("journal", "prune", "--days", "30").stdout == "0 runs pruned, 0 records made smaller\n"
 
 
 def test_doctor_names_the_provider_and_the_journal(project: Path) -> None:

@@ -1,8 +1,9 @@
-"""`stratum journal verify | export | accept`: what to do when a journal may be damaged."""
+"""`stratum journal verify | export | accept | prune`: what to do when a journal may be damaged, or knows too much."""
 
 from __future__ import annotations
 
 import sys
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import BinaryIO
 
@@ -10,6 +11,7 @@ import click
 
 from stratum.actors.journal_check import accept_journal, verify_journal
 from stratum.actors.journal_export import export_journal
+from stratum.actors.journal_prune import prune_journal
 from stratum.cli.exit_codes import JOURNAL
 from stratum.cli.options import journal_option
 from stratum.cli.reading import require_journal
@@ -17,7 +19,7 @@ from stratum.cli.reading import require_journal
 
 @click.group("journal")
 def command() -> None:
-    """Check the journal's file, rescue what is in it, acknowledge a restored backup."""
+    """Check the journal's file, rescue what is in it, acknowledge a restored backup, forget what was said."""
 
 
 @command.command()
@@ -53,3 +55,13 @@ def accept(*, journal: Path) -> None:
     click.echo(
         f"accepted: the last record is {accepted.now}" + (f", it was {accepted.before}" if accepted.before else "")
     )
+
+
+@command.command()
+@click.option("--days", type=click.IntRange(min=0), required=True, help="Runs that ended longer ago than this.")
+@journal_option
+def prune(*, days: int, journal: Path) -> None:
+    """Remove inputs, results and answers of old runs from the disk. What they cost stays; resuming them is over."""
+    require_journal(journal)
+    pruned = prune_journal(journal, ended_before=datetime.now(tz=UTC) - timedelta(days=days))
+    click.echo(f"{pruned.runs} runs pruned, {pruned.records} records made smaller")

@@ -23,6 +23,8 @@ def command(sql: str, *, as_json: bool, as_csv: bool, journal: Path) -> None:
     """Ask one SELECT of the journal's views: runs, steps, attempts, traces, violations, reservations (docs/journal.md)."""
     require_journal(journal)
     with open_reader(journal) as reader:
+        if reader.partial:
+            click.echo("this folder cannot be written: records still in the journal's log are not seen", err=True)
         answer = reader.query(sql)
         if as_json:
             for row in answer.rows:
