@@ -208,8 +208,10 @@ def _bound_by(node: ast.AST) -> frozenset[str]:
 
 
 def _is_whole_operand(part: ast.expr, name: str, source: Source) -> bool:
-    """Whether the one shown value is a side of the comparison, or all of the condition, rather than inside a call."""
+    """Whether the one shown value is a side of every comparison, or all of the condition, rather than inside a call."""
     if isinstance(part, ast.UnaryOp) and isinstance(part.op, ast.Not):
         part = part.operand
+    if isinstance(part, ast.BoolOp):
+        return all(_is_whole_operand(value, name, source) for value in part.values)
     sides = [part.left, *part.comparators] if isinstance(part, ast.Compare) else [part]
     return any(source(side.value if isinstance(side, ast.NamedExpr) else side) == name for side in sides)

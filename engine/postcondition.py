@@ -223,7 +223,9 @@ def _what_must_hold(body: ast.expr) -> ast.expr:
     if not (isinstance(body, ast.BoolOp) and isinstance(body.op, ast.Or)):
         return body
     *conditions, message = body.values
-    if not (isinstance(message, ast.JoinedStr) or (isinstance(message, ast.Constant) and isinstance(message.value, str))):
+    if not (
+        isinstance(message, ast.JoinedStr) or (isinstance(message, ast.Constant) and isinstance(message.value, str))
+    ):
         return body
     if len(conditions) == 1:
         return conditions[0]
