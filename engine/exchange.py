@@ -297,7 +297,7 @@ class Line:
     def _backoff_s(self, retries: int, retry_after_s: float | None) -> float:
         if retry_after_s is not None:
             return retry_after_s
-        longest = min(FIRST_BACKOFF_S * 2**retries, LONGEST_BACKOFF_S)
+        longest = min(FIRST_BACKOFF_S * 2.0**retries, LONGEST_BACKOFF_S)
         return longest * (0.5 + 0.5 * self._runtime.jitter())
 
 
