@@ -9,8 +9,8 @@ from pathlib import Path
 
 import pytest
 import trio
+from tests.fakes.forks import Forks, open_forks
 from tests.fakes.journal_kills import NEVER, kill_repeatedly
-from tests.fakes.journal_process import JournalProcess, open_process
 from tests.fakes.journals import STARTED, abandoned
 
 from stratum.actors.journal import open_journal
@@ -22,18 +22,18 @@ NOBODY = 65534
 
 
 @pytest.fixture(scope="module")
-def process() -> Iterator[JournalProcess]:
-    with open_process() as opened:
+def process() -> Iterator[Forks]:
+    with open_forks("tests.fakes.journal_process") as opened:
         yield opened
 
 
 @pytest.fixture(scope="module")
-def other_process() -> Iterator[JournalProcess]:
-    with open_process() as opened:
+def other_process() -> Iterator[Forks]:
+    with open_forks("tests.fakes.journal_process") as opened:
         yield opened
 
 
-def test_thirty_kills_lose_nothing_that_was_acknowledged(process: JournalProcess, tmp_path: Path) -> None:
+def test_thirty_kills_lose_nothing_that_was_acknowledged(process: Forks, tmp_path: Path) -> None:
     """CASES F18."""
     assert kill_repeatedly(process, tmp_path / "stratum.db", kills=30, seed=1) == []
 
@@ -43,14 +43,14 @@ def test_thirty_kills_lose_nothing_that_was_acknowledged(process: JournalProcess
     [("acknowledge_at_once", "acknowledged"), ("commit_one_by_one", "half an append was committed")],
 )
 def test_the_kills_would_catch_a_journal_that_breaks_its_promise(
-    process: JournalProcess, tmp_path: Path, mutant: str, found: str
+    process: Forks, tmp_path: Path, mutant: str, found: str
 ) -> None:
     """FACTS: a crash harness is worth what it catches."""
     (wrong, *_) = kill_repeatedly(process, tmp_path / "stratum.db", kills=100, seed=1, mutant=mutant)
     assert found in wrong
 
 
-def test_a_killed_owners_run_can_be_claimed_and_a_living_ones_cannot(process: JournalProcess, tmp_path: Path) -> None:
+def test_a_killed_owners_run_can_be_claimed_and_a_living_ones_cannot(process: Forks, tmp_path: Path) -> None:
     path = tmp_path / "stratum.db"
 
     async def claim() -> None:
@@ -67,9 +67,7 @@ def test_a_killed_owners_run_can_be_claimed_and_a_living_ones_cannot(process: Jo
     trio.run(claim)
 
 
-def test_two_processes_write_one_file_and_lose_nothing(
-    process: JournalProcess, other_process: JournalProcess, tmp_path: Path
-) -> None:
+def test_two_processes_write_one_file_and_lose_nothing(process: Forks, other_process: Forks, tmp_path: Path) -> None:
     path = tmp_path / "stratum.db"
     process.start("produce", path=str(path), session="s1", run="one", limit=600)
     other_process.start("produce", path=str(path), session="s2", run="two", limit=600)
@@ -82,9 +80,7 @@ def test_two_processes_write_one_file_and_lose_nothing(
     assert counts == [("one", 602), ("two", 602)]
 
 
-def test_one_writer_killed_does_not_hold_up_the_other(
-    process: JournalProcess, other_process: JournalProcess, tmp_path: Path
-) -> None:
+def test_one_writer_killed_does_not_hold_up_the_other(process: Forks, other_process: Forks, tmp_path: Path) -> None:
     path = tmp_path / "stratum.db"
     other_process.start("produce", path=str(path), session="survivor", run="whole", limit=2000)
     for number in range(5):
@@ -99,7 +95,7 @@ def test_one_writer_killed_does_not_hold_up_the_other(
     assert verify_journal(path).faults == ()
 
 
-def test_a_full_disk_stops_the_work_and_keeps_what_was_acknowledged(process: JournalProcess, tmp_path: Path) -> None:
+def test_a_full_disk_stops_the_work_and_keeps_what_was_acknowledged(process: Forks, tmp_path: Path) -> None:
     """No call without a durable reservation: every waiter hears of it, and the supervisor too."""
     path = tmp_path / "stratum.db"
     lines = process.run("fill", path=str(path), session="s1", run="r", file_bytes=150_000)
@@ -115,7 +111,7 @@ def test_a_full_disk_stops_the_work_and_keeps_what_was_acknowledged(process: Jou
     assert kept >= len(acks)
 
 
-def test_a_disk_full_from_the_start_says_so(process: JournalProcess, tmp_path: Path) -> None:
+def test_a_disk_full_from_the_start_says_so(process: Forks, tmp_path: Path) -> None:
     lines = process.run("fill", path=str(tmp_path / "stratum.db"), session="s1", run="r", file_bytes=1000)
     assert any(line.startswith("JournalUnavailable: ") and "no space left" in line for line in lines)
 
@@ -128,7 +124,7 @@ def anyones_folder() -> Iterator[Path]:
         yield Path(folder)
 
 
-def test_a_read_only_folder_is_refused_for_writing(process: JournalProcess, anyones_folder: Path) -> None:
+def test_a_read_only_folder_is_refused_for_writing(process: Forks, anyones_folder: Path) -> None:
     anyones_folder.chmod(0o555)
     # File modes do not bind root: the child becomes somebody whom they do.
     user = NOBODY if os.geteuid() == 0 else 0
@@ -138,9 +134,7 @@ def test_a_read_only_folder_is_refused_for_writing(process: JournalProcess, anyo
     assert "set another with STRATUM_JOURNAL" in lines[0]
 
 
-def test_a_read_only_journal_is_refused_for_writing_and_can_be_asked(
-    process: JournalProcess, anyones_folder: Path
-) -> None:
+def test_a_read_only_journal_is_refused_for_writing_and_can_be_asked(process: Forks, anyones_folder: Path) -> None:
     """FACTS: WAL reads fail on a read-only directory; `immutable=1` reads."""
     user = NOBODY if os.geteuid() == 0 else 0
     path = anyones_folder / "j" / "stratum.db"
@@ -160,9 +154,7 @@ def test_a_read_only_journal_is_refused_for_writing_and_can_be_asked(
     path.parent.chmod(0o755)
 
 
-def test_a_reader_in_a_read_only_folder_says_that_the_log_is_out_of_sight(
-    process: JournalProcess, anyones_folder: Path
-) -> None:
+def test_a_reader_in_a_read_only_folder_says_that_the_log_is_out_of_sight(process: Forks, anyones_folder: Path) -> None:
     user = NOBODY if os.geteuid() == 0 else 0
     path = trio.run(lambda: abandoned(anyones_folder))
     for file in path.parent.rglob("*"):

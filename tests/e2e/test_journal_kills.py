@@ -5,8 +5,8 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
+from tests.fakes.forks import open_forks
 from tests.fakes.journal_kills import kill_repeatedly
-from tests.fakes.journal_process import open_process
 
 pytestmark = pytest.mark.e2e
 
@@ -14,5 +14,5 @@ pytestmark = pytest.mark.e2e
 @pytest.mark.parametrize("seed", range(4))
 def test_a_thousand_kills_lose_nothing_that_was_acknowledged(tmp_path: Path, seed: int) -> None:
     """CASES F18."""
-    with open_process() as process:
+    with open_forks("tests.fakes.journal_process") as process:
         assert kill_repeatedly(process, tmp_path / "stratum.db", kills=250, seed=100 + seed) == []

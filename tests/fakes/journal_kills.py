@@ -11,16 +11,14 @@ from stratum.actors.journal_check import verify_journal
 from stratum.actors.journal_file import holds_anything, open_read_only
 from stratum.actors.journal_records import read_run
 from stratum.contracts.records import Released
-from tests.fakes.journal_process import JournalProcess
+from tests.fakes.forks import Forks
 from tests.fakes.journals import number_of
 
 KILLS_PER_RUN = 5
 NEVER = 10**9
 
 
-def kill_repeatedly(
-    process: JournalProcess, path: Path, *, kills: int, seed: int, mutant: str | None = None
-) -> list[str]:
+def kill_repeatedly(process: Forks, path: Path, *, kills: int, seed: int, mutant: str | None = None) -> list[str]:
     """What was found wrong after any of `kills` kills; each run is resumed a few times before the next begins."""
     random = Random(seed)
     acknowledged: dict[str, set[int]] = {}
@@ -37,7 +35,7 @@ def kill_repeatedly(
     return [f"in the end: {fault}" for fault in verify_journal(path).faults]
 
 
-def _kill_after(process: JournalProcess, *, acks: int) -> list[int]:
+def _kill_after(process: Forks, *, acks: int) -> list[int]:
     lines: list[str] = []
     while sum(line.startswith("ack ") for line in lines) < acks and not (lines and lines[-1].startswith("end ")):
         lines.append(process.line())

@@ -1,24 +1,16 @@
 """Processes that write a journal, to be killed, starved of disk or locked out.
 
-`python -m tests.fakes.journal_process` imports everything once, then forks a child for each line of JSON it reads: a
-kill hits the journal, not an import. Children say what was acknowledged, a line each; `end STATUS` is the last.
+Children of tests/fakes/forks.py; they say what was acknowledged, a line each.
 """
 
 from __future__ import annotations
 
 import os
 import resource
-import select
-import signal
-import subprocess
-import sys
-from collections.abc import Callable, Generator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Sequence
 from itertools import count
 from pathlib import Path
-from typing import Any
 
-import msgspec
 import trio
 
 from stratum.actors.journal import Journal, open_journal
@@ -27,14 +19,8 @@ from stratum.actors.journal_store import Entry, Store
 from stratum.actors.journal_writer import ThreadWriter, Ticket
 from stratum.contracts.errors import JournalError
 from stratum.contracts.records import RunResumed
+from tests.fakes.forks import say, serve
 from tests.fakes.journals import STARTED, released
-
-SILENCE_S = 60
-"""A child that says nothing for this long is stuck."""
-
-
-def say(text: str) -> None:
-    os.write(1, text.encode() + b"\n")
 
 
 async def produce(path: str, session: str, run: str, limit: int) -> None:
@@ -135,77 +121,5 @@ MUTANTS: dict[str, Callable[[], None]] = {
 }
 
 
-class Order(msgspec.Struct):
-    """What a child is to do."""
-
-    action: str
-    arguments: dict[str, Any]
-    mutant: str | None = None
-
-
-class JournalProcess:
-    """Where children are forked; one at a time."""
-
-    def __init__(self, process: subprocess.Popen[bytes]) -> None:
-        self._process = process
-        self._said = b""
-        self.pid = 0
-
-    def start(self, action: str, *, mutant: str | None = None, **arguments: object) -> None:
-        assert self._process.stdin is not None
-        self._process.stdin.write(msgspec.json.encode(Order(action, arguments, mutant)) + b"\n")
-        self._process.stdin.flush()
-        self.pid = int(self.line().removeprefix("pid "))
-
-    def line(self) -> str:
-        """The next line the child said."""
-        assert self._process.stdout is not None
-        while b"\n" not in self._said:
-            assert select.select([self._process.stdout], [], [], SILENCE_S)[0], "the child is stuck"
-            self._said += os.read(self._process.stdout.fileno(), 65536)
-        line, _, self._said = self._said.partition(b"\n")
-        return line.decode()
-
-    def kill(self) -> None:
-        os.kill(self.pid, signal.SIGKILL)
-
-    def rest(self) -> list[str]:
-        """Everything up to the child's end, that included."""
-        lines = [self.line()]
-        while not lines[-1].startswith("end "):
-            lines.append(self.line())
-        return lines
-
-    def run(self, action: str, **arguments: object) -> list[str]:
-        self.start(action, mutant=None, **arguments)
-        return self.rest()
-
-
-@contextmanager
-def open_process() -> Generator[JournalProcess, None, None]:
-    command = [sys.executable, "-m", "tests.fakes.journal_process"]
-    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, bufsize=0) as process:
-        yield JournalProcess(process)
-        assert process.stdin is not None
-        process.stdin.close()
-
-
-def carry_out(order: Order) -> None:
-    if order.mutant:
-        MUTANTS[order.mutant]()
-    trio.run(lambda: ACTIONS[order.action](**order.arguments))
-    os._exit(0)
-
-
-def main() -> None:
-    for line in sys.stdin.buffer:
-        child = os.fork()
-        if not child:
-            carry_out(msgspec.json.decode(line, type=Order))
-        say(f"pid {child}")
-        _, status = os.waitpid(child, 0)
-        say(f"end {os.waitstatus_to_exitcode(status)}")
-
-
 if __name__ == "__main__":
-    main()
+    serve(ACTIONS, MUTANTS)
