@@ -176,13 +176,15 @@ async def test_a_session_out_of_money_stops_flows_in_tasks_outside_of_it(autojum
         except BudgetExceeded as error:
             outcomes.append(error.step)
 
+    opened: list[Runtime] = []
     async with trio.open_nursery() as service:
         with pytest.raises(BudgetExceeded):
             async with open_runtime(provider=provider, journal=None, budget=Budget(usd=0.017)) as runtime:
+                opened.append(runtime)
                 for about in ("a", "b", TOO_MUCH):
                     service.start_soon(request, runtime, about)
                 await trio.sleep_forever()
-        await request(runtime, "afterwards")
+        await request(opened[0], "afterwards")
     assert outcomes == ["session"] * 4
     assert trio.current_time() == 0
     assert len(provider.requests) <= 2

@@ -12,7 +12,7 @@ import signal
 import subprocess
 import sys
 from collections.abc import Awaitable, Callable, Generator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -62,7 +62,9 @@ class Forks:
         return line.decode()
 
     def kill(self) -> None:
-        os.kill(self.pid, signal.SIGKILL)
+        """Kill the child, unless it has just ended by itself."""
+        with suppress(ProcessLookupError):
+            os.kill(self.pid, signal.SIGKILL)
 
     def rest(self) -> list[str]:
         """Everything up to the child's end, that included: `end STATUS`."""
@@ -103,7 +105,7 @@ def serve(actions: Mapping[str, Callable[..., Awaitable[object]]], mutants: Mapp
 def _carry_out(action: Callable[[], Awaitable[object]]) -> None:
     try:
         trio.run(action)
-    except BaseException:  # noqa: BLE001 - whatever it was, a child must not go on in its parent's loop
-        sys.excepthook(*sys.exc_info())
+    except BaseException as error:  # noqa: BLE001 - whatever it was, a child must not go on in its parent's loop
+        sys.excepthook(type(error), error, error.__traceback__)
         os._exit(1)
     os._exit(0)
