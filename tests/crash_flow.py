@@ -53,7 +53,7 @@ def is_heavy(mark: Mark) -> bool:
 def mark(about: str) -> Mark: ...
 
 
-is_weighed: Callable[[Mark], bool] = lambda r: r.weight > 0  # noqa: E731 - only a lambda is judged on the loop
+is_weighed: Callable[[Mark], bool] = lambda r: r.weight > 0  # only a lambda is judged on the loop
 
 
 @infer(intent="Weigh the text", ensure=is_weighed, max_output_tokens=64)
