@@ -21,7 +21,7 @@ lint: $(VENV)/.installed
 types: $(VENV)/.installed
 	$(BIN)/mypy -p stratum
 	$(BIN)/mypy tests/typing
-	$(BIN)/pyright
+	$(BIN)/pyright --pythonpath $(BIN)/python
 
 imports: $(VENV)/.installed
 	$(BIN)/lint-imports

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import importlib
 import inspect
-from collections.abc import Callable, Coroutine, Iterator
+from collections.abc import Callable, Coroutine, Generator
 from contextlib import contextmanager
 from dataclasses import replace
 from typing import Any, Generic, ParamSpec, Protocol, TypeVar, overload
@@ -85,7 +85,7 @@ def _call_by_name(module: str, qualname: str, arguments: dict[str, Any]) -> Any:
 
 
 @contextmanager
-def _reporting_leak(record: StepRecord) -> Iterator[None]:
+def _reporting_leak(record: StepRecord) -> Generator[None]:
     try:
         yield
     except trio.Cancelled:

@@ -7,7 +7,7 @@ decides what a refusal does: the owner's call raises, anything inside an exhaust
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Generator, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal, NoReturn
@@ -119,7 +119,7 @@ class Envelope:
             self._cancel()
 
     @contextmanager
-    def active_call(self) -> Iterator[None]:
+    def active_call(self) -> Generator[None]:
         """Around one call from its first reservation to its result, in every envelope it draws from."""
         self._count_active(+1)
         try:
@@ -141,7 +141,7 @@ class Envelope:
             self._count_active(+1)
 
     @contextmanager
-    def guest(self) -> Iterator[None]:
+    def guest(self) -> Generator[None]:
         """Around work in a task of the caller's, which is stopped with this envelope wherever its nursery is.
 
         Raises:
@@ -238,7 +238,7 @@ def open_envelope(
     parent: Envelope | None,
     parent_scope: Scope | None,
     budget: Budget | None,
-) -> Iterator[Envelope]:
+) -> Generator[Envelope]:
     """Count `budget` from here to the end of the block, inside `parent`.
 
     Raises:

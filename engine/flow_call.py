@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import uuid
 from dataclasses import replace
-from typing import TYPE_CHECKING, Any, Generic, TypeVar
+from typing import TYPE_CHECKING, Any, Generic, TypeVar, cast
 
 import msgspec
 import trio
@@ -141,7 +141,9 @@ async def _let_go(runtime: Runtime, run_id: str) -> None:
 
 def unwrapped(group: BaseExceptionGroup[BaseException]) -> BaseException:
     """The error itself where a group has only one: users write `except BudgetExceeded`."""
-    error: BaseException = group
-    while isinstance(error, BaseExceptionGroup) and len(error.exceptions) == 1:
-        error = error.exceptions[0]
-    return error
+    if len(group.exceptions) > 1:
+        return group
+    (error,) = group.exceptions
+    return (
+        unwrapped(cast("BaseExceptionGroup[BaseException]", error)) if isinstance(error, BaseExceptionGroup) else error
+    )

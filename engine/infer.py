@@ -27,7 +27,14 @@ DEFAULT_OUTPUT_TOKENS: Final = 1024
 REASONING_TOKENS: Final = 4096
 """Added to the cap of reasoning models: their cap includes what they think."""
 
-Condition = Callable[..., object] | Ensure
+Condition = (
+    Callable[[Any], object]
+    | Callable[[Any, Any], object]
+    | Callable[[Any, Any, Any], object]
+    | Callable[..., object]
+    | Ensure
+)
+"""The arities are spelled out so that a lambda's parameters have a type for strict checkers."""
 
 
 class Infer(Step[P, R], Generic[P, R]):
@@ -172,7 +179,7 @@ def infer(
 def _several(conditions: Condition | Sequence[Condition] | None) -> Sequence[Condition]:
     if conditions is None:
         return ()
-    return conditions if isinstance(conditions, Sequence) else (conditions,)
+    return (conditions,) if isinstance(conditions, Ensure) or callable(conditions) else conditions
 
 
 def _check_options(owner: str, *, intent: str, retries: int, max_output_tokens: int | None) -> None:

@@ -10,7 +10,7 @@ import inspect
 import os
 import random
 import uuid
-from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Mapping
+from collections.abc import AsyncGenerator, Awaitable, Callable, Coroutine, Mapping
 from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any, Final, ParamSpec, TypeVar
@@ -26,12 +26,12 @@ from stratum.contracts.budget import Budget
 from stratum.contracts.price import FREE, Price
 from stratum.contracts.records import RunStarted
 from stratum.engine.envelope import open_envelope
+from stratum.engine.event_loop import refuse_inside_loop
 from stratum.engine.place import Place, current_place
 from stratum.engine.pricing import price_of
 from stratum.engine.providers.environment import provider_from_environment
 from stratum.engine.providers.protocol import Provider
 from stratum.engine.run import Run
-from stratum.engine.step import refuse_inside_loop
 
 P = ParamSpec("P")
 R = TypeVar("R")
@@ -103,7 +103,7 @@ class Runtime:
         return self.provider.price or price_of(model, provider=self.provider.name)
 
     @asynccontextmanager
-    async def session_place(self, budget: Budget | None) -> AsyncIterator[None]:
+    async def session_place(self, budget: Budget | None) -> AsyncGenerator[None]:
         """The session's own run and envelope, around everything called in it."""
         run = Run(self, id=self.session, resumable=False)
         run.append(RunStarted(session=self.session, name="session"))
@@ -135,7 +135,7 @@ async def open_runtime(
     transport_retries: int = DEFAULT_TRANSPORT_RETRIES,
     request_timeout_s: float = 600.0,
     jitter: Callable[[], float] = random.random,
-) -> AsyncIterator[Runtime]:
+) -> AsyncGenerator[Runtime]:
     """Open a session: calls made inside share its provider, journal, limits and budget.
 
     `provider` defaults to what the environment names (`OPENAI_API_KEY`, `STRATUM_BASE_URL`), else the embedded model.

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator
 from contextlib import contextmanager
 
 import click
@@ -13,7 +13,7 @@ Shown = Callable[[int, int], None]
 
 
 @contextmanager
-def shown_download(name: str) -> Iterator[Shown]:
+def shown_download(name: str) -> Generator[Shown]:
     """A progress callback that shows the download of `name` on standard error; nothing if none happens."""
     if not sys.stderr.isatty():
         yield download_lines(name)

@@ -6,7 +6,7 @@ Everything shown is a fold over records: nothing here asks the engine anything.
 from __future__ import annotations
 
 import sys
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncGenerator, Generator
 from contextlib import asynccontextmanager, contextmanager
 from typing import TYPE_CHECKING, Protocol
 
@@ -147,7 +147,7 @@ def _table(progress: Progress) -> Table:
 
 
 @contextmanager
-def _view(*, quiet: bool) -> Iterator[View]:
+def _view(*, quiet: bool) -> Generator[View]:
     if quiet:
         yield _Quiet()
     elif sys.stderr.isatty():
@@ -159,7 +159,7 @@ def _view(*, quiet: bool) -> Iterator[View]:
 
 
 @asynccontextmanager
-async def shown_progress(runtime: Runtime, *, quiet: bool) -> AsyncIterator[Progress]:
+async def shown_progress(runtime: Runtime, *, quiet: bool) -> AsyncGenerator[Progress]:
     """Show what happens in `runtime` until the block ends; everything that happened in it has then been shown."""
     progress = Progress()
     with _view(quiet=quiet) as view:

@@ -7,7 +7,8 @@ import importlib.util
 import sys
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from types import ModuleType
+from typing import Any, cast
 
 import click
 import msgspec
@@ -26,13 +27,13 @@ def load_step(target: str) -> Step[Any, Any]:
     place, _, name = target.rpartition(":")
     if not place or not name:
         raise click.UsageError(f"{target!r}: say which flow, as file.py:flow or module:flow")
-    module = _load_file(Path(place)) if place.endswith(".py") else _load_module(place)
+    module: ModuleType = _load_file(Path(place)) if place.endswith(".py") else _load_module(place)
     found: Any = module
     for part in name.split("."):
         found = getattr(found, part, None)
     if isinstance(found, Step):
-        return found
-    steps = sorted(key for key, value in vars(module).items() if isinstance(value, Step))
+        return cast("Step[Any, Any]", found)
+    steps = sorted(name for name in dir(module) if isinstance(getattr(module, name), Step))
     hint = f"it has: {', '.join(steps)}" if steps else "it has none; decorate one with @flow"
     raise click.UsageError(f"{place} has no flow or step {name!r}; {hint}")
 
@@ -74,7 +75,7 @@ def _value(signature: Signature[Any], name: str, text: str) -> Any:
     return value
 
 
-def _load_module(name: str) -> Any:
+def _load_module(name: str) -> ModuleType:
     sys.path.insert(0, str(Path.cwd()))
     try:
         return importlib.import_module(name)
@@ -86,7 +87,7 @@ def _load_module(name: str) -> Any:
         sys.path.pop(0)
 
 
-def _load_file(path: Path) -> Any:
+def _load_file(path: Path) -> ModuleType:
     if not path.is_file():
         raise click.UsageError(f"no file {path}")
     # As `python FILE` would: the file's own folder can be imported from.
