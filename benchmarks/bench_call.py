@@ -102,9 +102,10 @@ def body() -> dict[str, Any]:
 def through_sdk(url: str, *, calls: int, at_once: int) -> None:
     async def main() -> None:
         async with openai.AsyncOpenAI(api_key="key", base_url=url, max_retries=0) as client:
+            create: Any = client.responses.create
 
             async def call(number: int) -> object:
-                return await client.responses.create(**body())
+                return await create(**body())
 
             await in_flight(call, calls=calls, at_once=at_once)
 

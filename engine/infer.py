@@ -27,14 +27,8 @@ DEFAULT_OUTPUT_TOKENS: Final = 1024
 REASONING_TOKENS: Final = 4096
 """Added to the cap of reasoning models: their cap includes what they think."""
 
-Condition = (
-    Callable[[Any], object]
-    | Callable[[Any, Any], object]
-    | Callable[[Any, Any, Any], object]
-    | Callable[..., object]
-    | Ensure
-)
-"""The arities are spelled out so that a lambda's parameters have a type for strict checkers."""
+Condition = Callable[[Any], object] | Callable[[Any, Any], object] | Callable[[Any, Any, Any], object] | Ensure
+"""Arities spelled out give a lambda's parameters a type for strict checkers; `ensure(...)` takes any callable."""
 
 
 class Infer(Step[P, R], Generic[P, R]):

@@ -1,5 +1,8 @@
 """One `@infer` call: attempts, retries, failures, and what each leaves in the trace."""
 
+# Conditions are written as users write them, wrong ones too.
+# pyright: reportUnknownLambdaType=false, reportUnknownMemberType=false, reportUnknownArgumentType=false
+
 from __future__ import annotations
 
 from typing import Annotated, Any, Literal
@@ -390,16 +393,16 @@ async def test_a_free_model_runs_under_a_budget_of_nothing() -> None:
             await step("hello")
 
 
-@pytest.mark.parametrize(
-    ("options", "problem"),
-    [
-        ({"intent": " "}, "intent is empty"),
-        ({"intent": "x", "retries": -1}, "retries=-1"),
-        ({"intent": "x", "max_output_tokens": 0}, "max_output_tokens=0"),
-        ({"intent": "x", "ensure": lambda r: r.skore > 0.5}, "skore"),
-        ({"intent": "x", "given": lambda txet: True}, "txet"),
-    ],
-)
+WRONG: list[tuple[dict[str, Any], str]] = [
+    ({"intent": " "}, "intent is empty"),
+    ({"intent": "x", "retries": -1}, "retries=-1"),
+    ({"intent": "x", "max_output_tokens": 0}, "max_output_tokens=0"),
+    ({"intent": "x", "ensure": lambda r: r.skore > 0.5}, "skore"),
+    ({"intent": "x", "given": lambda txet: True}, "txet"),
+]
+
+
+@pytest.mark.parametrize(("options", "problem"), WRONG)
 def test_what_cannot_work_is_refused_while_decorating(options: dict[str, Any], problem: str) -> None:
     """CASES A20."""
     with pytest.raises(ContractDefinitionError, match=problem):

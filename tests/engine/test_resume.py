@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import pytest
 import trio
 
-from stratum import Budget, BudgetExceeded, UnknownRun, compute, contract, flow, infer, open_runtime
+from stratum import Budget, BudgetExceeded, Flow, UnknownRun, compute, contract, flow, infer, open_runtime
 from stratum.contracts.price import Usage
 from stratum.contracts.records import AttemptFinished, CallFinished, Diverged, LimitRaised, Record, RunResumed
 from stratum.engine.dialects.protocol import Received
@@ -49,20 +50,20 @@ async def outer(count: int) -> list[str]:
     return [(await inner(f"{number % 2}")).text for number in range(count)]
 
 
-async def interrupted(step: object, provider: Scripted, journal: Path, count: int) -> str:
+async def interrupted(step: Flow[..., Any], provider: Scripted, journal: Path, count: int) -> str:
     """Run until the script cuts the power; the id of the run."""
     with pytest.raises(KeyboardInterrupt):
         async with open_runtime(provider=provider, journal=journal):
-            await step(count)  # type: ignore[operator]
+            await step(count)
     async with open_runtime(provider=provider, journal=journal) as runtime:
         return next(run.run for run in await runtime.journal.runs() if run.name != "session")
 
 
 async def resumed(
-    step: object, run: str, *, provider: Scripted, journal: Path, raised: Budget | None = None
-) -> tuple[object, list[Record]]:
+    step: Flow[..., Any], run: str, *, provider: Scripted, journal: Path, raised: Budget | None = None
+) -> tuple[Any, list[Record]]:
     async with open_runtime(provider=provider, journal=journal) as runtime:
-        result = await step.resume(run, runtime.place, raised=raised)  # type: ignore[attr-defined]
+        result = await step.resume(run, runtime.place, raised=raised)
         return result, await runtime.journal.read(run)
 
 
@@ -156,7 +157,6 @@ async def test_raising_the_limit_is_recorded_and_the_run_goes_on(tmp_path: Path)
         run = next(run.run for run in await runtime.journal.runs() if run.name == "chorus")
     provider = scripted(otherwise=full)
     result, records = await resumed(chorus, run, provider=provider, journal=journal, raised=Budget(usd=0.5))
-    assert isinstance(result, list)
     assert len(result) == 20
     assert [record.limits for record in records if isinstance(record, LimitRaised)] == [{"usd": 500_000_000_000}]
 
