@@ -20,13 +20,13 @@ import msgspec
 import openai
 import trio
 from pydantic import Field
+from tests.fakes.openai_server import serve_process
 
 from benchmarks.timing import Row, common_options, compare, parser, report
 from stratum import Budget, Price, Usage, contract, flow, infer, open_runtime
 from stratum.engine.providers.openai import OpenAI
 from stratum.engine.providers.protocol import Provider
 from stratum.engine.providers.scripted import Reply, scripted
-from tests.fakes.openai_server import serve_process
 
 BASELINE = "openai SDK"
 ANSWER = '{"level": "low", "confidence": 0.9, "factors": ["calm", "sunny"], "recommendation": "go ahead"}'

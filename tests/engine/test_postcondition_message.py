@@ -30,7 +30,7 @@ CONDITIONS: list[tuple[Callable[[Any], object], str]] = [
     (lambda r: (r.confidence > 0.75) or ("be surer"), "ensure: r.confidence > 0.75 (be surer)"),
     (
         lambda r: r.level == "mid" or r.level == "high",
-        'ensure: r.level == "mid" or r.level == "high" (actual: r.level = \'low\')',
+        'ensure: r.level == "mid" or r.level == "high" (actual: \'low\')',
     ),
 ]
 
