@@ -324,7 +324,8 @@ async def test_a_waiter_is_refused_as_soon_as_it_can_never_fit(autojump_clock: M
         asking = Asking(nursery, ledger)
         await asking.ask("small", session, money(15))
         await asking.ask("large", flow, money(30))
-        assert asking.held == asking.refused == {}
+        assert not asking.held
+        assert not asking.refused
 
         ledger.settle(here, picousd=20 * MILLI + 1, tokens=0)
         await wait_all_tasks_blocked()
@@ -392,12 +393,16 @@ def test_decisions_are_told_in_order_of_arrival() -> None:
     """Refusals and admissions alike."""
     ledger = Ledger()
     flow = budget(ledger, 0.010)
-    decided: list[str] = []
+    decided: list[Reservation | Refused] = []
     running = hold(ledger, flow, money(10), "running")
     for name, millis in (("a", 2), ("b", 9), ("c", 3)):
-        ledger.wait(flow, money(millis), reservation=name, decided=lambda _, name=name: decided.append(name))
+        ledger.wait(flow, money(millis), reservation=name, decided=decided.append)
     settle(ledger, running, 4)
-    assert decided == ["a", "b", "c"]
+    assert [decision.id if isinstance(decision, Reservation) else "refused" for decision in decided] == [
+        "a",
+        "refused",
+        "c",
+    ]
 
 
 async def test_the_cap_shrinks_to_what_has_settled_rather_than_to_what_is_in_flight(autojump_clock: MockClock) -> None:

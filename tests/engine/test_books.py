@@ -22,11 +22,15 @@ class Guess:
     confidence: Annotated[float, Field(ge=0, le=1)]
 
 
-@infer(intent="Guess", ensure=lambda r: r.confidence > 0.5, max_output_tokens=200, retries=2)
+def sure(guess: Guess) -> bool:
+    return guess.confidence > 0.5
+
+
+@infer(intent="Guess", ensure=sure, max_output_tokens=200, retries=2)
 def guess(about: str) -> Guess: ...
 
 
-@infer(intent="Guess", ensure=lambda r: r.confidence > 0.5, max_output_tokens=200, budget=Budget(ms=3000, usd=0.003))
+@infer(intent="Guess", ensure=sure, max_output_tokens=200, budget=Budget(ms=3000, usd=0.003))
 def careful_guess(about: str) -> Guess: ...
 
 
