@@ -234,7 +234,9 @@ class Ledger:
         """
         reservation = self._open.get(reservation_id)
         if reservation is None or reservation.state != "in_doubt":
-            raise ValueError(f"no reservation {reservation_id!r} is in doubt; the `reservations` view of the journal lists those that are")
+            raise ValueError(
+                f"no reservation {reservation_id!r} is in doubt; the `reservations` view of the journal lists those that are"
+            )
         settlement = self._book(reservation, picousd=picousd, tokens=tokens)
         if reservation.recorded is not None:
             reservation.recorded.fold(Reconciled(reservation=reservation_id, picousd=picousd, tokens=tokens))

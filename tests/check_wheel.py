@@ -23,7 +23,9 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as folder:
         work = Path(folder)
         subprocess.run(
-            [sys.executable, "-m", "build", "--wheel", "--outdir", str(work), str(ROOT)], check=True, stdout=subprocess.DEVNULL
+            [sys.executable, "-m", "build", "--wheel", "--outdir", str(work), str(ROOT)],
+            check=True,
+            stdout=subprocess.DEVNULL,
         )
         (wheel,) = work.glob("*.whl")
         print(f"built {wheel.name}")
@@ -48,7 +50,9 @@ def check_commands(stratum: Path, work: Path) -> None:
     environment = {"PATH": os.environ["PATH"], "HOME": str(work), "STRATUM_REPLAY": "triage.recorded.jsonl"}
 
     def call(*arguments: str) -> str:
-        done = subprocess.run([stratum, *arguments], cwd=work, env=environment, check=False, capture_output=True, text=True)
+        done = subprocess.run(
+            [stratum, *arguments], cwd=work, env=environment, check=False, capture_output=True, text=True
+        )
         assert done.returncode == 0, f"stratum {' '.join(arguments)}: {done.returncode}\n{done.stderr}"
         return done.stdout
 

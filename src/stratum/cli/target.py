@@ -8,7 +8,7 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 from types import ModuleType
-from typing import Any, cast
+from typing import Any, TypeGuard
 
 import click
 import msgspec
@@ -31,8 +31,8 @@ def load_step(target: str) -> Step[Any, Any]:
     found: Any = module
     for part in name.split("."):
         found = getattr(found, part, None)
-    if isinstance(found, Step):
-        return cast("Step[Any, Any]", found)
+    if _is_step(found):
+        return found
     steps = sorted(name for name in dir(module) if isinstance(getattr(module, name), Step))
     hint = f"it has: {', '.join(steps)}" if steps else "it has none; decorate one with @flow"
     raise click.UsageError(f"{place} has no flow or step {name!r}; {hint}")
@@ -63,6 +63,10 @@ def read_inputs(signature: Signature[Any], inputs: Sequence[str]) -> dict[str, A
         return signature.decode(msgspec.json.encode(values))
     except (ContractViolation, TypeError) as error:
         raise click.UsageError(str(error)) from error
+
+
+def _is_step(found: object) -> TypeGuard[Step[Any, Any]]:
+    return isinstance(found, Step)
 
 
 def _value(signature: Signature[Any], name: str, text: str) -> Any:
