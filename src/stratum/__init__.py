@@ -53,6 +53,7 @@ from stratum.engine.postcondition import ensure
 from stratum.engine.step import Step
 
 if TYPE_CHECKING:
+    from stratum.actors.rate_limiter import RateLimit
     from stratum.engine.runtime import Runtime, open_runtime, run
 
 __all__ = [
@@ -73,6 +74,7 @@ __all__ = [
     "PreconditionFailed",
     "Price",
     "ProviderError",
+    "RateLimit",
     "RunLocked",
     "Runtime",
     "Step",
@@ -94,9 +96,9 @@ __all__ = [
 
 def __getattr__(name: str) -> Any:
     # The runtime brings the journal, the ledger and SQLite: half of the import's time, and decorating needs none of it.
-    if name in ("Runtime", "open_runtime", "run"):
+    if name in ("RateLimit", "Runtime", "open_runtime", "run"):
         from stratum.engine import runtime
 
-        globals().update(Runtime=runtime.Runtime, open_runtime=runtime.open_runtime, run=runtime.run)
-        return globals()[name]
+        found = globals()[name] = getattr(runtime, name)
+        return found
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

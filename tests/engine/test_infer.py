@@ -23,6 +23,7 @@ from stratum import (
     PreconditionFailed,
     Price,
     ProviderError,
+    RateLimit,
     Runtime,
     TraceRecord,
     UnknownPrice,
@@ -211,6 +212,15 @@ async def test_rate_limiting_is_waited_out_as_the_provider_asks(autojump_clock: 
     assert kinds.count(Released) == 1
     assert kinds.count(LeftInDoubt) == 0
     assert (trace.attempts, trace.transport_retries) == (1, 1)
+
+
+async def test_a_rate_limit_of_ones_own_spaces_requests_out(autojump_clock: MockClock) -> None:
+    provider = scripted(otherwise=Reply(value=GOOD))
+    limits = {"gpt-4o": RateLimit(requests_per_minute=6)}
+    async with open_runtime(provider=provider, journal=None, rate_limits=limits):
+        for _ in range(8):
+            await label("hello")
+    assert trio.current_time() == 20  # six at once, then one every ten seconds
 
 
 async def test_server_errors_back_off_and_stay_in_doubt(autojump_clock: MockClock) -> None:

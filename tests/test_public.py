@@ -1,0 +1,27 @@
+"""What `import stratum` promises: its names, and that it stays light."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+
+import stratum
+
+PUBLIC = """
+    Budget BudgetExceeded BudgetOverrun CallFailed ContractDefinitionError ContractViolation Flow JournalCorrupt JournalError
+    JournalUnavailable NoProvider NoRuntime ParseFailure PostconditionFailed PreconditionFailed Price ProviderError RateLimit
+    RunLocked Runtime Step StratumError TraceRecord UnknownPrice UnknownRun Usage compute contract ensure flow infer opaque
+    open_runtime run
+""".split()
+
+
+def test_the_public_names_are_these_and_all_of_them_exist() -> None:
+    assert stratum.__all__ == PUBLIC == sorted(PUBLIC)
+    assert all(getattr(stratum, name) is not None for name in PUBLIC)
+
+
+def test_importing_it_loads_no_client_no_database_and_no_terminal() -> None:
+    heavy = "openai", "mcp", "httpx2", "sqlite3", "rich", "click", "genai_prices", "bpe_openai"
+    program = f"import stratum, sys; print([name for name in {heavy} if name in sys.modules])"
+    done = subprocess.run([sys.executable, "-c", program], check=True, capture_output=True, text=True)
+    assert done.stdout.strip() == "[]"
