@@ -89,6 +89,10 @@ def _make_dataclass(cls: type) -> None:
         raise ContractDefinitionError(
             owner=cls.__name__, problem="it is a dataclass already", fix="remove @dataclass: @contract makes it one"
         )
+    if "__init__" in cls.__dict__:
+        raise ContractDefinitionError(
+            owner=cls.__name__, problem="it has an __init__ of its own", fix="leave it out, or write a __post_init__"
+        )
     with definition_errors(cls.__name__):
         cls.__annotations__ = resolve(
             inspect.get_annotations(cls), qualname=cls.__qualname__, module=cls.__module__, names={cls.__name__: cls}

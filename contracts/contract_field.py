@@ -32,7 +32,7 @@ def fields_of(cls: type[Any]) -> Mapping[str, ContractField]:
     """The fields of a contract by name, in the order they were declared.
 
     Raises:
-        ContractDefinitionError: a field has several aliases, or one that is a path.
+        ContractDefinitionError: a field has several aliases, or one that is a path, or is no part of the constructor.
     """
     known: Mapping[str, ContractField] | None = cls.__dict__.get(_FIELDS)
     if known is None:
@@ -75,6 +75,10 @@ def _of_pydantic(cls: type[Any]) -> dict[str, ContractField]:
     known: Mapping[str, FieldInfo] = getattr(cls, "__pydantic_fields__", {})
     fields: dict[str, ContractField] = {}
     for name, info in known.items():
+        if info.init is False:
+            raise ContractDefinitionError(
+                owner=cls.__name__, field=name, problem="the constructor does not set it", fix="make it a property"
+            )
         annotation = Annotated[info.annotation, *info.metadata] if info.metadata else info.annotation
         fields[name] = ContractField(
             name=name,

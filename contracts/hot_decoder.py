@@ -77,15 +77,12 @@ class _Compiler:
         return compiled
 
     def contract(self, node: Any) -> Compiled:
-        arguments, config = node["schema"], node["config"]
-        if node["post_init"] or node["slots"] or arguments["type"] != "dataclass-args":
-            raise _OnlyPydantic
-        if {name: value for name, value in config.items() if name != "title"} != _STRICT:
+        if not _is_plain(node):
             raise _OnlyPydantic
         members: list[tuple[str, Any, Any]] = []
         builds: list[tuple[str, Build]] = []
-        for field in arguments["fields"]:
-            if not field.keys() <= _FIELD_SETTINGS or not field.get("init", True):
+        for field in node["schema"]["fields"]:
+            if not field.keys() <= _FIELD_SETTINGS:
                 raise _OnlyPydantic
             kind, build = self.compile(_without_default(field["schema"]))
             members.append((field["name"], kind, _default(field["schema"])))
@@ -117,6 +114,12 @@ class _Compiler:
         if not all(type(value) is str for value in node["expected"]):
             raise _OnlyPydantic
         return Literal[tuple(node["expected"])], None
+
+
+def _is_plain(contract: Any) -> bool:
+    """True for a contract whose fields are all there is to it: no code of its own runs when it is made."""
+    settings = {name: value for name, value in contract["config"].items() if name != "title"}
+    return settings == _STRICT and contract["schema"]["type"] == "dataclass-args" and not contract["post_init"]
 
 
 def _instance_of(cls: Any, builds: list[tuple[str, Build]]) -> Build:

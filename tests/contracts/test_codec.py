@@ -38,6 +38,11 @@ class Square:
 
 
 @contract
+class Tree:
+    children: list[Tree]
+
+
+@contract
 class Everything:
     text: str
     whole: int
@@ -379,13 +384,21 @@ def test_sets_are_written_in_one_order() -> None:
     assert texts == {"['a', 'b', 'c']"}
 
 
+def test_a_list_of_contracts_that_hold_themselves_is_wrapped_like_any_other() -> None:
+    compiled = codec(list[Tree], owner="f", field="return")
+    trees = [Tree(children=[Tree(children=[])])]
+    assert compiled.decode(compiled.encode(trees)) == trees
+    assert refused(list[Tree], b'{"value": [{"children": 3}]}') == ["value[0].children: expected array, got 3"]
+
+
 def test_aliases_are_the_names_on_the_wire() -> None:
     @contract
     class Aliased(BaseModel):
         full_name: str = Field(alias="fullName")
+        tags: set[str]
 
     compiled = codec(Aliased, owner="f", field="return")
-    value = Aliased(fullName="Ada")
-    assert compiled.encode(value) == b'{"fullName":"Ada"}'
+    value = Aliased(fullName="Ada", tags={"b", "a"})
+    assert compiled.encode(value) == b'{"fullName":"Ada","tags":["a","b"]}'
     assert compiled.decode(compiled.encode(value)) == value
-    assert list(compiled.schema["properties"]) == ["fullName"]
+    assert list(compiled.schema["properties"]) == ["fullName", "tags"]

@@ -15,6 +15,7 @@ from uuid import UUID
 import msgspec
 import pytest
 from pydantic import BaseModel, Field, field_validator
+from typing_extensions import TypeAliasType
 
 from stratum.contracts.codec import codec
 from stratum.contracts.contract import contract
@@ -310,6 +311,7 @@ def test_every_listed_type_can_be_a_field(annotation: Any) -> None:
         ("int |", "Forward reference must be an expression"),
         (Annotated[str, Field(ge=1)], "ge does not apply to str"),
         (Annotated[int, Field(pattern="a")], "does not apply to int"),
+        (Annotated[int, Field(ge=0.5)], "'ge' must be coercible to an integer"),
         (Annotated[int | str, Field(ge=1)], r"ge does not apply to int \| str"),
         (Annotated[str, Field(pattern="(?=a)b")], "look-around"),
         (Annotated[str, Field(pattern="(")], "unclosed group"),
@@ -371,6 +373,62 @@ def test_a_field_with_several_aliases_is_refused() -> None:
                 {"__annotations__": {"field": Annotated[int, Field(validation_alias=AliasChoices("a", "b"))]}},
             )
         )
+
+
+def test_a_class_that_makes_itself_is_refused() -> None:
+    class Handmade:
+        name: str
+
+        def __init__(self, name: str) -> None:
+            self.name = name
+
+    with pytest.raises(ContractDefinitionError, match="it has an __init__ of its own"):
+        contract(Handmade)
+
+
+def test_a_field_outside_the_constructor_is_refused() -> None:
+    derived = {"__annotations__": {"a": int, "b": int}, "b": dataclasses.field(init=False, default=3)}
+    with pytest.raises(ContractDefinitionError, match="Derived.b: the constructor does not set it"):
+        contract(type("Derived", (), derived))
+
+
+def test_code_of_ones_own_runs_on_construction_and_on_decoding() -> None:
+    @contract
+    class Order:
+        low: int
+        high: int
+
+        def __post_init__(self) -> None:
+            if self.low > self.high:
+                raise ValueError("low must not be above high")
+
+    assert Order(low=1, high=2) == codec(Order, owner="f", field="return").decode(b'{"low": 1, "high": 2}')
+    with pytest.raises(ContractViolation, match="low must not be above high"):
+        Order(low=2, high=1)
+    with pytest.raises(ContractViolation, match="low must not be above high"):
+        codec(Order, owner="f", field="return").decode(b'{"low": 2, "high": 1}')
+
+
+def test_models_may_refer_to_classes_defined_later() -> None:
+    assert codec(Early, owner="f", field="return").decode(b'{"late": {"x": 1}}') == Early(late=Late(x=1))
+
+
+@contract
+class Early(BaseModel):
+    late: Late
+
+
+@contract
+class Late(BaseModel):
+    x: int
+
+
+def test_aliases_of_types_are_looked_through() -> None:
+    assert codec(TypeAliasType("Count", int), owner="f", field="x").name == "int"
+
+
+def test_unhashable_metadata_does_no_harm() -> None:
+    assert codec(Annotated[int, {"unit": "metres"}], owner="f", field="x").validate(3) == 3
 
 
 def test_a_refused_class_is_not_taken_for_a_contract() -> None:

@@ -2,21 +2,22 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 import msgspec
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from pydantic import Field, TypeAdapter, ValidationError
+from pydantic import AfterValidator, Field, TypeAdapter, ValidationError
 
 from stratum.contracts.codec import codec
 from stratum.contracts.contract import contract
 from stratum.contracts.errors import ContractViolation
 from stratum.contracts.hot_decoder import REFUSALS, hot_decoder
+from stratum.contracts.opaque import opaque
 from stratum.contracts.strict import adapter_of
 from stratum.contracts.wire_core import wire_reader
-from tests.contracts.contract_types import HOSTILE, OTHER, PLAIN, Kind, contract_of, kinds, meets, mixed
+from tests.contracts.contract_types import HOSTILE, OTHER, PLAIN, contract_of, kinds, meets, mixed
 
 
 @contract
@@ -34,6 +35,12 @@ class Outer:
     inner: Inner
     more: dict[str, list[Inner]]
     limit: int = 3
+    parent: int | None = None
+
+
+@contract
+class Itself:
+    more: list[Itself]
 
 
 GOOD = (
@@ -140,9 +147,25 @@ def test_a_plain_contract_takes_the_hot_path() -> None:
     assert by_msgspec(GOOD) == by_pydantic(GOOD) == repr(codec(Outer, owner="test", field="return").decode(GOOD))
 
 
-@pytest.mark.parametrize("kind", OTHER)
-def test_what_only_pydantic_decodes_has_no_hot_path(kind: Kind) -> None:
-    cls = contract(type("Other", (), {"__annotations__": {"field": kind.annotation}}))
+@pytest.mark.parametrize(
+    "annotation",
+    [
+        *(kind.annotation for kind in OTHER),
+        Annotated[int, Field(ge=2**70)],
+        Annotated[float, Field(multiple_of=0.1)],
+        Annotated[int, Field(alias="fieldName")],
+        Annotated[int, AfterValidator(abs)],
+        Annotated[int, Field(strict=False)],
+        Annotated[float, Field(allow_inf_nan=True)],
+        Annotated[int | None, Field(default=5)],
+        Annotated[list[int] | None, Field(default_factory=list[int])],
+        list[Itself],
+        dict[Literal["a"], int],
+        opaque[set[str]],
+    ],
+)
+def test_what_only_pydantic_decodes_has_no_hot_path(annotation: Any) -> None:
+    cls = contract(type("Other", (), {"__annotations__": {"field": annotation}}))
     assert hot_decoder(TypeAdapter(cls).core_schema, wrapped=False) is None
 
 

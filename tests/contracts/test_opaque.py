@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import pickle
 from datetime import datetime
 from typing import Any, get_type_hints
 
@@ -46,6 +47,8 @@ def test_an_opaque_string_is_a_string_with_a_marker() -> None:
 
     assert get_type_hints(f, include_extras=False)["text"] is str
     assert opaque[str].__metadata__ == (OPAQUE,)  # type: ignore[attr-defined]
+    assert pickle.loads(pickle.dumps(OPAQUE)) is OPAQUE
+    assert repr(OPAQUE) == "opaque"
 
 
 @pytest.mark.parametrize(

@@ -57,6 +57,11 @@ class Tree:
 
 
 @contract
+class Ring:
+    next: Annotated[Ring, Field(description="there is no end")]
+
+
+@contract
 class Everything:
     short: Annotated[str, Field(min_length=2, max_length=10, description="a code")]
     coded: Annotated[str, Field(pattern=r"^\d+$")]
@@ -175,6 +180,7 @@ def test_a_described_reference_is_written_out_and_a_recursive_one_loses_its_desc
     assert wire(Everything)["properties"]["main"]["description"] == "the largest"
     assert wire(Everything)["properties"]["main"]["properties"]["radius"]["description"] == "in metres"
     parent = wire(Tree)["properties"]["parent"]
+    assert wire(Ring)["properties"]["next"] == {"$ref": "#/$defs/Ring"}
     assert parent == {"anyOf": [{"$ref": "#/$defs/Tree"}, {"type": "null"}], "description": "towards the root"}
 
 
