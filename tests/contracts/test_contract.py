@@ -272,6 +272,7 @@ def test_contracts_inside_functions_find_the_names_around_them() -> None:
 
 
 UserId = NewType("UserId", int)
+Count = TypeAliasType("Count", int)
 
 
 LISTED: list[Any] = [
@@ -424,7 +425,7 @@ class Late(BaseModel):
 
 
 def test_aliases_of_types_are_looked_through() -> None:
-    assert codec(TypeAliasType("Count", int), owner="f", field="x").name == "int"
+    assert codec(Count, owner="f", field="x").name == "int"
 
 
 def test_unhashable_metadata_does_no_harm() -> None:
