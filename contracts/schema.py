@@ -9,7 +9,6 @@ short list. What cannot be sent is told in the description, and still enforced h
 from __future__ import annotations
 
 import math
-import re
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any, Final
 
@@ -18,6 +17,7 @@ from pydantic_core import CoreSchema, core_schema
 
 from stratum.contracts.digest import canonical_json
 from stratum.contracts.errors import ContractDefinitionError
+from stratum.contracts.pattern import portable_pattern
 from stratum.contracts.wire_core import admits_none
 
 Schema = dict[str, Any]
@@ -200,8 +200,8 @@ def _rephrased(node: Schema) -> Schema:
         said["additionalProperties"] = False
     if "enum" in said and "type" not in said:
         said["type"] = sorted({_TYPES[type(value)] for value in said["enum"]})
-    if not _is_sent_pattern(said.get("pattern", "")):
-        del said["pattern"]
+    if "pattern" in said and (portable := portable_pattern(said.pop("pattern"))) is not None:
+        said["pattern"] = portable
     if said.get("format") not in SENT_FORMATS:
         said.pop("format", None)
     return said
@@ -221,14 +221,8 @@ def _notes(node: Schema) -> Iterator[str]:
             yield f"at least {node['minLength']} characters"
         if "maxLength" in node:
             yield f"at most {node['maxLength']} characters"
-    if not _is_sent_pattern(node.get("pattern", "")):
+    if "pattern" in node and portable_pattern(node["pattern"]) is None:
         yield f"matching {node['pattern']}"
-
-
-def _is_sent_pattern(pattern: str) -> bool:
-    # Look-around does not compile here in the first place; named groups, flags, Unicode classes and Rust's set
-    # notation are read differently, or not at all, by the engines on the other side.
-    return re.search(r"\(\?(?!:)|\\[ApPzZ]|\[\[|&&", pattern) is None
 
 
 def _mapped(node: Schema, change: Callable[[Schema], Schema]) -> Schema:
