@@ -4,18 +4,17 @@ from __future__ import annotations
 
 import importlib
 import inspect
-from collections.abc import Callable, Coroutine, Generator
-from contextlib import contextmanager
+from collections.abc import Callable, Coroutine
 from dataclasses import replace
+from functools import partial
 from typing import Any, Generic, ParamSpec, Protocol, TypeVar, overload
-
-import trio
 
 from stratum.contracts.errors import ContractDefinitionError
 from stratum.contracts.signature import Signature
 from stratum.engine.place import Place, current_place
 from stratum.engine.step import Step
 from stratum.engine.step_record import StepRecord
+from stratum.engine.worker_thread import WorkerThread
 
 P = ParamSpec("P")
 R = TypeVar("R")
@@ -59,8 +58,10 @@ def _caller(function: Callable[..., Any], *, inline: bool, process: bool) -> Cal
         return function(**arguments)
 
     async def in_a_thread(arguments: dict[str, Any], record: StepRecord) -> Any:
-        with _reporting_leak(record):
-            return await trio.to_thread.run_sync(lambda: function(**arguments), abandon_on_cancel=True)
+        def leaked() -> None:
+            record.leaked(f"the worker thread of {record.id} was abandoned at its deadline and may still be running")
+
+        return await WorkerThread(partial(function, **arguments), purpose="compute").result(leaked)
 
     async def in_a_process(arguments: dict[str, Any], record: StepRecord) -> Any:
         from anyio import to_process  # comes with the HTTP client; workers are reused between calls
@@ -82,15 +83,6 @@ def _call_by_name(module: str, qualname: str, arguments: dict[str, Any]) -> Any:
     for name in qualname.split("."):
         step = getattr(step, name)
     return step.function(**arguments)
-
-
-@contextmanager
-def _reporting_leak(record: StepRecord) -> Generator[None]:
-    try:
-        yield
-    except trio.Cancelled:
-        record.leaked(f"the worker thread of {record.id} was abandoned at its deadline and may still be running")
-        raise
 
 
 class ComputeDecorator(Protocol):

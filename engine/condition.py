@@ -19,23 +19,19 @@ from types import CellType, CodeType, FunctionType
 from typing import Any, Literal, cast
 
 import trio
-from trio.lowlevel import RunVar
 
 from stratum.contracts.explanation import UNKNOWN, explain
 from stratum.contracts.rendering import show
 from stratum.contracts.violation import Violation, ViolationKind
 from stratum.engine.actual_values import ActualValues
 from stratum.engine.lambda_source import LambdaSource
+from stratum.engine.worker_thread import WorkerThread
 
 OnLeak = Callable[[str], object]
 """Told, in a sentence, of a thread that was abandoned at a deadline with a condition still running in it."""
 
 Where = Literal["inline", "loop", "thread", "process"]
 """`inline`: on the event loop, without a checkpoint; `loop`: on the event loop, and awaited there."""
-
-_MAX_THREADS = 40
-"""Of one event loop, for conditions alone: hanging ones must not use up the threads of `@compute`."""
-_threads: RunVar[trio.CapacityLimiter] = RunVar("condition threads")
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -74,13 +70,12 @@ class Condition:
     async def _run(self, work: Callable[[], object], on_leak: OnLeak | None) -> object:
         if self.where in ("inline", "loop"):
             return work()
-        thread = _Thread(work)
-        try:
-            return await thread.result()
-        except trio.Cancelled:
-            if thread.abandon() and on_leak is not None:
+
+        def leaked() -> None:
+            if on_leak is not None:
                 on_leak(f"the thread of `{self.text}` was abandoned at its deadline and may still be running")
-            raise
+
+        return await WorkerThread(work, purpose="condition").result(leaked)
 
     async def _in_process(
         self, judge: _Judge, positional: tuple[object, ...], arguments: Mapping[str, object]
@@ -253,36 +248,3 @@ def _asserted(error: AssertionError) -> str:
     frames = traceback.extract_tb(error.__traceback__)
     line = linecache.getline(frames[-1].filename, frames[-1].lineno or 0).strip() if frames else ""
     return f"failed: {line}" if line else "AssertionError"
-
-
-class _Thread:
-    """One piece of work in a thread that is abandoned when its caller is cancelled."""
-
-    def __init__(self, work: Callable[[], object]) -> None:
-        self._work = work
-        self._started = self._finished = self._abandoned = False
-
-    async def result(self) -> object:
-        return await trio.to_thread.run_sync(self._run, abandon_on_cancel=True, limiter=_limiter())
-
-    def abandon(self) -> bool:
-        """Whether the work is running now; if it has not begun, it never will."""
-        self._abandoned = True
-        return self._started and not self._finished
-
-    def _run(self) -> object:
-        if self._abandoned:
-            return None
-        self._started = True
-        try:
-            return self._work()
-        finally:
-            self._finished = True
-
-
-def _limiter() -> trio.CapacityLimiter:
-    try:
-        return _threads.get()
-    except LookupError:
-        _threads.set(trio.CapacityLimiter(_MAX_THREADS))
-        return _threads.get()

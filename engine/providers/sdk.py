@@ -151,6 +151,8 @@ async def open_session(
         if client.base_url.scheme == "https":
             context = httpx2.create_ssl_context()
         await _warm_up(client, path)
+        # The first one imports the connection pool: 0.1 s that no call's deadline should pay.
+        await connect().aclose()
         yield SdkSession(client)
 
 

@@ -14,7 +14,6 @@ import trio.lowlevel
 import trio.testing
 
 from stratum.contracts.errors import ContractDefinitionError
-from stratum.engine import condition
 from stratum.engine.postcondition import Ensure, Postcondition, ensure
 
 # pyright: reportUnknownLambdaType=false, reportUnknownArgumentType=false
@@ -91,14 +90,6 @@ async def test_a_condition_cancelled_before_it_began_never_runs_and_is_no_leak()
         await check(ran.append, on_leak=leaks.append)
     await trio.testing.wait_all_tasks_blocked()
     assert (ran, leaks) == ([], [])
-
-
-def test_a_thread_that_starts_after_it_was_abandoned_does_nothing() -> None:
-    ran: list[int] = []
-    thread = condition._Thread(lambda: ran.append(1))  # pyright: ignore[reportPrivateUsage]  # a race, without the race
-    assert thread.abandon() is False
-    thread._run()  # pyright: ignore[reportPrivateUsage]
-    assert ran == []
 
 
 async def test_hanging_conditions_do_not_use_up_the_threads_of_others() -> None:
