@@ -6,12 +6,9 @@ retried here, inside the budget, and are not attempts.
 
 from __future__ import annotations
 
-import email.utils
-import time
 import uuid
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from datetime import datetime
 from typing import TYPE_CHECKING, Final, NoReturn
 
 import trio
@@ -23,6 +20,7 @@ from stratum.contracts.records import LeftInDoubt, Released, Reserved, Settled
 from stratum.engine.dialects.protocol import CompiledCall, Completion
 from stratum.engine.envelope import Envelope, Overrun
 from stratum.engine.providers.protocol import Answer, Request, StatusError, TransportFailure
+from stratum.engine.retry_after import retry_after_s
 from stratum.engine.tokens import exact_bound, input_bound, note_overrun
 
 if TYPE_CHECKING:
@@ -263,14 +261,12 @@ class Line:
             self._leave_in_doubt(reservation, f"status {answer.status}")
         else:
             self._release(reservation, f"status {answer.status}")
-        retry_after_s = _retry_after_s(answer.headers)
+        wait_s = retry_after_s(answer.headers)
         out_of_quota = b"insufficient_quota" in answer.body  # a 429 that no waiting will mend
         if answer.status == 429 and not out_of_quota:
-            self._runtime.limiter.throttled(self._model, retry_after_s=retry_after_s)
+            self._runtime.limiter.throttled(self._model, retry_after_s=wait_s)
         retryable = (answer.status >= 500 or answer.status in RETRYABLE_STATUSES) and not out_of_quota
-        return _Failure(
-            error=self._error(message, status=answer.status, retryable=retryable), retry_after_s=retry_after_s
-        )
+        return _Failure(error=self._error(message, status=answer.status, retryable=retryable), retry_after_s=wait_s)
 
     def _lost(self, reservation: Reservation, failure: TransportFailure) -> _Failure:
         if failure.sent:
@@ -294,24 +290,8 @@ class Line:
             provider=self._runtime.provider.name, message=message, status=status, retryable=retryable, fix=fix
         )
 
-    def _backoff_s(self, retries: int, retry_after_s: float | None) -> float:
-        if retry_after_s is not None:
-            return retry_after_s
+    def _backoff_s(self, retries: int, asked_s: float | None) -> float:
+        if asked_s is not None:
+            return asked_s
         longest = min(FIRST_BACKOFF_S * 2.0**retries, LONGEST_BACKOFF_S)
         return longest * (0.5 + 0.5 * self._runtime.jitter())
-
-
-def _retry_after_s(headers: Mapping[str, str]) -> float | None:
-    """Seconds the provider asks to wait: `retry-after-ms`, or `retry-after` in seconds or as a date."""
-    try:
-        if "retry-after-ms" in headers:
-            return max(0.0, float(headers["retry-after-ms"]) / 1000)
-        value = headers.get("retry-after")
-        if value is None:
-            return None
-        if value.replace(".", "", 1).isdigit():
-            return float(value)
-        at: datetime = email.utils.parsedate_to_datetime(value)
-        return max(0.0, at.timestamp() - time.time())
-    except ValueError:
-        return None
