@@ -1,17 +1,26 @@
 """What a validator of a model's answer reads, as a pydantic core schema derived from the contract's own.
 
-Two things differ from the Python side. A field with a default must be written all the
+Three things differ from the Python side. A field with a default must be written all the
 same: leaving it out, or null, never stands for the default; only a field that admits None
 may be absent. And a dict may come as a list of `{"key": ..., "value": ...}` entries, the
-form in which it is asked for: the strict subset of JSON Schema has no open objects.
+form in which it is asked for: the strict subset of JSON Schema has no open objects. And
+true is not 1.
 """
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
-from pydantic_core import CoreConfig, CoreSchema, PydanticCustomError, SchemaValidator, core_schema
+from pydantic_core import (
+    CoreConfig,
+    CoreSchema,
+    PydanticCustomError,
+    PydanticKnownError,
+    SchemaValidator,
+    core_schema,
+)
 
 from stratum.contracts.shape import is_dict, is_sequence
 from stratum.contracts.strict import STRICT_CORE
@@ -56,7 +65,13 @@ def _rewritten(node: Node, settings: CoreConfig) -> Any:
     copy = {name: _within(value, settings) if name in _NESTED else value for name, value in node.items()}
     if copy["type"] in _FIELDS:
         copy["schema"] = _field_value(copy["schema"])
-    return _dict_or_entries(copy, settings) if copy["type"] == "dict" else copy
+    if copy["type"] == "dict":
+        return _dict_or_entries(copy, settings)
+    if copy["type"] == "literal":
+        return _of_these_kinds(copy, [getattr(value, "value", value) for value in copy["expected"]])
+    if copy["type"] == "enum":
+        return _of_these_kinds(copy, [member.value for member in copy["members"]])
+    return copy
 
 
 def _within(value: Any, settings: CoreConfig) -> Any:
@@ -74,6 +89,21 @@ def _field_value(schema: Any) -> Any:
     if not admits_none(schema):
         return schema["schema"] if schema["type"] == "default" else schema
     return schema if schema["type"] == "default" else core_schema.with_default_schema(schema, default=None)
+
+
+def _of_these_kinds(choice: Any, values: Sequence[Any]) -> Any:
+    """`choice` for values of the kinds it names: to Python, and so to pydantic, true is 1."""
+    kinds: set[type[Any]] = {type(value) for value in values}
+    if kinds <= {str, type(None)}:
+        return choice
+    expected = " or ".join(json.dumps(value) for value in values)
+
+    def check(value: Any) -> Any:
+        if type(value) not in kinds:
+            raise PydanticKnownError("literal_error", {"expected": expected})
+        return value
+
+    return core_schema.no_info_before_validator_function(check, choice)
 
 
 def _dict_or_entries(as_object: Any, settings: CoreConfig) -> Any:

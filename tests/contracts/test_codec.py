@@ -25,6 +25,11 @@ class Color(enum.StrEnum):
     GREEN = "green"
 
 
+class Level(enum.IntEnum):
+    LOW = 1
+    HIGH = 2
+
+
 @contract
 class Circle:
     kind: Literal["circle"]
@@ -297,6 +302,9 @@ def test_of_a_union_the_nearest_branch_is_reported(annotation: Any, arguments: b
         (set[int], "{}", "expected array"),
         (Color, '"blue"', "expected 'red' or 'green'"),
         (bool, "1", "expected boolean"),
+        (Literal[1, "a"], "true", 'expected 1 or "a"'),
+        (Literal[True], "1", "expected true"),
+        (Level, "true", "expected 1 or 2"),
         (None, "0", "expected null"),
     ],
 )
