@@ -4,15 +4,16 @@ from __future__ import annotations
 
 import difflib
 import json
+import re
 import reprlib
 from collections.abc import Iterable, Sequence
 from itertools import islice
 
 import msgspec
 
-MAX_PROBLEMS = 1000
-"""Told at once; a plan that has more gets a last one that says so."""
-_COMPARED = 500
+MAX_PROBLEMS = 200
+"""Told at once; a plan that has more is not checked any further."""
+_COMPARED = 300
 _TEXT_SHOWN = 80
 _SHORT = reprlib.Repr()
 _SHORT.maxdict = _SHORT.maxlist = _SHORT.maxlevel = 3
@@ -31,6 +32,37 @@ class Problem(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     def __str__(self) -> str:
         where = f"line {self.line}, {self.path}" if self.line else self.path
         return f"{where}: {self.problem}; {self.fix}"
+
+
+class Enough(Exception):
+    """`MAX_PROBLEMS` have been found. Never leaves the layer."""
+
+
+class Problems:
+    """Collects what is wrong with one plan."""
+
+    def __init__(self) -> None:
+        self._found: list[Problem] = []
+
+    def add(self, path: str, problem: str, fix: str) -> None:
+        """Note one.
+
+        Raises:
+            Enough: there are too many to go on.
+        """
+        self.note(Problem(path=path, problem=problem, fix=fix))
+
+    def note(self, problem: Problem) -> None:
+        if len(self._found) == MAX_PROBLEMS:
+            raise Enough
+        self._found.append(problem)
+
+    def in_order(self) -> list[Problem]:
+        """All of them, by their place in the plan."""
+        return sorted(self._found, key=lambda each: _place(each.path))
+
+    def __len__(self) -> int:
+        return len(self._found)
 
 
 def at(path: str, key: str | int) -> str:
@@ -66,6 +98,11 @@ def did_you_mean(name: str, known: Iterable[str], *, otherwise: str) -> str:
 def listed(names: Sequence[str], *, most: int = 8) -> str:
     """`there are: a, b, c, ...`"""
     return f"there are: {', '.join(names[:most])}{', …' if len(names) > most else ''}"
+
+
+def _place(path: str) -> list[tuple[int, str]]:
+    parts = re.split(r"[.\[\]]+", path)
+    return [(int(part), "") if part.isdecimal() else (-1, part) for part in parts]
 
 
 def _escaped(char: str) -> str:
