@@ -7,12 +7,42 @@ import sys
 
 import stratum
 
-PUBLIC = """
-    Budget BudgetExceeded BudgetOverrun CallFailed ContractDefinitionError ContractViolation Flow JournalCorrupt JournalError
-    JournalUnavailable NoProvider NoRuntime ParseFailure PostconditionFailed PreconditionFailed Price ProviderError RateLimit
-    RunLocked Runtime Step StratumError TraceRecord UnknownPrice UnknownRun Usage compute contract ensure flow infer opaque
-    open_runtime run
-""".split()
+PUBLIC = [
+    "Budget",
+    "BudgetExceeded",
+    "BudgetOverrun",
+    "CallFailed",
+    "ContractDefinitionError",
+    "ContractViolation",
+    "Flow",
+    "JournalCorrupt",
+    "JournalError",
+    "JournalUnavailable",
+    "NoProvider",
+    "NoRuntime",
+    "ParseFailure",
+    "PostconditionFailed",
+    "PreconditionFailed",
+    "Price",
+    "ProviderError",
+    "RateLimit",
+    "RunLocked",
+    "Runtime",
+    "Step",
+    "StratumError",
+    "TraceRecord",
+    "UnknownPrice",
+    "UnknownRun",
+    "Usage",
+    "compute",
+    "contract",
+    "ensure",
+    "flow",
+    "infer",
+    "opaque",
+    "open_runtime",
+    "run",
+]
 
 
 def test_the_public_names_are_these_and_all_of_them_exist() -> None:
