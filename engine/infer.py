@@ -24,6 +24,8 @@ R = TypeVar("R")
 DEFAULT_RETRIES: Final = 3
 DEFAULT_OUTPUT_TOKENS: Final = 1024
 """The output cap where neither the call nor its contract bounds the answer."""
+LARGEST_OUTPUT_TOKENS: Final = 16_384
+"""Never asked for by default, however large the contract's bound: gpt-4o's limit, the lowest of current models (2026-11)."""
 REASONING_TOKENS: Final = 4096
 """Added to the cap of reasoning models: their cap includes what they think."""
 
@@ -53,6 +55,7 @@ class Infer(Step[P, R], Generic[P, R]):
         signature: Signature[R] = Signature.of(function)
         super().__init__(function, signature)
         _check_options(signature.name, intent=intent, retries=retries, max_output_tokens=max_output_tokens)
+        self._schema = signature.returns.wire_schema  # compiled here: what strict mode cannot take is refused here
         self.prompt = PromptTemplate.compile(intent, context, signature)
         opaque = [name for name, parameter in signature.parameters.items() if parameter.opaque]
         self.ensure = [
@@ -97,7 +100,7 @@ class Infer(Step[P, R], Generic[P, R]):
         if call is None:
             call = self._compiled[dialect.name, model] = dialect.compile(self._shape(model))
         returns = self.signature.returns
-        cap = self._max_output_tokens or returns.max_output_tokens or DEFAULT_OUTPUT_TOKENS
+        cap = self._max_output_tokens or min(returns.max_output_tokens or DEFAULT_OUTPUT_TOKENS, LARGEST_OUTPUT_TOKENS)
         if dialect.reasons(model):
             cap += REASONING_TOKENS
         cap = max(cap, dialect.min_output_tokens)
@@ -108,7 +111,7 @@ class Infer(Step[P, R], Generic[P, R]):
             tool=tool_name(self.signature.name),
             description=f"Return the result: {self.signature.returns.name}.",
             instructions=self.prompt.instructions,
-            schema=self.signature.returns.wire_schema,
+            schema=self._schema,
             model=model,
             temperature=self._temperature,
         )

@@ -323,6 +323,31 @@ async def test_the_cap_shrinks_to_what_the_money_affords() -> None:
     assert 16 <= provider.received[0].max_output_tokens < 2000
 
 
+@contract
+class Essay:
+    text: Annotated[str, Field(max_length=1_000_000)]
+
+
+@contract
+class Short:
+    text: Annotated[str, Field(max_length=10)]
+
+
+async def test_the_default_cap_is_the_contracts_bound_within_reason() -> None:
+    @infer(intent="Write at length")
+    def essay(about: str) -> Essay: ...
+
+    @infer(intent="Write in brief")
+    def note(about: str) -> Short: ...
+
+    provider = scripted(Essay(text="x"), Short(text="x"))
+    async with open_runtime(provider=provider, journal=None):
+        await essay("?")
+        await note("?")
+    assert provider.received[0].max_output_tokens == 16_384
+    assert 16 <= provider.received[1].max_output_tokens < 200
+
+
 async def test_an_answer_without_usage_costs_its_whole_reservation() -> None:
     """BUDGETS case 12."""
     provider = scripted(Reply(value=GOOD, usage=None))
