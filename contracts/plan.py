@@ -8,6 +8,7 @@ its digest before any of it runs. docs/plans.md is its manual.
 from __future__ import annotations
 
 import hashlib
+import shlex
 from typing import Annotated, Any, Literal
 
 import msgspec
@@ -52,7 +53,7 @@ class Ensure(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, forb
     @property
     def text(self) -> str:
         """As one line, for people."""
-        return self.expr or self.judge or " ".join(self.command)
+        return self.expr or self.judge or shlex.join(self.command)
 
 
 class Command(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, forbid_unknown_fields=True):
