@@ -21,6 +21,7 @@ from stratum.engine.dialects.protocol import CompiledCall, Completion
 from stratum.engine.envelope import Envelope, Overrun
 from stratum.engine.providers.protocol import Answer, Request, StatusError, TransportFailure
 from stratum.engine.retry_after import retry_after_s
+from stratum.engine.stopped import was_stopped
 from stratum.engine.tokens import exact_bound, input_bound, note_overrun
 
 if TYPE_CHECKING:
@@ -132,7 +133,8 @@ class Line:
         except TransportFailure as failure:
             return self._lost(reservation, failure)
         except BaseException as error:
-            self._leave_in_doubt(reservation, f"stopped while in flight: {type(error).__name__}")
+            reason = "stopped" if was_stopped(error) else type(error).__name__
+            self._leave_in_doubt(reservation, f"{reason} while in flight")
             raise
         # No checkpoint from here until the caller has journalled the settlement.
         return self._answered(reservation, answer, request_bytes=len(body))

@@ -13,6 +13,7 @@ from stratum.contracts.budget import Budget
 from stratum.contracts.errors import BudgetExceeded, Completed, RunError, described
 from stratum.contracts.records import CallStarted, Leaked, Record, RunFinished, ScopeOpened
 from stratum.engine.history import History, RecordedStep
+from stratum.engine.stopped import was_stopped
 
 if TYPE_CHECKING:
     from stratum.actors.journal import Ticket
@@ -150,7 +151,7 @@ class Run:
         state: Literal["failed", "exhausted", "cancelled"] = "failed"
         if isinstance(error, BudgetExceeded):
             state = "exhausted"
-        elif isinstance(error, (trio.Cancelled, KeyboardInterrupt)):
+        elif was_stopped(error):
             state = "cancelled"
         self._end(RunFinished(elapsed_ms=self.elapsed_ms, state=state, error=described(error)))
 

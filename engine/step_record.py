@@ -13,6 +13,7 @@ from stratum.contracts.errors import described
 from stratum.contracts.money import usd
 from stratum.contracts.records import CallFinished, Record
 from stratum.contracts.trace import Attempt, Outcome, TraceRecord
+from stratum.engine.stopped import was_stopped
 
 if TYPE_CHECKING:
     from stratum.actors.journal import Ticket
@@ -77,7 +78,7 @@ class StepRecord:
         """The step ended without a result. Appended, not awaited: it is on its way out, perhaps cancelled."""
         if self._completed:
             return  # an accepted answer whose bill broke the call's own budget: it stays the step's result
-        outcome: Outcome = "cancelled" if isinstance(error, trio.Cancelled) else "failed"
+        outcome: Outcome = "cancelled" if was_stopped(error) else "failed"
         self.run.append(
             *before,
             CallFinished(

@@ -43,6 +43,7 @@ from stratum import (
     TraceRecord,
     Usage,
     contract,
+    flow,
     infer,
     open_runtime,
 )
@@ -404,3 +405,30 @@ def test_three_hundred_calls_are_answered_with_64_file_descriptors(tmp_path: Pat
         ended = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=True, timeout=120)
         assert len(server.bills()) == 300
     assert ended.stdout == "300 answered; settled 300\n"
+
+
+async def test_calls_stopped_while_they_connect_are_stopped_and_have_not_failed() -> None:
+    """Connecting opens a nursery: what comes out of it is a group."""
+
+    class Silent(NoSuchName):
+        async def getaddrinfo(self, *_: object, **__: object) -> list[object]:  # type: ignore[override]
+            async with trio.open_nursery() as nursery:
+                nursery.start_soon(trio.sleep_forever)
+                nursery.start_soon(trio.sleep_forever)
+            return []
+
+    @flow(budget=Budget(ms=100))
+    async def several(count: int) -> None:
+        async with trio.open_nursery() as nursery:
+            for number in range(count):
+                nursery.start_soon(assess, f"{number}")
+
+    trio.socket.set_custom_hostname_resolver(Silent(0))
+    provider = OpenAI("sk-test", "http://model.invalid/v1", price=PRICE)
+    async with nothing_left(), open_runtime(provider=provider, journal=None) as runtime:
+        with pytest.raises(BudgetExceeded) as caught:
+            await several(5)
+        (run,) = [run for run in await runtime.journal.runs() if run.name == "several"]
+        records = await runtime.journal.read(run.run)
+    assert len(caught.value.remaining) == 5
+    assert {record.outcome for record in records if isinstance(record, CallFinished)} == {"cancelled"}
