@@ -48,9 +48,10 @@ class Route:
 
 def belongs(result: Triage, text: str) -> str | None:
     """What the model is told when the complaint says nothing of the queue it chose."""
-    if any(word in text.lower() for word in SPEAKS_OF[result.queue]):
+    spoken_of = [queue for queue, words in SPEAKS_OF.items() if any(word in text.lower() for word in words)]
+    if not spoken_of or result.queue in spoken_of:
         return None
-    return f"the complaint says nothing of a {result.queue}; choose another queue"
+    return f"the complaint says nothing of a {result.queue}; it speaks of: {', '.join(spoken_of)}"
 
 
 @infer(

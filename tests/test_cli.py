@@ -191,3 +191,25 @@ def test_ctrl_c_stops_cleanly_and_the_run_can_be_resumed(project: Path) -> None:
     assert "2 steps completed" in said
     assert "stratum resume" in said
     assert "cancelled" in call("runs").stdout
+
+
+def test_a_lost_answer_is_listed_and_reconciled_with_the_bill(
+    project: Path, tmp_path: Path, url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with serve_process(tmp_path / "bill", "--arguments", ANSWER, "--fault", "500", "--fault-every", "1") as server:
+        monkeypatch.setenv("STRATUM_BASE_URL", server.url)
+        monkeypatch.setattr("stratum.engine.exchange.FIRST_BACKOFF_S", 0.0)
+        failed = run("judge_all", "--input", 'texts=["a"]')
+    monkeypatch.setenv("STRATUM_BASE_URL", url)
+    assert failed.exit_code == 1
+    run_id = failed.stderr.split("stratum resume ")[1].split()[0]
+    listed = call("reconcile", run_id).stdout.splitlines()
+    assert len(listed) == 5
+    booked = call("reconcile", run_id, listed[0].split()[0], "--usd", "0.001")
+    assert booked.stdout.endswith("0.001 USD booked\n")
+    assert len(call("reconcile", run_id).stdout.splitlines()) == 4
+    again = call("reconcile", run_id, listed[0].split()[0], "--usd", "0.001")
+    assert again.exit_code == 2
+    assert "name one of" in again.stderr
+    assert json.loads(call("resume", run_id, "--json").stdout)["output"] == ["Y"]
+    assert call("journal", "verify").exit_code == 0

@@ -24,6 +24,7 @@ class _Commands(click.Group):
         "journal": "journal_command",
         "local": "local_command",
         "query": "query_command",
+        "reconcile": "reconcile_command",
         "resume": "resume_command",
         "run": "run_command",
         "runs": "runs_command",

@@ -1,0 +1,64 @@
+"""`stratum reconcile RUN`: what became of calls whose answer never came."""
+
+from __future__ import annotations
+
+import getpass
+import uuid
+from pathlib import Path
+
+import click
+import trio
+
+from stratum.actors.journal import open_journal
+from stratum.actors.ledger import replay
+from stratum.cli.options import journal_option
+from stratum.cli.reading import find_run, read_records
+from stratum.contracts.money import format_usd, limit_picousd
+from stratum.contracts.records import Reconciled
+
+
+@click.command("reconcile")
+@click.argument("run")
+@click.argument("reservation", default="")
+@click.option("--usd", type=float, help="What the provider's bill says it cost; 0 if it is not on the bill.")
+@click.option("--tokens", type=int, default=0, show_default=True, help="The tokens it says, where tokens are limited.")
+@journal_option
+def command(run: str, reservation: str, *, usd: float | None, tokens: int, journal: Path) -> None:
+    """List RUN's reservations in doubt; with RESERVATION and --usd, book what that one really cost.
+
+    A call that was sent and whose answer was lost stays counted at its worst case until somebody has looked at the bill.
+    """
+    run_id = find_run(journal, run)
+    state = replay(read_records(journal, run_id))
+    open_now = {held.id: held for held in state.open_within("")}
+    if not reservation:
+        for held in open_now.values():
+            click.echo(
+                f"{held.id}  {format_usd(held.amount.picousd)} USD  {held.amount.tokens} tokens  {held.scope or 'the run'}"
+            )
+        click.echo(f"{len(open_now)} in doubt", err=True)
+        return
+    if reservation not in open_now or usd is None:
+        raise click.UsageError(f"name one of: {', '.join(open_now) or 'none is in doubt'}; and say --usd")
+    trio.run(
+        _reconcile,
+        journal,
+        run_id,
+        Reconciled(
+            elapsed_ms=state.elapsed_ms,
+            reservation=reservation,
+            picousd=limit_picousd(usd),
+            tokens=tokens,
+            by=getpass.getuser(),
+        ),
+    )
+    click.echo(f"{reservation}: {format_usd(limit_picousd(usd))} USD booked")
+
+
+async def _reconcile(journal: Path, run: str, record: Reconciled) -> None:
+    async with open_journal(journal, session=uuid.uuid4().hex[:12]) as owned:
+        await owned.claim(run)
+        try:
+            await owned.commit(run, record)
+        finally:
+            await owned.release(run)
