@@ -68,17 +68,16 @@ def test_ten_thousand_flows_a_thousand_at_a_time(tmp_path: Path) -> None:
 
     async def main() -> None:
         provider = OpenAI("k", server.url, price=Price.per_million(input=1, output=1))
-        async with nothing_left():
-            async with open_runtime(provider=provider, journal=tmp_path / "stratum.db") as runtime:
-                for _ in range(BATCHES + 1):
-                    started = trio.current_time()
-                    assert await batch(runtime) == AT_ONCE
-                    seconds.append(trio.current_time() - started)
-                    gc.collect()
-                    sizes.append(resident_mib())
-                    after.append((held(), threading.active_count()))
-                runs = await runtime.journal.runs(limit=AT_ONCE * (BATCHES + 2))
-                assert sum(run.state == "succeeded" for run in runs) == AT_ONCE * (BATCHES + 1)
+        async with nothing_left(), open_runtime(provider=provider, journal=tmp_path / "stratum.db") as runtime:
+            for _ in range(BATCHES + 1):
+                started = trio.current_time()
+                assert await batch(runtime) == AT_ONCE
+                seconds.append(trio.current_time() - started)
+                gc.collect()
+                sizes.append(resident_mib())
+                after.append((held(), threading.active_count()))
+            runs = await runtime.journal.runs(limit=AT_ONCE * (BATCHES + 2))
+            assert sum(run.state == "succeeded" for run in runs) == AT_ONCE * (BATCHES + 1)
 
     with serve_process(tmp_path / "bills.jsonl", "--latency-ms", "20", "--arguments", '{"text":"  yes"}') as server:
         trio.run(main)
@@ -88,7 +87,7 @@ def test_ten_thousand_flows_a_thousand_at_a_time(tmp_path: Path) -> None:
     figures = (
         f"MiB after each batch: {[round(size, 1) for size in sizes]}; s: {[round(s, 1) for s in seconds]}; {after}"
     )
-    print(figures)  # noqa: T201
+    print(figures)
     assert last - warm < MOST_GROWTH_MIB, figures
     assert len({where.tasks for where, _ in after}) == 1, figures
     assert len({where.sockets for where, _ in after[1:]}) == 1, figures
