@@ -363,9 +363,13 @@ class NoRuntime(StratumError):
 
 def described(error: BaseException) -> str:
     """An error for the record. Ours say what to do and quote no prompt; others are named with their text."""
-    if isinstance(error, StratumError):
-        return f"{type(error).__name__}: {error}"
-    return f"{type(error).__name__}: {error}"[:500]
+    try:
+        text = str(error)
+    except Exception as worse:  # noqa: BLE001 - anyone's code
+        text = f"its text raises {type(worse).__name__}"
+    # Lone surrogates, as undecodable file names have them, cannot be recorded.
+    described = f"{type(error).__name__}: {text}".encode(errors="backslashreplace").decode()
+    return described if isinstance(error, StratumError) else described[:500]
 
 
 def _listed(violations: Sequence[Violation]) -> str:

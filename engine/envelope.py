@@ -10,7 +10,7 @@ import math
 from collections.abc import Generator, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Literal, NoReturn
+from typing import TYPE_CHECKING, Literal
 
 import trio
 
@@ -18,6 +18,7 @@ from stratum.actors.ledger import Amount, Limits, Refused, Scope
 from stratum.contracts.budget import Budget, OnExhaustion
 from stratum.contracts.errors import BudgetExceeded, BudgetOverrun, Completed, RunError
 from stratum.contracts.records import Exhausted
+from stratum.engine.active_call import ActiveCall
 
 if TYPE_CHECKING:
     from stratum.engine.run import Run
@@ -119,26 +120,13 @@ class Envelope:
             self._cancel()
 
     @contextmanager
-    def active_call(self) -> Generator[None]:
+    def active_call(self, *, around: ActiveCall | None) -> Generator[ActiveCall]:
         """Around one call from its first reservation to its result, in every envelope it draws from."""
-        self._count_active(+1)
+        self.count_active(+1)
         try:
-            yield
+            yield ActiveCall(self, around=around)
         finally:
-            self._count_active(-1)
-
-    async def park(self, owner: Envelope) -> NoReturn:
-        """Wait to be cancelled: `owner`, around this call, is exhausted, and `drain` need not wait for it.
-
-        Raises:
-            BudgetExceeded: of `owner`, in a task that it cannot cancel: in a nursery around the flow, or shielded.
-        """
-        self._count_active(-1)
-        try:
-            await owner.stopped.wait()
-            raise owner.exceeded()
-        finally:
-            self._count_active(+1)
+            self.count_active(-1)
 
     @contextmanager
     def guest(self) -> Generator[None]:
@@ -195,7 +183,8 @@ class Envelope:
             remaining=remaining,
         )
 
-    def _count_active(self, change: int) -> None:
+    def count_active(self, change: int) -> None:
+        """For `ActiveCall`: begun and waited for, or neither."""
         for envelope in self._outwards():
             envelope.active_calls += change
             if envelope.cause is not None and not envelope.active_calls:

@@ -17,6 +17,7 @@ from stratum.actors.ledger import Amount, Demand, Refused, Reservation
 from stratum.contracts.errors import ProviderError, UnknownPrice
 from stratum.contracts.price import FREE, Usage
 from stratum.contracts.records import LeftInDoubt, Released, Reserved, Settled
+from stratum.engine.active_call import ActiveCall
 from stratum.engine.dialects.protocol import CompiledCall, Completion
 from stratum.engine.envelope import Envelope, Overrun
 from stratum.engine.providers.protocol import Answer, Request, StatusError, TransportFailure
@@ -71,6 +72,7 @@ class Line:
         run: Run,
         *,
         envelope: Envelope,
+        active: ActiveCall,
         call: str,
         compiled: CompiledCall,
         model: str,
@@ -80,6 +82,7 @@ class Line:
         self._run = run
         self._runtime = run.runtime
         self._envelope = envelope
+        self._active = active
         self._call = call
         self._compiled = compiled
         self._model = model
@@ -157,7 +160,7 @@ class Line:
         if owner.scope.path == self._call:
             raise refusal.exceeded(remaining=[self._call]) from None
         owner.exhaust(refusal)
-        await self._envelope.park(owner)
+        await self._active.park(owner)
 
     def _demand(self, input_tokens: int, *, min_cap: int) -> Demand:
         price = self._price

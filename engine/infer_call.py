@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import deque
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, Final, Generic, TypeVar, cast
 
 from stratum.contracts.digest import digest12
@@ -23,9 +23,11 @@ from stratum.engine.dialects.tool_name import tool_name
 from stratum.engine.envelope import Envelope, open_envelope
 from stratum.engine.exchange import Exchange, Line
 from stratum.engine.history import RecordedAnswer
+from stratum.engine.place import current_place
 from stratum.engine.step_record import StepRecord
 
 if TYPE_CHECKING:
+    from stratum.engine.active_call import ActiveCall
     from stratum.engine.infer import Infer
     from stratum.engine.place import Place
 
@@ -74,7 +76,6 @@ class InferCall(Generic[R]):
         if self._record.recorded is not None:
             return self._step.signature.returns.decode(self._record.recorded)
         try:
-            await self._check_given()
             if self._step.budget is None:
                 return await self._attempts(self._place.envelope)
             with open_envelope(
@@ -100,9 +101,23 @@ class InferCall(Generic[R]):
             raise PreconditionFailed(function=self._step.signature.name, violations=violations)
 
     async def _attempts(self, envelope: Envelope) -> R:
+        with envelope.active_call(around=self._place.judged) as active:
+            if self._step.judged_at_once and not self._step.given:
+                return await self._attempt_until_accepted(self._line(envelope, active), envelope)
+            # What conditions call (a judge, say) is a step of this call, and draws from its budget.
+            inside = replace(self._place, envelope=envelope, step=self._record.id, judged=active)
+            token = current_place.set(inside)
+            try:
+                await self._check_given()
+                return await self._attempt_until_accepted(self._line(envelope, active), envelope)
+            finally:
+                current_place.reset(token)
+
+    def _line(self, envelope: Envelope, active: ActiveCall) -> Line:
         line = Line(
             self._run,
             envelope=envelope,
+            active=active,
             call=self._record.id,
             compiled=self._compiled,
             model=self._model,
@@ -110,8 +125,7 @@ class InferCall(Generic[R]):
             min_cap=self._min_cap,
         )
         self._record.priced = line.priced
-        with envelope.active_call():
-            return await self._attempt_until_accepted(line, envelope)
+        return line
 
     async def _attempt_until_accepted(self, line: Line, envelope: Envelope) -> R:
         earlier = deque(self._record.earlier.answers if self._record.earlier else ())

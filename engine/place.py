@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from stratum.engine.active_call import ActiveCall
     from stratum.engine.envelope import Envelope
     from stratum.engine.run import Run
 
@@ -21,6 +22,8 @@ class Place:
     step: str = ""
     """The id of the step that is running; empty directly under the run."""
     flow_id: str = ""
+    judged: ActiveCall | None = None
+    """The call in one of whose conditions this is; it waits for what is called here."""
 
 
 current_place: ContextVar[Place | None] = ContextVar("stratum_place", default=None)

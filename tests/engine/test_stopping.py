@@ -26,7 +26,7 @@ from stratum import (
 from stratum.actors.journal_store import Entry, Store
 from stratum.contracts.errors import RunError
 from stratum.contracts.price import Usage
-from stratum.contracts.records import RunFinished
+from stratum.contracts.records import CallStarted, RunFinished
 from stratum.engine.dialects.protocol import Received
 from stratum.engine.providers.protocol import Answer
 from stratum.engine.providers.scripted import Reply, scripted
@@ -366,3 +366,91 @@ async def test_a_session_that_ended_well_is_finished_in_the_journal(tmp_path: Pa
         records = await runtime.journal.read(first.session)
     assert isinstance(records[-1], RunFinished)
     assert records[-1].state == "succeeded"
+
+
+@infer(intent="Is this a good word?", max_output_tokens=1000)
+def is_good(text: str) -> bool: ...
+
+
+async def judged_good(word: Word) -> bool:
+    await trio.sleep(5)
+    return await is_good(word.text)
+
+
+@infer(intent="Say a good word", ensure=judged_good, retries=5, max_output_tokens=1000)
+def say_well(about: str) -> Word: ...
+
+
+def judging(received: Received) -> Reply:
+    """Everything costs 0.82 cents, and nothing is good."""
+    said = full(received)
+    return said if received.tool != "is_good" else Reply(value=False, usage=said.usage)
+
+
+async def test_a_judge_in_a_condition_draws_from_the_budget_of_the_call_it_judges(autojump_clock: MockClock) -> None:
+    """CASES D12."""
+    budgeted = infer(
+        intent="Say a good word", ensure=judged_good, retries=5, budget=Budget(usd=0.0167), max_output_tokens=1000
+    )(say.function)
+    provider = scripted(otherwise=judging)
+    async with open_runtime(provider=provider, journal=None) as runtime:
+        with pytest.raises(BudgetExceeded) as caught:
+            await budgeted("x")
+        records = await runtime.journal.read(runtime.session)
+    assert caught.value.step == "say#1"
+    assert [received.tool for received in provider.received] == ["say", "is_good"]
+    assert {record.call: record.parent for record in records if isinstance(record, CallStarted)} == {
+        "say#1": "",
+        "say#1/is_good#1": "say#1",
+    }
+
+
+async def test_drain_does_not_wait_for_a_call_whose_judge_cannot_be_afforded(autojump_clock: MockClock) -> None:
+    """The call waits for its judge, the judge to be stopped: neither may hold up the other's end."""
+
+    @flow(budget=Budget(usd=0.1, on_exhaustion="drain"))
+    async def drained(text: str) -> None:
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(say_well, "x")
+            nursery.start_soon(say_well, "y")
+            await trio.sleep(1)
+            nursery.start_soon(say, text)
+
+    provider = scripted(otherwise=judging)
+    async with open_runtime(provider=provider, journal=None):
+        with trio.fail_after(60), pytest.raises(BudgetExceeded):
+            await drained(TOO_MUCH)
+    assert trio.current_time() == 5
+    assert [received.tool for received in provider.received] == ["say_well", "say_well"]
+
+
+async def test_a_precondition_that_hangs_is_stopped_by_the_calls_own_deadline(autojump_clock: MockClock) -> None:
+    async def never(about: str) -> bool:
+        await trio.sleep_forever()
+        return True
+
+    patient = infer(intent="Say a word", given=never, budget=Budget(ms=500))(say.function)
+    async with open_runtime(provider=scripted(), journal=None):
+        with pytest.raises(BudgetExceeded) as caught:
+            await patient("x")
+    assert (caught.value.resource, caught.value.step) == ("ms", "say#1")
+    assert trio.current_time() == 0.5
+
+
+class Unspeakable(Exception):
+    def __str__(self) -> str:
+        raise RuntimeError("no words")
+
+
+@pytest.mark.parametrize("error", [Unspeakable(), ValueError("\ud800")])
+async def test_a_flow_that_fails_with_an_error_that_cannot_be_written_fails_with_it(error: Exception) -> None:
+    @flow
+    async def failing(text: str) -> str:
+        raise error
+
+    async with open_runtime(provider=scripted(), journal=None) as runtime:
+        with pytest.raises(type(error)) as caught:
+            await failing("x")
+        (run,) = [run for run in await runtime.journal.runs() if run.name == "failing"]
+    assert caught.value is error
+    assert (run.state, run.error[:10]) == ("failed", type(error).__name__[:10])

@@ -1,0 +1,42 @@
+"""`ActiveCall`: one call between its first reservation and its result. `on_exhaustion="drain"` waits for those."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, NoReturn
+
+if TYPE_CHECKING:
+    from stratum.engine.envelope import Envelope
+
+
+class ActiveCall:
+    """Made by `Envelope.active_call`; `around` is the call in whose condition this one is made, as a judge's is."""
+
+    def __init__(self, envelope: Envelope, *, around: ActiveCall | None) -> None:
+        self._envelope = envelope
+        self._around = around
+        self._parked = 0
+        """How many of this call and those in its conditions wait to be cancelled."""
+
+    async def park(self, owner: Envelope) -> NoReturn:
+        """Wait to be cancelled: `owner`, around this call, is exhausted, and need not wait for it.
+
+        Nor for the call around it, which waits for this one.
+
+        Raises:
+            BudgetExceeded: of `owner`, in a task that it cannot cancel: in a nursery around the flow, or shielded.
+        """
+        self._count_parked(+1)
+        try:
+            await owner.stopped.wait()
+            raise owner.exceeded()
+        finally:
+            self._count_parked(-1)
+
+    def _count_parked(self, change: int) -> None:
+        call: ActiveCall | None = self
+        while call is not None:
+            before = call._parked
+            call._parked += change
+            if before == 0 or call._parked == 0:
+                call._envelope.count_active(-change)
+            call = call._around
