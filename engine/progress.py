@@ -41,6 +41,9 @@ OnEnd = Callable[[int, StepState, Exception | None], None]
 class Progress:
     """The states of a run's steps; each starts once, after all it waits for, unless it is started over."""
 
+    _push: Callable[[int], None]
+    _pop: Callable[[], int]
+
     def __init__(self, dag: Dag, *, heaviest_first: Sequence[float] | None, on_end: OnEnd | None) -> None:
         self.states = bytearray(len(dag))
         self.errors: dict[int, Exception] = {}
@@ -171,5 +174,5 @@ class Progress:
             rank[step] = place
         heap: list[int] = []  # of ranks: plain integers compare faster than pairs of weight and step
         self.ready = heap
-        self._push: Callable[[int], None] = lambda step: heappush(heap, rank[step])
-        self._pop: Callable[[], int] = lambda: by_rank[heappop(heap)]
+        self._push = lambda step: heappush(heap, rank[step])
+        self._pop = lambda: by_rank[heappop(heap)]
