@@ -95,11 +95,11 @@ class _Whole:
         return not len(self._problems)
 
     def _can_be_written(self) -> bool:
-        """False if something in it has no JSON: half a character, or a number too large."""
+        """False if something in it has no JSON."""
         try:
             msgspec.json.encode(self._plan)
         except UnicodeEncodeError as error:
             self._problems.add("$", f"{shown(error.object)} holds half of a character", "write the whole character")
-        except (OverflowError, RecursionError) as error:
-            self._problems.add("$", f"it cannot be written as JSON: {error}", "make it smaller")
+        except RecursionError:
+            self._problems.add("$", "a value in it is nested too deeply", "make it flatter")
         return not len(self._problems)

@@ -150,7 +150,7 @@ class PlanChecker:
                 problem = f"{function.name} returns {function.returns.name}, not {declared.name}"
                 self._problems.add(at(path, "output"), problem, "remove it, or name another function")
             return function.returns
-        if declared is None and not step.output:
+        if declared is None and step.output == "":
             return _COMMAND_RESULT if kind == "command" else None if function is None else function.returns
         return declared
 

@@ -40,7 +40,7 @@ class PlanTypes:
 
         A schema's class is called `name`.
         """
-        if not written:
+        if written == "":
             return None
         key = written if isinstance(written, str) else canonical_json(written)
         if key not in self._codecs:

@@ -88,11 +88,11 @@ def shown(value: object) -> str:
 def did_you_mean(name: str, known: Iterable[str], *, otherwise: str) -> str:
     """The known name nearest to `name`; else what there is to choose from, or `otherwise` if that is nothing."""
     # A plan may have 100,000 ids and as many typing errors: bound what is compared.
-    names = list(islice(known, _COMPARED))
-    close = difflib.get_close_matches(name[:_TEXT_SHOWN], names, n=1)
+    names = {each.lower(): each for each in islice(known, _COMPARED)}
+    close = difflib.get_close_matches(name[:_TEXT_SHOWN].lower(), names, n=1)
     if close:
-        return f"did you mean {visible(close[0])}?"
-    return listed(names) if names else otherwise
+        return f"did you mean {visible(names[close[0]])}?"
+    return listed(list(names.values())) if names else otherwise
 
 
 def listed(names: Sequence[str], *, most: int = 8) -> str:

@@ -61,7 +61,10 @@ class Registry(msgspec.Struct, frozen=True, kw_only=True):
         for function in by_name.values():
             for codec in (function.returns, *function.parameters.values()):
                 classes += contracts_within(codec.annotation)
-        return cls(functions=by_name, contracts={each.__name__: each for each in reversed(classes)})
+        named: dict[str, Any] = {}
+        for each in classes:
+            named.setdefault(each.__name__, each)
+        return cls(functions=by_name, contracts=named)
 
 
 def value_schema(codec: Codec[Any]) -> Schema:

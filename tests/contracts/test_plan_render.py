@@ -21,7 +21,7 @@ CENT = 10**10
 
 def compiled(document: dict[str, Any], *contracts: str) -> CompiledPlan:
     """A plan whose contracts, one field each, are registered under the names it uses."""
-    classes = [
+    classes: list[type[Any]] = [
         contract(type(name, (), {"__annotations__": {"text": str}, "__module__": __name__})) for name in contracts
     ]
     return compile_plan(msgspec.convert(document, ExecutionPlan), Registry.of([], classes))
