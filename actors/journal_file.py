@@ -17,7 +17,7 @@ from stratum.actors.journal_schema import migrate
 from stratum.actors.journal_store import last_seq
 from stratum.actors.journal_watermark import FILE_MODE, Watermark, read_watermark, watermark_path
 from stratum.actors.session_lock import SessionLock, sweep_sessions
-from stratum.contracts.errors import JournalCorrupt
+from stratum.contracts.errors import JournalCorrupt, JournalUnavailable
 
 FOLDER_MODE = 0o700
 _BUSY_S = 30.0
@@ -47,6 +47,8 @@ def open_file(path: Path, session: str) -> OpenFile:
         JournalUnavailable: it cannot be written, or is not a journal that this Stratum knows.
         ValueError: the session's name cannot be used.
     """
+    if path.is_dir():
+        raise JournalUnavailable(path=str(path), problem="is a folder", fix=f"name a file in it: {path / 'stratum.db'}")
     with ExitStack() as undo:
         try:
             _make_folder(path.parent)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import enum
 import inspect
-import sys
 import types
 import typing
 from collections.abc import Iterator, Mapping
@@ -25,13 +24,14 @@ def contract_of(value: object) -> type[Any] | None:
     return cls if is_contract(cls) else None
 
 
-def resolve(annotations: Mapping[str, Any], *, qualname: str, module: str, names: Mapping[str, Any]) -> dict[str, Any]:
+def resolve(
+    annotations: Mapping[str, Any], *, qualname: str, module_names: Mapping[str, Any], names: Mapping[str, Any]
+) -> dict[str, Any]:
     """The annotations with strings evaluated where every name in them is known by now; others stay as they are.
 
     Names are looked up as Python would at the definition: in the module, in the functions
     and classes around `qualname` that are still running, and in `names`.
     """
-    module_names = getattr(sys.modules.get(module), "__dict__", {})
     local_names = {**_enclosing_names(qualname, module_names), **names}
     return {name: _resolve_one(annotation, module_names, local_names) for name, annotation in annotations.items()}
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import functools
 import inspect
+import sys
 from typing import Annotated, Any, TypeVar, dataclass_transform
 
 import msgspec
@@ -95,7 +96,10 @@ def _make_dataclass(cls: type) -> None:
         )
     with definition_errors(cls.__name__):
         cls.__annotations__ = resolve(
-            inspect.get_annotations(cls), qualname=cls.__qualname__, module=cls.__module__, names={cls.__name__: cls}
+            inspect.get_annotations(cls),
+            qualname=cls.__qualname__,
+            module_names=getattr(sys.modules.get(cls.__module__), "__dict__", {}),
+            names={cls.__name__: cls},
         )
     for name, annotation in cls.__annotations__.items():
         if is_resolved(annotation) and not is_class_variable(annotation):

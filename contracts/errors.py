@@ -354,7 +354,7 @@ class NoRuntime(StratumError):
 
     function: str
     fix: str = field(
-        default="from asyncio, use `async with stratum.aio.open_runtime()`; from plain code, `stratum.run(...)`"
+        default="call it under trio; from asyncio, in a thread: `await asyncio.to_thread(stratum.run, step, ...)`"
     )
 
     def __str__(self) -> str:

@@ -63,7 +63,9 @@ class Signature(Generic[R]):
         name, module, qualname = function.__name__, function.__module__, function.__qualname__
         signature = inspect.signature(function)
         with definition_errors(name):
-            hints = resolve(inspect.get_annotations(function), qualname=qualname, module=module, names={})
+            hints = resolve(
+                inspect.get_annotations(function), qualname=qualname, module_names=_globals_of(function), names={}
+            )
         parameters = [_parameter(parameter, hints, owner=name) for parameter in signature.parameters.values()]
         if "return" not in hints:
             raise ContractDefinitionError(
@@ -93,6 +95,17 @@ class Signature(Generic[R]):
                 wrong.extend(error.violations)
         self._refuse(wrong)
         return arguments
+
+    def checked(self, result: Any) -> R:
+        """What the function returned.
+
+        Raises:
+            ContractViolation: it is not what the annotation says.
+        """
+        try:
+            return self.returns.validate(result)
+        except ContractViolation as error:
+            raise ContractViolation(contract=f"result of {self.name}", violations=error.violations) from None
 
     def encode(self, arguments: Mapping[str, Any]) -> bytes:
         """All inputs as one canonical JSON object: the same inputs, the same bytes.
@@ -209,6 +222,12 @@ def _arguments_of(signature: inspect.Signature, *, qualname: str) -> Callable[..
     function: Callable[..., dict[str, Any]] = eval(f"lambda {head}: {{{body}}}", defaults)
     function.__qualname__ = qualname
     return function
+
+
+def _globals_of(function: Callable[..., Any]) -> Mapping[str, Any]:
+    """The names of its module, which under `exec` is no module that can be imported."""
+    names: Mapping[str, Any] = getattr(inspect.unwrap(function), "__globals__", {})
+    return names
 
 
 class _Name:

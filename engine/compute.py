@@ -35,7 +35,7 @@ class Compute(Step[P, R], Generic[P, R]):
             return self.signature.returns.decode(record.recorded)
         token = current_place.set(replace(place, step=record.id))
         try:
-            result: R = self.signature.returns.validate(await self._call(arguments, record))
+            result: R = self.signature.checked(await self._call(arguments, record))
         except BaseException as error:
             record.failed(error)
             raise

@@ -10,7 +10,7 @@ from stratum.contracts.budget import Budget
 from stratum.contracts.digest import digest12
 from stratum.contracts.errors import ContractDefinitionError
 from stratum.contracts.signature import Signature
-from stratum.engine.step import Step
+from stratum.engine.step import Step, refuse_other_than_budget
 
 if TYPE_CHECKING:
     from stratum.engine.place import Place
@@ -26,6 +26,7 @@ class Flow(Step[P, R], Generic[P, R]):
 
     def __init__(self, function: Callable[P, Coroutine[Any, Any, R]], *, budget: Budget | None) -> None:
         super().__init__(function, Signature.of(function))
+        refuse_other_than_budget(self.signature.name, budget)
         self.budget = budget
         self.target = f"{inspect.getsourcefile(function) or function.__module__}:{function.__qualname__}"
         self.code_digest = digest12(_source(function).encode())
@@ -61,6 +62,11 @@ def flow(function: Callable[..., Any] | None = None, /, *, budget: Budget | None
     Raises (when called):
         BudgetExceeded: this flow's budget ran out; has what completed and what remains.
     """
+
+    if function is not None and not callable(function):
+        raise ContractDefinitionError(
+            owner="flow", problem=f"{function!r} is not a function", fix="write @flow, or @flow(budget=...)"
+        )
 
     def decorate(function: Callable[P, Coroutine[Any, Any, R]]) -> Flow[P, R]:
         if not inspect.iscoroutinefunction(function):

@@ -110,9 +110,12 @@ class FlowCall(Generic[R]):
     async def _body(self, arguments: dict[str, Any], place: Place) -> R:
         token = current_place.set(place)
         try:
-            return self._signature.returns.validate(await self._flow.function(**arguments))
+            return self._signature.checked(await self._flow.function(**arguments))
         except BaseExceptionGroup as group:
-            raise unwrapped(group) from group
+            error = unwrapped(group)
+            if error is group:
+                raise  # not from itself: who follows causes would never come to an end
+            raise error from group
         finally:
             current_place.reset(token)
 

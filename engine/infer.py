@@ -12,7 +12,7 @@ from stratum.engine.dialects.protocol import CallShape, CompiledCall
 from stratum.engine.dialects.tool_name import tool_name
 from stratum.engine.postcondition import Ensure, Postcondition, Precondition
 from stratum.engine.prompt import PromptTemplate
-from stratum.engine.step import Step
+from stratum.engine.step import Step, refuse_other_than_budget
 
 if TYPE_CHECKING:
     from stratum.engine.place import Place
@@ -54,6 +54,7 @@ class Infer(Step[P, R], Generic[P, R]):
     ) -> None:
         signature: Signature[R] = Signature.of(function)
         super().__init__(function, signature)
+        refuse_other_than_budget(signature.name, budget)
         _check_options(signature.name, intent=intent, retries=retries, max_output_tokens=max_output_tokens)
         self._schema = signature.returns.wire_schema  # compiled here: what strict mode cannot take is refused here
         self.prompt = PromptTemplate.compile(intent, context, signature)
@@ -184,9 +185,9 @@ def _check_options(owner: str, *, intent: str, retries: int, max_output_tokens: 
         raise ContractDefinitionError(
             owner=owner, problem="intent is empty", fix="say in a sentence what the model must do"
         )
-    if retries < 0:
-        raise ContractDefinitionError(owner=owner, problem=f"retries={retries}", fix="pass 0 or more")
-    if max_output_tokens is not None and max_output_tokens < 1:
+    if type(retries) is not int or retries < 0:
+        raise ContractDefinitionError(owner=owner, problem=f"retries={retries!r}", fix="pass a whole number, 0 or more")
+    if max_output_tokens is not None and (type(max_output_tokens) is not int or max_output_tokens < 1):
         raise ContractDefinitionError(
-            owner=owner, problem=f"max_output_tokens={max_output_tokens}", fix="pass 1 or more"
+            owner=owner, problem=f"max_output_tokens={max_output_tokens!r}", fix="pass a whole number, 1 or more"
         )

@@ -26,12 +26,13 @@ from stratum.contracts.budget import Budget
 from stratum.contracts.price import FREE, Price
 from stratum.contracts.records import RunStarted
 from stratum.engine.envelope import open_envelope
-from stratum.engine.event_loop import refuse_inside_loop
+from stratum.engine.event_loop import refuse_inside_loop, refuse_outside_trio
 from stratum.engine.place import Place, current_place
 from stratum.engine.pricing import price_of
 from stratum.engine.providers.environment import provider_from_environment
 from stratum.engine.providers.protocol import Provider
 from stratum.engine.run import Run
+from stratum.engine.step import refuse_other_than_budget
 
 P = ParamSpec("P")
 R = TypeVar("R")
@@ -149,8 +150,11 @@ async def open_runtime(
     Raises:
         BudgetExceeded: on leaving, when the session's own budget ran out.
         NoProvider: there is nothing to call.
+        NoRuntime: entered under asyncio.
         JournalError: the journal cannot be opened.
     """
+    refuse_outside_trio("open_runtime()")
+    refuse_other_than_budget("open_runtime", budget)
     session = uuid.uuid4().hex[:12]
     chosen = provider or provider_from_environment(os.environ)
     path = None if journal is None else Path(journal or os.environ.get("STRATUM_JOURNAL") or PROJECT_JOURNAL)

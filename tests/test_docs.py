@@ -1,9 +1,10 @@
 """Every code block of README.md and docs/ is run, and prints what is written below it.
 
 A ```python block is run in the page's one namespace; a ```text block right below it is its exact standard output. A
-```console block holds commands after `$ ` with their output; those whose output is shown are run. Blocks run in a folder of their own, against
-a model on the loopback interface that answers by the page's <!-- model: ... --> comments, in order, and with the plainest
-value that fits where there are none.
+```console block holds commands after `$ ` with all they print; a python block that begins with `# name.py` is that file for
+them. Run ids, times and versions are the page's own: they stand for those that come. Blocks run in a folder of their own,
+against a model on the loopback interface that answers by the page's <!-- model: ... --> comments, in order, and with the
+plainest value that fits where there are none.
 """
 
 from __future__ import annotations
@@ -13,6 +14,7 @@ import re
 import subprocess
 import sys
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import NamedTuple
 
@@ -55,6 +57,82 @@ def script(page: Path) -> tuple[str, list[str | None]]:
     return "\n".join(program) + "\n", expected
 
 
+@contextmanager
+def environment(page: Path, folder: Path) -> Iterator[dict[str, str]]:
+    """A model that answers as the page says, and what to set for it to be called."""
+    answers = re.findall(r"<!-- model: (.*?) -->", page.read_text())
+    options = (option for answer in answers for option in ("--arguments", answer))
+    with serve_process(folder / "bill", *options) as server:
+        yield os.environ | {
+            "STRATUM_BASE_URL": server.url,
+            "OPENAI_API_KEY": "key",
+            "STRATUM_MODEL": "gpt-4o-mini",
+            "STRATUM_PRICE": "0.15/0.60",
+        }
+
+
+class Command(NamedTuple):
+    """One command of a console block."""
+
+    line: str
+    shown: str
+
+
+def commands(page: Path) -> Iterator[Command]:
+    for block in blocks(page):
+        if block.language == "console":
+            for prompt in re.split(r"^\$ ", block.text, flags=re.MULTILINE)[1:]:
+                line, _, shown = prompt.partition("\n")
+                yield Command(line, shown)
+
+
+RUN_ID = r"\b(?=[0-9a-f]*\d)[0-9a-f]{12}\b"
+VARYING = {
+    RUN_ID: "RUN",
+    r"\d{4}-\d\d-\d\d[T ]\d\d:\d\d:\d\d\S*": "TIME",
+    r"\b\d+\.\d+ s\b": "SECONDS",
+    r"\b\d+(\.\d+)+( on \w+)?(?=\n)": "VERSION",
+    r"\w+(\.\d+){2,} on \w+": "VERSION",
+}
+
+
+def masked(text: str) -> str:
+    """With what differs from run to run replaced by its kind; spaces at the ends of lines do not count."""
+    for pattern, kind in VARYING.items():
+        text = re.sub(pattern, kind, text)
+    return "\n".join(line.rstrip() for line in text.splitlines())
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(ROOT)))
+def test_the_commands_of_the_page_print_what_it_says(page: Path, tmp_path: Path) -> None:
+    typed = list(commands(page))
+    if not typed:
+        pytest.skip("no commands on this page")
+    for block in blocks(page):
+        if named := re.match(r"# (\w+\.py)\n", block.text):
+            (tmp_path / named[1]).write_text(block.text)
+    real_ids: dict[str, str] = {}
+    with environment(page, tmp_path) as environ:
+        environ["PATH"] = f"{Path(sys.executable).parent}{os.pathsep}{environ['PATH']}"
+        for command in typed:
+            line = command.line
+            for shown, real in real_ids.items():
+                line = line.replace(shown, real)
+            done = subprocess.run(
+                line,
+                check=False,
+                shell=True,
+                cwd=tmp_path,
+                env=environ,
+                stdout=subprocess.PIPE,
+                stderr=subprocess.STDOUT,
+                text=True,
+                timeout=60,
+            )
+            assert masked(done.stdout) == masked(command.shown), line
+            real_ids |= zip(re.findall(RUN_ID, command.shown), re.findall(RUN_ID, done.stdout), strict=True)
+
+
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(ROOT)))
 def test_the_code_of_the_page_runs_and_prints_what_it_says(page: Path, tmp_path: Path) -> None:
     program, expected = script(page)
@@ -62,21 +140,12 @@ def test_the_code_of_the_page_runs_and_prints_what_it_says(page: Path, tmp_path:
         pytest.skip("no python on this page")
     source = tmp_path / f"{page.stem.lower().replace('-', '_')}_page.py"
     source.write_text(program)
-    answers = re.findall(r"<!-- model: (.*?) -->", page.read_text())
-    with serve_process(
-        tmp_path / "bill", *(option for answer in answers for option in ("--arguments", answer))
-    ) as server:
-        environment = os.environ | {
-            "STRATUM_BASE_URL": server.url,
-            "OPENAI_API_KEY": "key",
-            "STRATUM_MODEL": "gpt-4o-mini",
-            "STRATUM_PRICE": "0.15/0.60",
-        }
+    with environment(page, tmp_path) as environ:
         done = subprocess.run(
             [sys.executable, "-W", "error", source],
             check=False,
             cwd=tmp_path,
-            env=environment,
+            env=environ,
             capture_output=True,
             text=True,
             timeout=60,

@@ -36,7 +36,7 @@ def choose_provider(
         return _local(model.removeprefix(LOCAL).removeprefix("/") or None, progress)
     base_url = environ.get("STRATUM_BASE_URL") or environ.get("OPENAI_BASE_URL") or None
     key = environ.get("OPENAI_API_KEY") or None
-    if base_url is not None and server_name(base_url) != "openai":
+    if base_url is not None and _server(base_url) != "openai":
         return OpenAI(key, base_url, api="chat", default_model=model, price=_price(environ))
     if base_url is not None or key is not None:
         return OpenAI(key, base_url, default_model=model or DEFAULT_MODEL, price=_price(environ))
@@ -46,6 +46,17 @@ def choose_provider(
             fix=f"set OPENAI_API_KEY or STRATUM_BASE_URL, or STRATUM_MODEL={LOCAL}",
         )
     return _local(None, progress)
+
+
+def _server(base_url: str) -> str:
+    try:
+        return server_name(base_url)
+    except ValueError as error:
+        raise ProviderError(
+            provider="stratum",
+            message=f"STRATUM_BASE_URL={base_url!r} is not an HTTP URL",
+            fix="write one like https://host/v1",
+        ) from error
 
 
 def _price(environ: Mapping[str, str]) -> Price | None:

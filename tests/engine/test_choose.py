@@ -88,7 +88,7 @@ def test_a_model_of_a_server_without_a_key_is_not_answered_by_another_model() ->
 
 
 def test_a_base_url_that_is_none_is_refused() -> None:
-    with pytest.raises(ValueError, match="not an HTTP URL"):
+    with pytest.raises(ProviderError, match="STRATUM_BASE_URL='localhost:8080' is not an HTTP URL; write one like"):
         choose_provider(None, environ={"STRATUM_BASE_URL": "localhost:8080"})
 
 

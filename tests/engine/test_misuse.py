@@ -1,0 +1,158 @@
+"""What a newcomer gets wrong: each is said where it was written, in words that say what to write instead."""
+
+from __future__ import annotations
+
+import asyncio
+import copy
+import pickle
+from pathlib import Path
+from typing import Any
+
+import pytest
+import trio
+
+from stratum import (
+    Budget,
+    ContractDefinitionError,
+    ContractViolation,
+    JournalUnavailable,
+    NoRuntime,
+    compute,
+    flow,
+    infer,
+    open_runtime,
+)
+from stratum.providers import scripted
+
+
+@compute(inline=True)
+def double(number: int) -> int:
+    return 2 * number
+
+
+@infer(intent="Halve the number")
+def halve(number: int) -> int: ...
+
+
+@flow
+async def quadruple(number: int) -> int:
+    return await double(await double(number))
+
+
+@pytest.mark.parametrize("step", [double, halve, quadruple])
+def test_a_step_pickles_and_copies_as_a_function_does(step: Any) -> None:
+    assert pickle.loads(pickle.dumps(step)) is step
+    assert copy.deepcopy(step) is step
+
+
+@pytest.mark.parametrize("budget", [0.5, {"usd": 0.5}, "1 USD"])
+def test_a_budget_that_is_none_is_found_while_decorating(budget: Any) -> None:
+    def number(text: str) -> int: ...  # type: ignore[empty-body]
+
+    async def work(text: str) -> int:
+        return 1
+
+    for decorate in (lambda: infer(intent="Count", budget=budget)(number), lambda: flow(budget=budget)(work)):
+        with pytest.raises(ContractDefinitionError, match="is not a Budget; write Budget"):
+            decorate()
+
+
+async def test_a_runtimes_budget_that_is_none_opens_nothing(tmp_path: Path) -> None:
+    wrong: Any = 0.5
+    with pytest.raises(ContractDefinitionError, match="open_runtime: budget=0.5 is not a Budget"):
+        async with open_runtime(provider=scripted(), budget=wrong, journal=tmp_path / "journal.db"):
+            pass
+    assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize("options", [{"retries": 1.5}, {"retries": -1}, {"max_output_tokens": 2.5}])
+def test_numbers_that_must_be_whole_are_found_while_decorating(options: dict[str, Any]) -> None:
+    def number(text: str) -> int: ...  # type: ignore[empty-body]
+
+    with pytest.raises(ContractDefinitionError, match="pass a whole number"):
+        infer(intent="Count", **options)(number)
+
+
+def test_a_budget_in_the_functions_place_is_named() -> None:
+    wrong: Any = Budget(usd=1)
+    with pytest.raises(ContractDefinitionError, match=r"is not a function; write @flow, or @flow\(budget=...\)"):
+        flow(wrong)
+
+
+def test_under_asyncio_a_runtime_says_what_to_do_instead() -> None:
+    async def main() -> None:
+        async with open_runtime(provider=scripted(), journal=None):
+            pass
+
+    with pytest.raises(NoRuntime, match="asyncio.to_thread"):
+        asyncio.run(main())
+
+
+def test_from_asyncio_a_step_runs_in_a_thread(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("OPENAI_API_KEY", "key")
+    monkeypatch.setenv("STRATUM_JOURNAL", str(tmp_path / "journal.db"))
+
+    async def main() -> list[int]:
+        return await asyncio.gather(*(asyncio.to_thread(quadruple.sync, number) for number in range(3)))
+
+    assert asyncio.run(main()) == [0, 4, 8]
+
+
+async def test_a_result_that_does_not_fit_names_the_step_that_returned_it() -> None:
+    @compute(inline=True)
+    def wrong(number: int) -> int:
+        return "three"  # type: ignore[return-value]
+
+    @flow
+    async def forgetful(number: int) -> int:
+        calling: Any = double(number)  # not awaited
+        calling.close()
+        return calling
+
+    async with open_runtime(provider=scripted(), journal=None):
+        with pytest.raises(ContractViolation, match="not a valid result of wrong"):
+            await wrong(1)
+        with pytest.raises(ContractViolation, match="not a valid result of forgetful:\n.*got coroutine"):
+            await forgetful(1)
+
+
+async def test_several_errors_at_once_leave_a_flow_as_a_group_that_is_not_its_own_cause() -> None:
+    async def fail() -> None:
+        raise LookupError
+
+    @flow
+    async def fails(number: int) -> int:
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(fail)
+            nursery.start_soon(fail)
+        return number
+
+    async with open_runtime(provider=scripted(), journal=None):
+        with pytest.raises(ExceptionGroup) as caught:
+            await fails(1)
+    assert len(caught.value.exceptions) == 2
+    assert caught.value.__cause__ is None
+
+
+async def test_annotations_as_text_are_read_where_the_function_was_made_also_under_exec() -> None:
+    names: dict[str, Any] = {"__name__": "a notebook's cell"}
+    source = """
+from __future__ import annotations
+from stratum import contract, infer
+
+@contract
+class Word:
+    text: str
+
+@infer(intent="Say a word", ensure=lambda word: word.text != "", retries=0)
+def say(word: Word) -> Word: ...
+"""
+    exec(source, names)  # noqa: S102 - what a notebook does
+    async with open_runtime(provider=scripted({"text": "hi"}), journal=None):
+        assert (await names["say"](names["Word"](text="well?"))).text == "hi"
+
+
+async def test_a_folder_is_no_journal(tmp_path: Path) -> None:
+    with pytest.raises(JournalUnavailable, match="is a folder; name a file in it: .*stratum.db"):
+        async with open_runtime(provider=scripted(), journal=tmp_path):
+            pass
