@@ -96,10 +96,10 @@ def _literal_name(value: Any) -> str:
     return f'"{value}"' if isinstance(value, str) and not isinstance(value, enum.Enum) else str(value)
 
 
-def _resolve_one(annotation: Any, module_names: dict[str, Any], local_names: dict[str, Any]) -> Any:
+def _resolve_one(annotation: Any, module_names: Mapping[str, Any], local_names: dict[str, Any]) -> Any:
     holder = type("holder", (), {"__annotations__": {"it": annotation}})
     try:
-        return typing.get_type_hints(holder, module_names, local_names, include_extras=True)["it"]
+        return typing.get_type_hints(holder, dict(module_names), local_names, include_extras=True)["it"]
     except NameError:
         return annotation
 

@@ -368,7 +368,7 @@ def described(error: BaseException) -> str:
     except Exception as worse:  # noqa: BLE001 - anyone's code
         text = f"its text raises {type(worse).__name__}"
     # Lone surrogates, as undecodable file names have them, cannot be recorded.
-    described = f"{type(error).__name__}: {text}".encode(errors="backslashreplace").decode()
+    described = f"{type(error).__name__}: {text}".removesuffix(": ").encode(errors="backslashreplace").decode()
     return described if isinstance(error, StratumError) else described[:500]
 
 

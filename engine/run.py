@@ -10,10 +10,10 @@ import msgspec
 import trio
 
 from stratum.contracts.budget import Budget
-from stratum.contracts.errors import BudgetExceeded, Completed, RunError, described
+from stratum.contracts.errors import BudgetExceeded, Completed, RunError
 from stratum.contracts.records import CallStarted, Leaked, Record, RunFinished, ScopeOpened
 from stratum.engine.history import History, RecordedStep
-from stratum.engine.stopped import was_stopped
+from stratum.engine.stopped import ended_by, was_stopped
 
 if TYPE_CHECKING:
     from stratum.actors.journal import Ticket
@@ -153,7 +153,7 @@ class Run:
             state = "exhausted"
         elif was_stopped(error):
             state = "cancelled"
-        self._end(RunFinished(elapsed_ms=self.elapsed_ms, state=state, error=described(error)))
+        self._end(RunFinished(elapsed_ms=self.elapsed_ms, state=state, error=ended_by(error)))
 
     def leaked(self, step: str, what: str) -> None:
         """A thread was abandoned and may still be running."""

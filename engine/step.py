@@ -52,7 +52,7 @@ class Step(ABC, Generic[P, R]):
         return trio.run(self._start, arguments, strict_exception_groups=True)
 
     def __reduce__(self) -> str:
-        return self.__qualname__  # as functions do: by name, in its module
+        return self.signature.qualname.partition(":")[2]  # as functions do: by name, in its module
 
     def __repr__(self) -> str:
         return f"<{self.kind} {self.signature.qualname}>"

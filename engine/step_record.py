@@ -9,11 +9,10 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 import trio
 
-from stratum.contracts.errors import described
 from stratum.contracts.money import usd
 from stratum.contracts.records import CallFinished, Record
 from stratum.contracts.trace import Attempt, Outcome, TraceRecord
-from stratum.engine.stopped import was_stopped
+from stratum.engine.stopped import ended_by, was_stopped
 
 if TYPE_CHECKING:
     from stratum.actors.journal import Ticket
@@ -85,7 +84,7 @@ class StepRecord:
                 elapsed_ms=self.run.elapsed_ms,
                 call=self.id,
                 outcome=outcome,
-                trace=self._trace(outcome, error=described(error)),
+                trace=self._trace(outcome, error=ended_by(error)),
             ),
         )
         if outcome == "failed":

@@ -1,8 +1,10 @@
-"""`was_stopped`: whether an exception ends a step from outside, or is the step's own failure."""
+"""Whether an exception ends a step from outside or is the step's own failure, and how the record tells it."""
 
 from __future__ import annotations
 
 import trio
+
+from stratum.contracts.errors import described
 
 
 def was_stopped(error: BaseException) -> bool:
@@ -15,3 +17,12 @@ def was_stopped(error: BaseException) -> bool:
         _, rest = error.split(stops)
         return rest is None
     return isinstance(error, stops)
+
+
+def ended_by(error: BaseException) -> str:
+    """An error for the record: of a cancellation its reason, for its text has the addresses of tasks."""
+    if isinstance(error, BaseExceptionGroup) and was_stopped(error):
+        return ended_by(error.exceptions[0])
+    if isinstance(error, trio.Cancelled):
+        return (error.reason or error.source)[:500]
+    return described(error)

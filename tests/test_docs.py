@@ -1,8 +1,8 @@
 """Every code block of README.md and docs/ is run, and prints what is written below it.
 
 A ```python block is run in the page's one namespace; a ```text block right below it is its exact standard output. A
-```console block holds commands after `$ ` with all they print; a python block that begins with `# name.py` is that file for
-them. Run ids, times and versions are the page's own: they stand for those that come. Blocks run in a folder of their own,
+```console block holds commands after `$ ` with all they print; a python block that begins with `# name.py` is not run but is
+that file for them. Run ids, times and versions are the page's own: they stand for those that come. Blocks run in a folder of their own,
 against a model on the loopback interface that answers by the page's <!-- model: ... --> comments, in order, and with the
 plainest value that fits where there are none.
 """
@@ -13,7 +13,7 @@ import os
 import re
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import NamedTuple
@@ -24,6 +24,10 @@ from tests.fakes.openai_server import serve_process
 
 ROOT = Path(__file__).parents[1]
 PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md"))]
+
+
+FILE = re.compile(r"# (\w+\.py)\n")
+"""The first line of a block that is a file."""
 
 
 class Block(NamedTuple):
@@ -46,8 +50,8 @@ def script(page: Path) -> tuple[str, list[str | None]]:
     program: list[str] = []
     expected: list[str | None] = []
     found = list(blocks(page))
-    for block, following in zip(found, [*found[1:], None], strict=True):
-        if block.language != "python":
+    for block, following in zip(found, [*found[1:], None], strict=False):
+        if block.language != "python" or FILE.match(block.text):
             continue
         # Every line stays where it is, so that an error names the page's own; the mark goes where the fence was.
         fence = f"print({BETWEEN!r})" if expected else ""
@@ -58,7 +62,7 @@ def script(page: Path) -> tuple[str, list[str | None]]:
 
 
 @contextmanager
-def environment(page: Path, folder: Path) -> Iterator[dict[str, str]]:
+def environment(page: Path, folder: Path) -> Generator[dict[str, str]]:
     """A model that answers as the page says, and what to set for it to be called."""
     answers = re.findall(r"<!-- model: (.*?) -->", page.read_text())
     options = (option for answer in answers for option in ("--arguments", answer))
@@ -90,7 +94,7 @@ RUN_ID = r"\b(?=[0-9a-f]*\d)[0-9a-f]{12}\b"
 VARYING = {
     RUN_ID: "RUN",
     r"\d{4}-\d\d-\d\d[T ]\d\d:\d\d:\d\d\S*": "TIME",
-    r"\b\d+\.\d+ s\b": "SECONDS",
+    r"\b\d+\.\d+ ?s\b": "SECONDS",
     r"\b\d+(\.\d+)+( on \w+)?(?=\n)": "VERSION",
     r"\w+(\.\d+){2,} on \w+": "VERSION",
 }
@@ -109,7 +113,7 @@ def test_the_commands_of_the_page_print_what_it_says(page: Path, tmp_path: Path)
     if not typed:
         pytest.skip("no commands on this page")
     for block in blocks(page):
-        if named := re.match(r"# (\w+\.py)\n", block.text):
+        if named := FILE.match(block.text):
             (tmp_path / named[1]).write_text(block.text)
     real_ids: dict[str, str] = {}
     with environment(page, tmp_path) as environ:

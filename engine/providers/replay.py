@@ -35,6 +35,8 @@ class Origin(msgspec.Struct, frozen=True, kw_only=True):
     provider: str
     dialect: str
     default_model: str | None
+    price: Price | None = None
+    """What every call cost, where that is not looked up: or a budget in USD could not be replayed."""
 
 
 class Recording(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
@@ -86,7 +88,7 @@ class Replay:
         self.name = origin.provider
         self.dialect = dialect_named(origin.dialect)
         self.default_model = origin.default_model
-        self.price = price or (source.price if source else None)
+        self.price = price or (source.price if source else origin.price)
         self.streams = bool(source and source.streams)
 
     @asynccontextmanager
@@ -194,7 +196,11 @@ class Replay:
 
     def _begin(self, source: Provider) -> Origin:
         origin = Origin(
-            recordings=FORMAT, provider=source.name, dialect=source.dialect.name, default_model=source.default_model
+            recordings=FORMAT,
+            provider=source.name,
+            dialect=source.dialect.name,
+            default_model=source.default_model,
+            price=source.price,
         )
         self._path.parent.mkdir(parents=True, exist_ok=True)
         self._path.write_bytes(msgspec.json.encode(origin) + b"\n")

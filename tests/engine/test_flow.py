@@ -262,6 +262,23 @@ async def test_exhaustion_is_in_the_journal(autojump_clock: MockClock) -> None:
     assert records[-1].state == "exhausted"
 
 
+async def test_what_stopped_a_call_is_recorded_as_its_reason() -> None:
+    """Not as a task at an address, which nobody can look up afterwards."""
+    async with open_runtime(provider=scripted(Reply(value=Word(text="hi"), delay_s=60)), journal=None) as runtime:
+        events = runtime.events.subscribe()
+        async with events as records:
+            with pytest.raises(BudgetExceeded):
+                await late("now")
+            records.close()
+            ends = [record async for _, record in records if isinstance(record, CallFinished)]
+    assert [end.trace.error for end in ends] == ["deadline"]
+
+
+@flow(budget=Budget(ms=20))
+async def late(text: str) -> Word:
+    return await say(text)
+
+
 def test_a_plain_function_cannot_be_a_flow() -> None:
     with pytest.raises(ContractDefinitionError, match="async def"):
 

@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from stratum.contracts.errors import NoRecording, ProviderError
+from stratum.contracts.price import FREE, Price
 from stratum.engine.dialects.chat import ChatDialect
 from stratum.engine.dialects.protocol import CallShape, Dialect, Prompt
 from stratum.engine.dialects.responses import ResponsesDialect
@@ -78,6 +79,14 @@ async def test_one_request_recorded_twice_gets_both_answers_in_turn_and_again(tm
         assert [(await sent(player)).body for _ in range(4)] == [first, second, first, second]
     async with player.open():
         assert (await sent(player)).body == first
+
+
+async def test_a_price_of_ones_own_is_recorded_with_the_answers(tmp_path: Path) -> None:
+    """A budget in USD replays as it was recorded, also without the environment that named the price."""
+    path = tmp_path / "r.jsonl"
+    replay(path, record=scripted("low", price=Price.per_million(input=1, output=2)))
+    assert replay(path).price == Price.per_million(input=1, output=2)
+    assert replay(path, price=FREE).price == FREE
 
 
 async def test_a_request_without_a_recording_names_its_function_and_how_to_record_it(tmp_path: Path) -> None:

@@ -65,7 +65,7 @@ def _provider() -> Finding:
     try:
         provider = provider_from_environment(os.environ)
     except StratumError as error:
-        return Finding(False, "provider", " ".join(str(error).splitlines()))
+        return Finding(False, "provider", "; ".join(str(error).splitlines()))
     model = os.environ.get("STRATUM_MODEL") or provider.default_model or "none named: set STRATUM_MODEL"
     return Finding(True, "provider", f"{provider.name}, model {model}")
 

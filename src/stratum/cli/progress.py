@@ -56,7 +56,7 @@ class Progress:
                 return f"run {run}  {record.name}"
             case RunResumed():
                 self.run = run
-                return f"run {run}  resumed after {record.elapsed_ms} ms"
+                return f"run {run}  resumed after {record.elapsed_ms / 1000:.1f} s"
             case ScopeOpened() if record.scope == "" and run == self.run:
                 self.limit_picousd = record.limits.get("usd")
                 return None

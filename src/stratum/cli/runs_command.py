@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import UTC, datetime
 from pathlib import Path
 
 import click
@@ -19,4 +20,5 @@ def command(*, limit: int, journal: Path) -> None:
     if not runs:
         click.echo(f"no runs in {journal} yet", err=True)
     for run in runs:
-        click.echo(f"{run.run}  {run.state:<10}  {run.started_at}  {run.name}")
+        started_at = datetime.fromtimestamp(run.started_at / 1000, UTC).isoformat(timespec="seconds")
+        click.echo(f"{run.run}  {run.state:<10}  {started_at}  {run.name}")
