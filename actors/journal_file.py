@@ -151,7 +151,7 @@ def check_nothing_lost(path: Path) -> None:
 def _make_folder(folder: Path) -> None:
     if folder.exists():
         return
-    folder.mkdir(mode=FOLDER_MODE, parents=True)
+    folder.mkdir(mode=FOLDER_MODE, parents=True, exist_ok=True)  # another process may just have made it
     # A folder whose name is not on disk takes a synced journal with it when the power fails.
     parent = os.open(folder.parent, os.O_RDONLY | os.O_CLOEXEC)
     try:
