@@ -9,14 +9,15 @@ from stratum.engine.stopped import was_stopped
 
 
 async def cancelled() -> trio.Cancelled:
+    caught: list[trio.Cancelled] = []
     with trio.CancelScope() as scope:
         scope.cancel()
         try:
             await trio.lowlevel.checkpoint()
         except trio.Cancelled as error:
-            caught = error
+            caught.append(error)
             raise
-    return caught
+    return caught[0]
 
 
 async def test_cancellation_is_a_stop_however_deep_in_groups() -> None:
