@@ -4,7 +4,8 @@ What must hold, of every run and at every kill:
 
 - no call that the journal has as completed is asked for again, and no answer that was recorded: the bills of a later life are
   exactly those of the calls that were not completed;
-- what the journal counts (settled, in flight, in doubt) is never below the provider's bill, nor above a limit;
+- what the journal counts (settled, in flight, in doubt) is never below the provider's bill, nor above a limit, and every request
+  that was billed has a reservation;
 - what the process said was done is in the journal;
 - the database is intact, and the chain of records whole;
 - the result is that of a run that nobody disturbed.
@@ -32,7 +33,7 @@ from stratum.actors.journal_check import verify_journal
 from stratum.actors.journal_file import holds_anything, open_read_only
 from stratum.actors.journal_records import read_run
 from stratum.actors.ledger_state import LedgerState, ScopeState, replay
-from stratum.contracts.records import Answered, CallFinished, Record
+from stratum.contracts.records import Answered, CallFinished, Record, Reserved
 from stratum.engine.dialects.protocol import CallShape, Prompt
 from stratum.engine.dialects.responses import ResponsesDialect
 from tests.crash_flow import AMPLE_USD, CALLS, NOTHING, PRICE, Asked, attempts_of, dropped, weight_of
@@ -249,6 +250,7 @@ class Life:
         wrong += self._forgotten(after)
         wrong += _beyond_limits(after)
         wrong += _below_bill(after, bills)
+        wrong += _unreserved(after, bills)
         wrong += self._asked_again(bills)
         if self._killed:
             self._crasher.tally.completed_at_kill.append(len(_completed(after)))
@@ -350,6 +352,16 @@ def _beyond_limits(records: Sequence[Record]) -> Iterator[str]:
             if scope.limits.exceeded_by(scope.counted) is not None:
                 yield f"record {number}: {scope.counted} of {scope.limits} counts in {path!r}"
                 return
+
+
+def _unreserved(records: Sequence[Record], bills: Sequence[Asked]) -> Iterator[str]:
+    """Each request that was billed has a reservation of its own: sharper than the sums, which have slack."""
+    reserved = Counter(
+        record.call.rpartition("/")[2].partition("#")[0] for record in records if isinstance(record, Reserved)
+    )
+    for function, count in Counter(bill.tool for bill in bills).items():
+        if count > reserved[function]:
+            yield f"{function}: {count} requests were billed, and {reserved[function]} are reserved in the journal"
 
 
 def _below_bill(records: Sequence[Record], bills: Sequence[Asked]) -> Iterator[str]:

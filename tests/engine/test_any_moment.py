@@ -18,7 +18,6 @@ from stratum.actors.journal_writer import InlineWriter, Ticket
 from stratum.actors.ledger import Amount, replay
 from stratum.contracts.records import Answered, CallFinished, Record, Reserved
 from stratum.engine.dialects.protocol import Received
-from stratum.engine.dialects.responses import ResponsesDialect
 from stratum.engine.providers.protocol import Answer, TransportFailure
 from stratum.engine.providers.scripted import PRICE, Reply, Scripted, scripted
 
@@ -132,8 +131,9 @@ async def test_cancelled_at_any_step_the_books_cover_the_bill_and_nothing_is_ask
         provider = scripted(otherwise=model)
         async with open_runtime(provider=provider, journal=None, jitter=lambda: 0.0) as runtime:
             result: list[str] | None = None
-            with trio.CancelScope() as scope:
-                at_step = AtStep(number, scope)
+            scope = trio.CancelScope()
+            at_step = AtStep(number, scope)
+            with scope:
                 trio.lowlevel.add_instrument(at_step)
                 try:
                     result = await song("t")
