@@ -23,6 +23,7 @@ from stratum.actors.ledger import Ledger
 from stratum.actors.rate_limiter import RateLimit, RateLimiter
 from stratum.actors.supervisor import open_supervisor
 from stratum.contracts.budget import Budget
+from stratum.contracts.errors import ContractDefinitionError
 from stratum.contracts.price import FREE, Price
 from stratum.contracts.records import RunStarted
 from stratum.engine.envelope import open_envelope
@@ -155,6 +156,7 @@ async def open_runtime(
     """
     refuse_outside_trio("open_runtime()")
     refuse_other_than_budget("open_runtime", budget)
+    _refuse_other_than_provider(provider)
     session = uuid.uuid4().hex[:12]
     chosen = provider or provider_from_environment(os.environ)
     path = None if journal is None else Path(journal or os.environ.get("STRATUM_JOURNAL") or PROJECT_JOURNAL)
@@ -180,6 +182,15 @@ async def open_runtime(
             await trio.to_thread.run_sync(runtime.price, runtime.model)
         async with runtime.session_place(budget):
             yield runtime
+
+
+def _refuse_other_than_provider(provider: object) -> None:
+    if isinstance(provider, (str, type)):
+        raise ContractDefinitionError(
+            owner="open_runtime",
+            problem=f"provider={provider!r} is not a provider",
+            fix="pass one, as stratum.providers.OpenAI(), or leave it to the environment",
+        )
 
 
 def run(target: Callable[P, Coroutine[Any, Any, R]], /, *args: P.args, **kwargs: P.kwargs) -> R:

@@ -22,7 +22,7 @@ from stratum import (
     infer,
     open_runtime,
 )
-from stratum.providers import scripted
+from stratum.providers import OpenAI, scripted
 
 
 @compute(inline=True)
@@ -63,6 +63,13 @@ async def test_a_runtimes_budget_that_is_none_opens_nothing(tmp_path: Path) -> N
         async with open_runtime(provider=scripted(), budget=wrong, journal=tmp_path / "journal.db"):
             pass
     assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize("provider", ["openai", OpenAI])
+async def test_a_providers_name_or_class_is_no_provider(provider: Any) -> None:
+    with pytest.raises(ContractDefinitionError, match=r"is not a provider; pass one, as stratum.providers.OpenAI\(\)"):
+        async with open_runtime(provider=provider, journal=None):
+            pass
 
 
 @pytest.mark.parametrize("options", [{"retries": 1.5}, {"retries": -1}, {"max_output_tokens": 2.5}])
