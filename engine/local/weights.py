@@ -3,8 +3,8 @@
 Above: whoever starts a model (`server.py`) and `stratum local fetch`. Below: `sources.py`, which moves the bytes.
 
 Weights are data: never imported, unpickled or executed. No file gets its final name before the SHA-256 of the whole
-has proven equal to the one pinned here, which is that of the publisher's own file; so it does not matter that on the
-package index it lies in the packages of somebody else.
+has proven equal to the one pinned here; so it does not matter that on the package index some of them lie in the
+packages of somebody else.
 """
 
 from __future__ import annotations
@@ -57,7 +57,7 @@ class Weights(msgspec.Struct, frozen=True, kw_only=True):
     packages: Packages
 
 
-# Digests, sizes and licences: the repositories' own listings, 2026-11-22.
+# Computed from the index's packages, 2026-11-22; for the two Qwen files other projects pin the same for the publisher's own.
 CATALOGUE: Mapping[str, Weights] = MappingProxyType(
     {
         weights.name: weights
