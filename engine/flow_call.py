@@ -62,7 +62,8 @@ class FlowCall(Generic[R]):
         run = Run(runtime, id=run_id, history=history)
         elapsed_ms = history.elapsed_ms
         run.append(RunResumed(elapsed_ms=elapsed_ms, session=runtime.session, code_digest=self._flow.code_digest))
-        if raised is not None:
+        # A run killed before it had a budget has none to raise: it begins with the new limits.
+        if raised is not None and "" in history.ledger.scopes:
             run.append(LimitRaised(elapsed_ms=elapsed_ms, scope="", limits=raised.limits))
         return await self._outermost(arguments, run, raised=raised)
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from decimal import Decimal
@@ -61,13 +61,16 @@ class History:
         self.elapsed_ms = max((record.elapsed_ms for record in records), default=0)
         self.started: RunStarted | None = None
         self.finished: RunFinished | None = None
-        self.scope_opened_ms: dict[str, int] = {}
+        self.scope_used_ms: Counter[str] = Counter()
+        """How long each budget's clock ran, by scope; not while it was closed, nor while the run was down."""
+        self._scope_opened_ms: dict[str, int] = {}
         self.steps: dict[str, RecordedStep] = {}
         self._raised: dict[str, int] = {}
         self._by_key: defaultdict[StepKey, list[RecordedStep]] = defaultdict(list)
         self._used: set[str] = set()
         for record in records:
             self._read(record)
+        self._close_all(at_ms=self.elapsed_ms)
 
     def step(self, key: StepKey, occurrence: int) -> RecordedStep | None:
         """The step that was the `occurrence`-th (from 0) of its key, if the run got that far."""
@@ -117,10 +120,12 @@ class History:
                 self.started = record
             case RunResumed():
                 self.finished = None
+                self._close_all(at_ms=record.elapsed_ms)
             case RunFinished():
                 self.finished = record
+                self._close_all(at_ms=record.elapsed_ms)
             case ScopeOpened():
-                self.scope_opened_ms.setdefault(record.scope, record.elapsed_ms)
+                self._scope_opened_ms[record.scope] = record.elapsed_ms
             case LimitRaised() if record.scope == "":
                 self._raised |= record.limits
             case CallStarted():
@@ -136,5 +141,15 @@ class History:
                         answer.verdict = record.attempt
             case CallFinished():
                 self.steps[record.call].finished = record
+                self._close(record.call, at_ms=record.elapsed_ms)
             case _:
                 pass  # spend and limits are the ledger's to fold
+
+    def _close(self, scope: str, *, at_ms: int) -> None:
+        opened_ms = self._scope_opened_ms.pop(scope, None)
+        if opened_ms is not None:
+            self.scope_used_ms[scope] += at_ms - opened_ms
+
+    def _close_all(self, *, at_ms: int) -> None:
+        for scope in list(self._scope_opened_ms):
+            self._close(scope, at_ms=at_ms)

@@ -130,17 +130,15 @@ class Run:
         scope = ledger.open_scope(path, parent=parent, label=label, limits=limits)
         if path == "" and self.history.started is not None:
             ledger.restore(scope, self.history.ledger)  # the scopes inside take theirs up as they are opened again
-        if path not in self.history.scope_opened_ms:
-            self.append(ScopeOpened(elapsed_ms=self.elapsed_ms, scope=path, label=label, limits=budget.limits))
+        self.append(ScopeOpened(elapsed_ms=self.elapsed_ms, scope=path, label=label, limits=budget.limits))
         return scope
 
     def close_scope(self, scope: Scope) -> None:
         self.runtime.ledger.close_scope(scope)
 
     def used_before_s(self, path: str) -> float:
-        """Seconds that a scope had been open for when the run was last stopped."""
-        opened_ms = self.history.scope_opened_ms.get(path)
-        return 0 if opened_ms is None else (self.history.elapsed_ms - opened_ms) / 1000
+        """Seconds that a scope's clock had run for when the run was last stopped."""
+        return self.history.scope_used_ms[path] / 1000
 
     def finish(self, output: bytes) -> Ticket:
         """The run has its result."""

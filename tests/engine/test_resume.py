@@ -5,13 +5,35 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import pytest
 import trio
 
-from stratum import Budget, BudgetExceeded, Flow, UnknownRun, compute, contract, flow, infer, open_runtime
+from stratum import (
+    Budget,
+    BudgetExceeded,
+    Flow,
+    ProviderError,
+    UnknownRun,
+    compute,
+    contract,
+    flow,
+    infer,
+    open_runtime,
+)
 from stratum.contracts.price import Usage
-from stratum.contracts.records import AttemptFinished, CallFinished, Diverged, LimitRaised, Record, RunResumed
+from stratum.contracts.records import (
+    AttemptFinished,
+    CallFinished,
+    Diverged,
+    LimitRaised,
+    Record,
+    RunFinished,
+    RunResumed,
+    RunStarted,
+)
 from stratum.engine.dialects.protocol import Received
+from stratum.engine.providers.protocol import Answer
 from stratum.engine.providers.scripted import Reply, Scripted, scripted
 
 POWER_CUT = KeyboardInterrupt("as sudden as a test can make it")
@@ -236,3 +258,47 @@ async def test_time_used_before_counts_and_downtime_does_not(
         assert trio.current_time() == 1010
         assert await slow.resume(run, runtime.place, raised=Budget(ms=20_000)) == "done"
         assert trio.current_time() == 1015
+
+
+async def test_the_clock_of_a_step_that_failed_does_not_run_on_until_it_is_tried_again(
+    autojump_clock: trio.testing.MockClock,
+) -> None:
+    """BUDGETS rule 9: its time is what it used, not what the run did afterwards."""
+
+    @flow(budget=Budget(ms=10_000))
+    async def brittle(about: str) -> Word:
+        await trio.sleep(4)
+        return await say(about)
+
+    @flow
+    async def patient(about: str) -> str:
+        try:
+            word = await brittle(about)
+        except ProviderError:
+            await trio.sleep(60)
+            raise POWER_CUT from None
+        return word.text
+
+    refused = Answer(status=400, headers={}, body=b"{}")
+    async with open_runtime(provider=scripted(refused, refused, otherwise=full), journal=None) as runtime:
+        with pytest.raises(KeyboardInterrupt):
+            await patient("x")
+        run = next(run.run for run in await runtime.journal.runs() if run.name == "patient")
+        with pytest.raises(KeyboardInterrupt):
+            await patient.resume(run, runtime.place)
+        with pytest.raises(BudgetExceeded) as caught:
+            await patient.resume(run, runtime.place)
+    assert (caught.value.step, caught.value.resource) == ("brittle#1", "ms")
+    assert trio.current_time() == 4 + 60 + 4 + 60 + 2
+
+
+async def test_a_run_killed_before_its_budget_was_recorded_begins_with_the_raised_one() -> None:
+    async with open_runtime(provider=scripted(otherwise=full), journal=None) as runtime:
+        start = RunStarted(session=runtime.session, name="chorus", inputs=msgspec.Raw(b'{"count":20}'))
+        stop = RunFinished(state="cancelled")
+        await runtime.journal.commit("killed", start)
+        await runtime.journal.commit("killed", stop)
+        result = await chorus.resume("killed", runtime.place, raised=Budget(usd=0.5))
+        assert len(result) == 20
+        await runtime.journal.read("killed")
+        assert await chorus.resume("killed", runtime.place) == result
