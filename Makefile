@@ -7,7 +7,8 @@ DEMO := .venv-demo
 .PHONY: demo test check lint types imports e2e bench wheel clean
 
 demo: $(DEMO)/.installed  ## real tickets through a real model on this machine: no key, no account
-	$(DEMO)/bin/python examples/triage.py
+	STRATUM_MODEL=$${STRATUM_MODEL:-local} $(DEMO)/bin/stratum run examples/triage.py:triage --input path=examples/tickets.jsonl
+	$(DEMO)/bin/stratum audit
 
 test: $(VENV)/.installed  ## the whole default suite
 	$(BIN)/python -m pytest -q
