@@ -43,14 +43,14 @@ def in_the_text(result: Triage, text: str) -> str | None:
     """What the model is told when it made its word up: that it did, and words that it might have meant."""
     if result.word.lower() in text.lower():
         return None
-    long_words = dict.fromkeys(re.findall(r"[a-z]{6,}", text))
+    long_words = dict.fromkeys(re.findall(r"\b[a-z]{6,}\b", text))
     return f"the complaint does not contain {result.word!r}; some words of it: {', '.join([*long_words][:6])}"
 
 
 @infer(
     intent="Triage this complaint to a financial regulator: its queue, and one word of the complaint that decides it.",
     ensure=in_the_text,
-    temperature=0.7,
+    temperature=1.0,
     retries=2,
 )
 def classify(text: str) -> Triage: ...
