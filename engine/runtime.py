@@ -13,7 +13,7 @@ import uuid
 from collections.abc import AsyncGenerator, Awaitable, Callable, Coroutine, Mapping
 from contextlib import asynccontextmanager
 from pathlib import Path
-from typing import Any, Final, ParamSpec, TypeVar
+from typing import TYPE_CHECKING, Any, Final, ParamSpec, TypeVar
 
 import trio
 
@@ -34,6 +34,9 @@ from stratum.engine.providers.environment import provider_from_environment
 from stratum.engine.providers.protocol import Provider
 from stratum.engine.run import Run
 from stratum.engine.step import refuse_other_than_budget
+
+if TYPE_CHECKING:
+    from stratum.engine.flow import Flow
 
 P = ParamSpec("P")
 R = TypeVar("R")
@@ -86,6 +89,18 @@ class Runtime:
                 return await step(*args, **kwargs)
         finally:
             current_place.reset(token)
+
+    async def resume(self, flow: Flow[..., R], run_id: str, *, raised: Budget | None = None) -> R:
+        """Go on with a run of `flow` that ended or was killed; what completed is not done again.
+
+        The run's budget keeps counting; `raised` gives it new limits, which include what it has used.
+
+        Raises:
+            UnknownRun, RunLocked: there is no such run, or another process is running it.
+            BudgetExceeded: as when the flow is called.
+        """
+        with self.place.envelope.guest():
+            return await flow.resume(run_id, self.place, raised=raised)
 
     async def ready(self) -> None:
         """Wait for a provider that has to start something; before any clock runs."""

@@ -85,7 +85,7 @@ async def resumed(
     step: Flow[..., Any], run: str, *, provider: Scripted, journal: Path, raised: Budget | None = None
 ) -> tuple[Any, list[Record]]:
     async with open_runtime(provider=provider, journal=journal) as runtime:
-        result = await step.resume(run, runtime.place, raised=raised)
+        result = await runtime.resume(step, run, raised=raised)
         return result, await runtime.journal.read(run)
 
 
@@ -254,9 +254,9 @@ async def test_time_used_before_counts_and_downtime_does_not(
         run = next(run.run for run in await runtime.journal.runs() if run.name == "slow")
         await trio.sleep(1000)
         with pytest.raises(BudgetExceeded):
-            await slow.resume(run, runtime.place)
+            await runtime.resume(slow, run)
         assert trio.current_time() == 1010
-        assert await slow.resume(run, runtime.place, raised=Budget(ms=20_000)) == "done"
+        assert await runtime.resume(slow, run, raised=Budget(ms=20_000)) == "done"
         assert trio.current_time() == 1015
 
 

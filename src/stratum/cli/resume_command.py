@@ -50,6 +50,6 @@ def command(
     raised = None if (usd, tokens, ms) == (None, None, None) else Budget(usd=usd, tokens=tokens, ms=ms)
 
     async def work(runtime: Runtime) -> Any:
-        return await step.resume(run_id, runtime.place, raised=raised)
+        return await runtime.resume(step, run_id, raised=raised)
 
     run_and_show(step.signature.returns, work, model=model, journal=journal, as_json=as_json)
