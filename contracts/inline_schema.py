@@ -67,7 +67,7 @@ class SchemaReader:
 
     def _try_out(self, annotation: Any) -> None:
         try:
-            _ = codec(annotation, owner=self._name, field="").schema
+            _ = codec(annotation, owner=self._name, field="").wire_schema
         except ContractDefinitionError as error:
             self.problems.append(Malformed(self._path, error.problem, error.fix))
 

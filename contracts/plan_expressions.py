@@ -30,7 +30,7 @@ class PlanExpressions:
             "additionalProperties": False,
             "$defs": self._definitions,
         }
-        self._compiled: dict[tuple[object, ...], Expression | None] = {}
+        self._compiled: dict[tuple[object, ...], Expression | ExpressionError] = {}
 
     def compile(
         self, condition: Condition, *, result: Schema | None, inputs: Callable[[], Schema], step: int
@@ -45,17 +45,12 @@ class PlanExpressions:
                 shapes["inputs"] = inputs()
             if result is not None:
                 shapes["result"] = result
-            self._compiled[key] = self._read(condition, shapes)
-        elif self._compiled[key] is None:
-            self._read(condition, {})
-        return self._compiled[key]
-
-    def _read(self, condition: Condition, shapes: Mapping[str, Schema]) -> Expression | None:
-        try:
-            return Expression.compile(condition.text, names=condition.names, shapes=shapes)
-        except ExpressionError as error:
-            self._problems.add(condition.path, f"character {error.position}: {error.problem}", error.fix)
-            return None
+            self._compiled[key] = _read(condition, shapes)
+        compiled = self._compiled[key]
+        if isinstance(compiled, Expression):
+            return compiled
+        self._problems.add(condition.path, f"character {compiled.position}: {compiled.problem}", compiled.fix)
+        return None
 
     def _of_step(self, output: Schema) -> Schema:
         """What `steps["ID"]` is. The definitions of all outputs meet in one place, so each gets names of its own."""
@@ -88,6 +83,13 @@ class _Steps(Mapping[str, Any]):
 
     def __len__(self) -> int:
         return len(self._ids)
+
+
+def _read(condition: Condition, shapes: Mapping[str, Schema]) -> Expression | ExpressionError:
+    try:
+        return Expression.compile(condition.text, names=condition.names, shapes=shapes)
+    except ExpressionError as error:
+        return error
 
 
 def _with_prefix(schema: Any, prefix: str) -> Any:

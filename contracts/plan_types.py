@@ -28,7 +28,7 @@ class PlanTypes:
         self._reader = SchemaReader(self._contract)
         self._contracts: dict[str, Any] = {}
         self._reading: set[str] = set()
-        self._codecs: dict[TypeReference | bytes, Codec[Any] | None] = {}
+        self._codecs: dict[str | bytes, Codec[Any]] = {}
         self._schemas: dict[int, tuple[Codec[Any], Schema]] = {}
         self._misfits: dict[tuple[int, int], tuple[Shape, str]] = {}
         for name in declared:
@@ -44,7 +44,10 @@ class PlanTypes:
             return None
         key = written if isinstance(written, str) else canonical_json(written)
         if key not in self._codecs:
-            self._codecs[key] = self._compiled(written, path, name)
+            compiled = self._compiled(written, path, name)
+            if compiled is None:
+                return None  # and noted again wherever else it is written
+            self._codecs[key] = compiled
         return self._codecs[key]
 
     def schema(self, of: Codec[Any]) -> Schema:

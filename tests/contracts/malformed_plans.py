@@ -252,6 +252,8 @@ def arguments() -> Iterator[Malformed]:
     deep: Any = "x"
     for _ in range(70):
         deep = [deep]
+    deeper = '{"steps": [{"id": "1", "fn": "read_routes", "inputs": {"path": ' + "[" * 700 + "]" * 700 + "}}]}"
+    yield Malformed(deeper, "$.steps[0].inputs.path" + "[0]" * 64, "nested deeper than 64", "flatter")
     yield Malformed(step(inputs={"a": deep}), "$.steps[2].inputs.a" + "[0]" * 64, "nested deeper than 64", "flatter")
     yield Malformed(
         '{"steps": [{"id": "1", "fn": "x", "inputs": {"a": 1e999}}]}', "$.steps[0].inputs.a", "inf is not", ""
@@ -265,6 +267,7 @@ def types() -> Iterator[Malformed]:
     yield Malformed(step(output="list[Nope]"), "$.steps[2].output", 'no contract "Nope"', "there are: RouteMap")
     for name in ("list", "list[]", "a.b", "int()", "list[int, str]", "x" * 600, "(" * 300):
         yield Malformed(step(output=name), "$.steps[2].output", "is not a type", 'write "RouteMap"')
+    yield Malformed(step(output="dict[list[int], str]"), "$.steps[2].output", "key", "")
     yield Malformed(plan({**READ, "output": "Spec"}), "$.steps[0].output", "returns RouteMap, not Spec", "remove it")
     yield Malformed(plan(READ, input={"x": "Nope"}), "$.input.x", 'no contract "Nope"', "")
     schemas: tuple[tuple[dict[str, Any], str, str, str], ...] = (
@@ -290,6 +293,8 @@ def types() -> Iterator[Malformed]:
             "beyond",
             "",
         ),
+        ({"type": "string", "format": "date", "pattern": "x"}, "", "does not apply to date", ""),
+        ({"type": "object", "properties": {"a": {"type": "string", "format": "date", "minLength": 1}}}, "", "a: ", ""),
         ({"enum": []}, ".enum", "it has no values", "write"),
         ({"enum": [1.5]}, ".enum", "1.5 cannot be one", "strings or integers"),
         ({"anyOf": []}, "", "no alternatives", ""),
@@ -299,6 +304,10 @@ def types() -> Iterator[Malformed]:
     )
     for schema, path, problem, fix in schemas:
         yield Malformed(step(output=schema), f"$.steps[2].output{path}", problem, fix)
+    nested: dict[str, Any] = {"type": "string"}
+    for _ in range(70):
+        nested = {"type": "array", "items": nested}
+    yield Malformed(step(output=nested), "$.steps[2].output" + ".items" * 64, "nested deeper than 64", "flatter")
     for name, problem in (("1x", "is not a name"), ("a b", "is not a name"), ("Spec", "already"), ("int", "already")):
         path = f"$.contracts.{name}" if name.isidentifier() else f'$.contracts["{name}"]'
         yield Malformed(plan(READ, contracts={name: {"type": "string"}}), path, problem, "")
@@ -379,6 +388,10 @@ def gates_and_repairs() -> Iterator[Malformed]:
         yield Malformed(plan(*steps), "$.steps[2].repair", problem, "")
         steps = [*after[:2], {**after[2], "gate": {"question": "?", "revise": target}}, after[3]]
         yield Malformed(plan(*steps), "$.steps[2].gate.revise", problem, "")
+    chain = [{"id": str(n), "fn": "x", "depends_on": [str(n - 1)] if n else []} for n in range(2100)]
+    for n in range(1050, 2100):
+        chain[n] |= {"ensure": "fine", "repair": str(n - 1050)}
+    yield Malformed(plan(*chain), "$", "go back to more than 1,000 others", "use fewer")
     steps = [*after[:2], {**after[2], "repair": "1"}]
     yield Malformed(plan(*steps), "$.steps[2].repair", "nothing that could be violated", "give the step an ensure")
     asking = {"id": "4", "gate": {"question": "?"}}

@@ -191,6 +191,32 @@ def test_several_cycles_are_told_at_once() -> None:
     assert [problem.path for problem in caught.value.problems] == ["$.steps[0]", "$.steps[2]"]
 
 
+def test_no_more_cycles_are_told_than_can_be_read() -> None:
+    pairs = [(f"a{n}", f"b{n}") for n in range(30)]
+    steps = [agent(one, depends_on=[other]) for pair in pairs for one, other in (pair, reversed(pair))]
+    with pytest.raises(PlanError) as caught:
+        compiled(*steps)
+    assert len(caught.value.problems) == 10
+
+
+def test_what_is_wrong_twice_is_told_twice() -> None:
+    wrong = [agent(id, output="Nope", ensure="result.x >") for id in ("1", "2")]
+    wrong += [{**READ, "id": id, "ensure": "result.rutes == []"} for id in ("3", "4")]
+    with pytest.raises(PlanError) as caught:
+        compiled(*wrong)
+    assert [problem.path for problem in caught.value.problems] == [
+        *("$.steps[0].ensure[0]", "$.steps[0].output", "$.steps[1].ensure[0]", "$.steps[1].output"),
+        *("$.steps[2].ensure[0]", "$.steps[3].ensure[0]"),
+    ]
+
+
+def test_a_mismatch_is_told_wherever_it_is() -> None:
+    wrong = [{"id": id, "fn": "count", "inputs": {"names": "$.steps.1.output"}} for id in ("2", "3")]
+    with pytest.raises(PlanError) as caught:
+        compiled(READ, *wrong)
+    assert [problem.path for problem in caught.value.problems] == ["$.steps[1].inputs.names", "$.steps[2].inputs.names"]
+
+
 def test_problems_without_number_are_cut_off() -> None:
     steps = [agent(str(n), depends_on=["nope"]) for n in range(2000)]
     problems = check(msgspec.convert({"steps": steps}, ExecutionPlan), REGISTRY)

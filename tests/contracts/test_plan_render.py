@@ -144,6 +144,8 @@ EVERYTHING: dict[str, Any] = {
         },
         {"id": "sub", "fn": "inner", "depends_on": ["ask"]},
         {"id": "sh", "command": {"argv": ["echo $1 | wc"], "shell": True}},
+        {"id": "last", "gate": {"question": "Done?"}, "depends_on": ["sh"]},
+        {"id": "loop", "fn": "look", "repeat": {"until": "result == 1", "limit": 2}, "budget": {"ms": 500}},
     ],
 }
 
@@ -204,6 +206,15 @@ step sh (command): "echo $1 | wc"
   run by sh: "'echo $1 | wc'"
   in: "."
 
+step last (gate): "gate"
+  after: sh
+  output: GateDecision
+  asks: "Done?"
+
+step loop (agent): "look"
+  repeated until "result == 1", 2 times at most
+  budget: at most 0.5 s
+
 plan "inner"
 
   step x (agent): "look"
@@ -223,7 +234,9 @@ look    agent    "Find out why"                 test
 report  infer    "Report"        Report         test    expression, command, judge
 ask     gate     "gate"          GateDecision   report
 sub     plan     "inner"                        ask
-sh      command  "echo $1 | wc"  CommandResult"""
+sh      command  "echo $1 | wc"  CommandResult
+last    gate     "gate"          GateDecision   sh
+loop    agent    "look\""""
     )
 
 
@@ -243,10 +256,13 @@ flowchart TD
   s3{{"ask: Ship?"}}
   s4[/"sub: inner"/]
   s5[["sh: echo #36;1 #124; wc"]]
+  s6{{"last: Done?"}}
+  s7("loop: look")
   s0 --> s1
   s0 --> s2
   s2 --> s3
   s3 --> s4
+  s5 --> s6
   s0 -. on failure .-> s1
   s2 -. repair .-> s0
   s3 -. revise .-> s2"""

@@ -93,6 +93,11 @@ def test_nothing_is_said_of_what_is_not_known() -> None:
     assert misfit(anything, shape(Small)) == misfit(shape(Small), anything) == ""
 
 
+def test_a_definition_of_itself_is_no_endless_loop() -> None:
+    circle: dict[str, Any] = {"$ref": "#/$defs/A", "$defs": {"A": {"$ref": "#/$defs/A"}}}
+    assert misfit(Shape(circle, circle), shape(int)) == ""
+
+
 TYPES = [int, float, str, bool, None, int | None, Literal["a", "b"], list[int], list[str | None], dict[str, int], Small]
 VALUES = (
     st.integers(-3, 3)
