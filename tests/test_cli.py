@@ -214,3 +214,32 @@ def test_a_lost_answer_is_listed_and_reconciled_with_the_bill(
     assert "name one of" in again.stderr
     assert json.loads(call("resume", run_id, "--json").stdout)["output"] == ["Y"]
     assert call("journal", "verify").exit_code == 0
+
+
+PLAN = """
+goal: judge a text
+input: {text: str}
+steps:
+- {id: "1", fn: judge, inputs: {text: $.input.text}}
+- {id: "2", fn: loud, inputs: {verdict: $.steps.1.output}}
+"""
+
+
+def test_a_plan_is_checked_against_the_steps_it_names_and_shown(project: Path) -> None:
+    (project / "plan.yaml").write_text(PLAN)
+    checked = call("plan", "check", "plan.yaml", "--steps", str(FLOWS))
+    assert checked.stdout.startswith("2 steps, digest ")
+    shown = call("plan", "show", "plan.yaml", "--steps", str(FLOWS)).stdout
+    assert '{ id: "2", fn: "loud", output: str, depends_on: ["1"] }' in shown
+    assert not (project / ".stratum").exists()
+
+
+def test_everything_wrong_with_a_plan_is_told_at_once(project: Path) -> None:
+    (project / "plan.yaml").write_text(
+        PLAN.replace("$.steps.1.output", "$.steps.3.output").replace("$.input.text", "$.input.txet")
+    )
+    result = call("plan", "check", "plan.yaml", "--steps", str(FLOWS))
+    assert result.exit_code == 2
+    assert "txet" in result.stderr
+    assert "did you mean" in result.stderr
+    assert result.stderr.count("\n  - ") >= 2

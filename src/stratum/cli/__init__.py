@@ -23,6 +23,7 @@ class _Commands(click.Group):
         "doctor": "doctor_command",
         "journal": "journal_command",
         "local": "local_command",
+        "plan": "plan_command",
         "query": "query_command",
         "reconcile": "reconcile_command",
         "resume": "resume_command",

@@ -16,6 +16,7 @@ from stratum.contracts.errors import (
     ContractDefinitionError,
     JournalError,
     NoProvider,
+    PlanError,
     RunLocked,
     StratumError,
     UnknownRun,
@@ -38,7 +39,7 @@ def exit_code(error: StratumError) -> int:
             return JOURNAL
         case NoProvider():
             return NO_MODEL
-        case UnknownRun() | ContractDefinitionError():
+        case UnknownRun() | ContractDefinitionError() | PlanError():
             return USAGE
         case _:
             return FAILED

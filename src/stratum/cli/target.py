@@ -27,7 +27,7 @@ def load_step(target: str) -> Step[Any, Any]:
     place, _, name = target.rpartition(":")
     if not place or not name:
         raise click.UsageError(f"{target!r}: say which flow, as file.py:flow or module:flow")
-    module: ModuleType = _load_file(Path(place)) if place.endswith(".py") else _load_module(place)
+    module = load_module(place)
     found: Any = module
     for part in name.split("."):
         found = getattr(found, part, None)
@@ -36,6 +36,16 @@ def load_step(target: str) -> Step[Any, Any]:
     steps = sorted(name for name in dir(module) if isinstance(getattr(module, name), Step))
     hint = f"it has: {', '.join(steps)}" if steps else "it has none; decorate one with @flow"
     raise click.UsageError(f"{place} has no flow or step {name!r}; {hint}")
+
+
+def load_module(place: str) -> ModuleType:
+    """The module that `file.py` or `module` names, imported."""
+    return _load_file(Path(place)) if place.endswith(".py") else _load_module(place)
+
+
+def steps_of(module: ModuleType) -> list[Step[Any, Any]]:
+    """The steps that a module has, by name."""
+    return [found for found in (getattr(module, name) for name in sorted(dir(module))) if _is_step(found)]
 
 
 def read_inputs(signature: Signature[Any], inputs: Sequence[str]) -> dict[str, Any]:
