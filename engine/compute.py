@@ -9,6 +9,8 @@ from dataclasses import replace
 from functools import partial
 from typing import Any, Generic, ParamSpec, Protocol, TypeVar, overload
 
+import trio
+
 from stratum.contracts.errors import ContractDefinitionError
 from stratum.contracts.signature import Signature
 from stratum.engine.place import Place, current_place
@@ -51,9 +53,11 @@ Caller = Callable[[dict[str, Any], StepRecord], Coroutine[Any, Any, Any]]
 def _caller(function: Callable[..., Any], *, inline: bool, process: bool) -> Caller:
     """How calls of `function` are carried out."""
 
+    @trio.lowlevel.disable_ki_protection
     async def awaited(arguments: dict[str, Any], record: StepRecord) -> Any:
         return await function(**arguments)
 
+    @trio.lowlevel.disable_ki_protection
     async def on_the_loop(arguments: dict[str, Any], record: StepRecord) -> Any:
         return function(**arguments)
 

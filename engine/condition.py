@@ -207,6 +207,7 @@ class _Globals(dict[str, Any]):
         return self._module[name]
 
 
+@trio.lowlevel.disable_ki_protection
 def _outcome(function: Callable[..., object], positional: tuple[object, ...], named: Mapping[str, object]) -> object:
     try:
         return function(*positional, **named)
@@ -214,6 +215,7 @@ def _outcome(function: Callable[..., object], positional: tuple[object, ...], na
         return _raised(error)
 
 
+@trio.lowlevel.disable_ki_protection
 async def _awaited(awaitable: Awaitable[object]) -> object:
     try:
         return await awaitable

@@ -108,6 +108,7 @@ class FlowCall(Generic[R]):
         record.completed(result)
         return result
 
+    @trio.lowlevel.disable_ki_protection
     async def _body(self, arguments: dict[str, Any], place: Place) -> R:
         token = current_place.set(place)
         try:

@@ -121,6 +121,7 @@ class Runtime:
         return self.provider.price or price_of(model, provider=self.provider.name)
 
     @asynccontextmanager
+    @trio.lowlevel.enable_ki_protection
     async def session_place(self, budget: Budget | None) -> AsyncGenerator[None]:
         """The session's own run and envelope, around everything called in it."""
         run = Run(self, id=self.session, resumable=False)
@@ -143,6 +144,7 @@ class Runtime:
 
 
 @asynccontextmanager
+@trio.lowlevel.enable_ki_protection
 async def open_runtime(
     *,
     provider: Provider | None = None,

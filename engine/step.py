@@ -61,6 +61,9 @@ class Step(ABC, Generic[P, R]):
     async def perform(self, arguments: dict[str, Any], place: Place) -> R:
         """Run one call that stands at `place`; `arguments` are bound and checked."""
 
+    # Ctrl-C comes at any instruction, between two halves of a booking too: here it waits for a checkpoint. What users wrote is
+    # called from functions that lift this again.
+    @trio.lowlevel.enable_ki_protection
     async def _start(self, arguments: dict[str, Any]) -> R:
         place = current_place.get()
         if place is not None:

@@ -37,11 +37,12 @@ from stratum.contracts.records import Answered, CallFinished, Record, Reserved
 from stratum.engine.dialects.protocol import CallShape, Prompt
 from stratum.engine.dialects.responses import ResponsesDialect
 from tests.crash_flow import AMPLE_USD, CALLS, NOTHING, PRICE, Asked, attempts_of, dropped, weight_of
-from tests.fakes.forks import ROOT, Forks
+from tests.fakes.forks import INTERRUPTED, ROOT, Forks
 
 MOST_KILLS = 3
 """Of one run; then it is left in peace."""
 
+_ENDS = {signal.SIGKILL: f"end {-signal.SIGKILL}", signal.SIGINT: f"end {INTERRUPTED}"}
 _BILL = msgspec.json.Decoder(Asked)
 _SHAPE = ResponsesDialect().compile(
     CallShape(tool=NOTHING, description="", instructions="", schema=b"{}", model="none")
@@ -103,7 +104,15 @@ class Tally:
 class Crasher:
     """Kills runs of the flow, one after the other, and says what was wrong."""
 
-    def __init__(self, forks: Forks, model: ModelProcess, folder: Path, *, mutant: str | None = None) -> None:
+    def __init__(
+        self,
+        forks: Forks,
+        model: ModelProcess,
+        folder: Path,
+        *,
+        mutant: str | None = None,
+        by: signal.Signals = signal.SIGKILL,
+    ) -> None:
         self.tally = Tally()
         self.result: list[int] = []
         """Of a run that nobody disturbed."""
@@ -111,6 +120,7 @@ class Crasher:
         self._model = model
         self._folder = folder
         self._mutant = mutant
+        self.by = by
         self._duration_s = 0.0
 
     def undisturbed(self) -> None:
@@ -218,7 +228,7 @@ class Life:
                 sum(self._billed_before.values()) + random.randrange(1, len(CALLS)), within_s=2 * within_s
             )
         if not self._ended:
-            self._crasher.forks.kill()
+            self._crasher.forks.kill(self._crasher.by)
             self._killed = True
             self._crasher.tally.kills += 1
 
@@ -241,12 +251,9 @@ class Life:
         """What this life left behind that it should not."""
         bills = self._crasher.model.settled_bills(self._title)
         after = self._records()
-        status = self._said[-1]
         wrong = list(verify_journal(self._crasher.path).faults)
-        if status != ("end 0" if not self._killed else f"end {-signal.SIGKILL}") and not (
-            self._killed and status == "end 0"
-        ):
-            wrong.append(f"the process ended by itself: {status}")
+        if self._said[-1] not in ("end 0", *([_ENDS[self._crasher.by]] if self._killed else [])):
+            wrong.append(f"the process ended by itself: {self._said[-1]}")
         wrong += self._forgotten(after)
         wrong += _beyond_limits(after)
         wrong += _below_bill(after, bills)

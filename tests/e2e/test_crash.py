@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import signal
 from pathlib import Path
 
 import pytest
@@ -28,3 +29,9 @@ def test_the_harness_notices(tmp_path: Path, mutant: str) -> None:
     with open_forks("tests.crash_flow") as forks, open_model(tmp_path / "bills.jsonl") as model:
         crasher = Crasher(forks, model, tmp_path, mutant=mutant)
         assert crasher.crash_until(60, seed=1)
+
+
+def test_a_hundred_interrupts(tmp_path: Path) -> None:
+    with open_forks("tests.crash_flow") as forks, open_model(tmp_path / "bills.jsonl") as model:
+        crasher = Crasher(forks, model, tmp_path, by=signal.SIGINT)
+        assert crasher.crash_until(100, seed=2000) == []

@@ -21,6 +21,8 @@ import msgspec
 import trio
 
 ROOT = Path(__file__).resolve().parents[2]
+INTERRUPTED = 130
+"""The status of a child that Ctrl-C ended; as shells have it."""
 SILENCE_S = 60
 """A child that says nothing for this long is stuck."""
 
@@ -61,10 +63,10 @@ class Forks:
         line, _, self._said = self._said.partition(b"\n")
         return line.decode()
 
-    def kill(self) -> None:
-        """Kill the child, unless it has just ended by itself."""
+    def kill(self, by: signal.Signals = signal.SIGKILL) -> None:
+        """Kill or interrupt the child, unless it has just ended by itself."""
         with suppress(ProcessLookupError):
-            os.kill(self.pid, signal.SIGKILL)
+            os.kill(self.pid, by)
 
     def rest(self) -> list[str]:
         """Everything up to the child's end, that included: `end STATUS`."""
@@ -105,6 +107,8 @@ def serve(actions: Mapping[str, Callable[..., Awaitable[object]]], mutants: Mapp
 def _carry_out(action: Callable[[], Awaitable[object]]) -> None:
     try:
         trio.run(action)
+    except KeyboardInterrupt:
+        os._exit(INTERRUPTED)
     except BaseException as error:  # noqa: BLE001 - whatever it was, a child must not go on in its parent's loop
         sys.excepthook(type(error), error, error.__traceback__)
         os._exit(1)
