@@ -97,6 +97,7 @@ VARYING = {
     r"\b\d+\.\d+ ?s\b": "SECONDS",
     r"\b\d+(\.\d+)+( on \w+)?(?=\n)": "VERSION",
     r"\w+(\.\d+){2,} on \w+": "VERSION",
+    r"\b\d+ records of": "RECORDS of",
 }
 
 
