@@ -2,21 +2,29 @@
 
     stratum run examples/triage.py:triage --input path=examples/tickets.jsonl
 
-The postcondition is one that a small model does violate, and that can be checked without asking another one: the word that it
-says decided its choice must occur in the complaint. The texts and their source: tickets.README.md.
+The postcondition is one that a small model does violate, and that can be checked without asking another one: a complaint that goes to
+a queue must say at least one word of what that queue is about. The texts and their source: tickets.README.md.
 """
 
 from __future__ import annotations
 
 import json
-import re
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Literal
 
 import trio
-from pydantic import Field
 
 from stratum import Budget, CallFailed, compute, contract, flow, infer
+
+Queue = Literal["mortgage", "credit report", "debt collection", "bank account", "credit card"]
+
+SPEAKS_OF: dict[Queue, tuple[str, ...]] = {
+    "mortgage": ("mortgage", "my home", "foreclos", "escrow", "loan modification"),
+    "credit report": ("credit report", "credit file", "credit bureau", "inquiry", "credit score"),
+    "debt collection": ("debt", "collect"),
+    "bank account": ("account", "deposit", "check", "wire", "transfer"),
+    "credit card": ("card",),
+}
 
 
 @contract
@@ -27,29 +35,28 @@ class Ticket:
 
 @contract
 class Triage:
-    queue: Literal["mortgage", "credit report", "debt collection", "bank account", "credit card"]
-    word: Annotated[str, Field(max_length=40)]
+    queue: Queue
+    urgency: Literal["low", "normal", "high"]
 
 
 @contract
 class Route:
     ticket: str
     desk: str
-    because: str
-    urgent: bool = False
+    urgent: bool
 
 
-def in_the_text(result: Triage, text: str) -> str | None:
-    """What the model is told when it made its word up: that it did, and words that it might have meant."""
-    if result.word.lower() in text.lower():
+def belongs(result: Triage, text: str) -> str | None:
+    """What the model is told when the complaint says nothing of the queue it chose."""
+    spoken_of = [queue for queue, words in SPEAKS_OF.items() if any(word in text.lower() for word in words)]
+    if not spoken_of or result.queue in spoken_of:
         return None
-    long_words = dict.fromkeys(re.findall(r"\b[a-z]{6,}\b", text))
-    return f"the complaint does not contain {result.word!r}; some words of it: {', '.join([*long_words][:6])}"
+    return f"the complaint says nothing of a {result.queue}; choose one of: {', '.join(spoken_of)}"
 
 
 @infer(
-    intent="Triage this complaint to a financial regulator: its queue, and one word of the complaint that decides it.",
-    ensure=in_the_text,
+    intent="Choose the queue that this complaint to a financial regulator belongs in, and how urgent it is.",
+    ensure=belongs,
     temperature=1.0,
     retries=2,
 )
@@ -60,7 +67,7 @@ def classify(text: str) -> Triage: ...
 def route(ticket: Ticket, triage: Triage) -> Route:
     """Which desk answers; one that speaks of crime is urgent whatever the model made of it."""
     crime = any(word in ticket.text.lower() for word in ("forged", "fraud", "stolen", "scam", "identity theft"))
-    return Route(ticket=ticket.id, desk=triage.queue, because=triage.word, urgent=crime)
+    return Route(ticket=ticket.id, desk=triage.queue, urgent=crime or triage.urgency == "high")
 
 
 @compute
@@ -77,8 +84,8 @@ async def triage(path: str) -> list[Route]:
     async def place(ticket: Ticket) -> None:
         try:
             routes[ticket.id] = await route(ticket, await classify(ticket.text))
-        except CallFailed as error:
-            routes[ticket.id] = Route(ticket=ticket.id, desk="a person", because=error.violations[0].for_audit)
+        except CallFailed:
+            routes[ticket.id] = Route(ticket=ticket.id, desk="a person", urgent=False)
 
     async with trio.open_nursery() as nursery:
         for ticket in tickets:
