@@ -10,7 +10,8 @@ from stratum.contracts.budget import Budget
 from stratum.contracts.digest import digest12
 from stratum.contracts.errors import ContractDefinitionError
 from stratum.contracts.signature import Signature
-from stratum.engine.step import Step, refuse_other_than_budget
+from stratum.engine.budget_argument import refuse_other_than_budget
+from stratum.engine.step import Step
 
 if TYPE_CHECKING:
     from stratum.engine.place import Place

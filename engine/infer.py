@@ -8,11 +8,12 @@ from typing import TYPE_CHECKING, Any, Final, Generic, ParamSpec, Protocol, Type
 from stratum.contracts.budget import Budget
 from stratum.contracts.errors import ContractDefinitionError, NoProvider
 from stratum.contracts.signature import Signature
+from stratum.engine.budget_argument import refuse_other_than_budget
 from stratum.engine.dialects.protocol import CallShape, CompiledCall
 from stratum.engine.dialects.tool_name import tool_name
 from stratum.engine.postcondition import Ensure, Postcondition, Precondition
 from stratum.engine.prompt import PromptTemplate
-from stratum.engine.step import Step, refuse_other_than_budget
+from stratum.engine.step import Step
 
 if TYPE_CHECKING:
     from stratum.engine.place import Place

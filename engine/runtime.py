@@ -26,6 +26,7 @@ from stratum.contracts.budget import Budget
 from stratum.contracts.errors import ContractDefinitionError
 from stratum.contracts.price import FREE, Price
 from stratum.contracts.records import RunStarted
+from stratum.engine.budget_argument import refuse_other_than_budget
 from stratum.engine.envelope import open_envelope
 from stratum.engine.event_loop import refuse_inside_loop, refuse_outside_trio
 from stratum.engine.place import Place, current_place
@@ -33,7 +34,6 @@ from stratum.engine.pricing import price_of
 from stratum.engine.providers.environment import provider_from_environment
 from stratum.engine.providers.protocol import Provider
 from stratum.engine.run import Run
-from stratum.engine.step import refuse_other_than_budget
 
 if TYPE_CHECKING:
     from stratum.engine.flow import Flow

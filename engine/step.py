@@ -9,8 +9,6 @@ from typing import Any, Generic, Literal, ParamSpec, TypeVar
 
 import trio
 
-from stratum.contracts.budget import Budget
-from stratum.contracts.errors import ContractDefinitionError
 from stratum.contracts.signature import Signature
 from stratum.engine.event_loop import refuse_inside_loop, refuse_outside_trio
 from stratum.engine.place import Place, current_place
@@ -74,11 +72,3 @@ class Step(ABC, Generic[P, R]):
 
         async with open_runtime() as runtime:
             return await self.perform(arguments, runtime.place)
-
-
-def refuse_other_than_budget(owner: str, budget: object) -> None:
-    """Raise where a number or a dict was given as a budget: found when declared, not when first called."""
-    if budget is not None and not isinstance(budget, Budget):
-        raise ContractDefinitionError(
-            owner=owner, problem=f"budget={budget!r} is not a Budget", fix="write Budget(ms=..., usd=..., tokens=...)"
-        )
