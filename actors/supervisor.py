@@ -73,8 +73,9 @@ async def open_supervisor(
 
 
 def _only(group: BaseExceptionGroup[BaseException]) -> BaseException:
-    """The one error in a group; the same one met with in several places is one."""
-    first, *others = _leaves(group)
+    """The one error in a group; the same one met with in several places is one, and an interrupt is what it is."""
+    leaves = list(_leaves(group))
+    first, *others = [leaf for leaf in leaves if isinstance(leaf, KeyboardInterrupt)] or leaves
     alike = all(type(other) is type(first) and str(other) == str(first) for other in others)
     return first if alike else group
 

@@ -139,3 +139,27 @@ async def test_being_cancelled_from_outside_is_not_a_failure() -> None:
             scope.cancel()
             await trio.sleep_forever()
     assert scope.cancelled_caught
+
+
+async def test_the_same_failure_met_with_in_several_places_is_one() -> None:
+    """A journal that dies fails its own task and every task that appends."""
+
+    async def fail() -> None:
+        raise JournalUnavailable(path="stratum.db", problem="the disk is full", fix="free some space")
+
+    with pytest.raises(JournalUnavailable, match="the disk is full"):
+        async with open_supervisor(name="s") as supervisor:
+            supervisor.start(fail, name="journal", policy="stop")
+            async with trio.open_nursery() as nursery:
+                nursery.start_soon(fail)
+                nursery.start_soon(fail)
+
+
+async def test_an_interrupt_comes_out_as_one_whatever_else_failed_on_the_way() -> None:
+    async def interrupted() -> None:
+        raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        async with open_supervisor(name="s"), trio.open_nursery() as nursery:
+            nursery.start_soon(interrupted)
+            raise ValueError("at the same moment")
