@@ -43,6 +43,7 @@ class FlowCall(Generic[R]):
         run.append(self._started(run, arguments))
         return await self._outermost(arguments, run)
 
+    @trio.lowlevel.enable_ki_protection
     async def resume(self, run_id: str, *, raised: Budget | None) -> R:
         """Go on with an earlier run; see `Flow.resume`."""
         runtime = self._place.run.runtime

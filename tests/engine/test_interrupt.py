@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import pytest
 import trio
 
 from stratum import compute, contract, flow, infer, open_runtime
@@ -69,3 +70,20 @@ async def test_only_what_keeps_the_books_holds_an_interrupt_back() -> None:
     note("afterwards")
     assert protected.pop("provider") is True
     assert set(protected.values()) == {False}, protected
+
+
+async def test_a_resumed_flow_holds_it_back_no_more_than_a_new_one() -> None:
+    @flow
+    async def interrupted(text: str) -> str:
+        note("first" if "first" not in protected else "resumed")
+        if "resumed" not in protected:
+            raise KeyboardInterrupt
+        return text
+
+    protected.clear()
+    async with open_runtime(provider=scripted(), journal=None) as runtime:
+        with pytest.raises(KeyboardInterrupt):
+            await interrupted("x")
+        run = next(run.run for run in await runtime.journal.runs() if run.name == "interrupted")
+        assert await runtime.resume(interrupted, run) == "x"
+    assert protected == {"first": False, "resumed": False}
