@@ -20,6 +20,8 @@ pytestmark = pytest.mark.e2e
 AT_ONCE = 1000
 BATCHES = 10
 MOST_GROWTH_MIB = 20
+OTHER_SOCKETS = 16
+"""Trio's own, the journal's and the listening ones, with room to spare."""
 
 
 @contract
@@ -90,6 +92,7 @@ def test_ten_thousand_flows_a_thousand_at_a_time(tmp_path: Path) -> None:
     print(figures)
     assert last - warm < MOST_GROWTH_MIB, figures
     assert len({where.tasks for where, _ in after}) == 1, figures
-    assert len({where.sockets for where, _ in after[1:]}) == 1, figures
+    # A connection is kept for every call that was ever under way at once, and no more.
+    assert max(where.sockets for where, _ in after) <= AT_ONCE + OTHER_SOCKETS, figures
     assert after[-1][0].sockets <= AT_ONCE + 10, figures
     assert max(threads for _, threads in after) < 20, figures

@@ -89,6 +89,7 @@ async def open_as(path: str, session: str, user: int) -> None:
 
 async def ask_as(path: str, user: int) -> None:
     """Count the journal's records as a user whom file modes bind."""
+    Path(path).absolute().as_uri()  # imports what the interpreter's folder may be closed to as that user
     if user:
         os.setuid(user)
     with open_reader(Path(path)) as reader:
