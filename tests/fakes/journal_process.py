@@ -75,10 +75,17 @@ async def stop_when_dead(journal: Journal, nursery: trio.Nursery) -> None:
         nursery.cancel_scope.cancel(reason="nothing can be recorded any more")
 
 
-async def open_as(path: str, session: str, user: int) -> None:
-    """Open the journal as a user whom file modes bind."""
+def become(user: int) -> None:
+    """Give up being root; 0: stay who we are."""
+    # Python 3.13 imports urllib on the first use of this, and the new user may not be able to read the interpreter's folder.
+    Path("/").as_uri()
     if user:
         os.setuid(user)
+
+
+async def open_as(path: str, session: str, user: int) -> None:
+    """Open the journal as a user whom file modes bind."""
+    become(user)
     try:
         async with open_journal(Path(path), session=session) as journal:
             await journal.commit("r", STARTED)
@@ -89,9 +96,7 @@ async def open_as(path: str, session: str, user: int) -> None:
 
 async def ask_as(path: str, user: int) -> None:
     """Count the journal's records as a user whom file modes bind."""
-    Path(path).absolute().as_uri()  # imports what the interpreter's folder may be closed to as that user
-    if user:
-        os.setuid(user)
+    become(user)
     with open_reader(Path(path)) as reader:
         ((records,),) = reader.query("SELECT count(*) FROM records").rows
         say(str((records, reader.partial)))
