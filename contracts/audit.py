@@ -44,7 +44,7 @@ def audit_line(trace: TraceRecord) -> AuditLine:
         picousd=None if trace.cost_usd is None else trace.cost_picousd,
         retries=tuple(", ".join(violation.for_audit for violation in attempt.violations) for attempt in retried),
         state={"ok": "passed", "failed": "failed", "cancelled": "cancelled"}[trace.outcome],  # type: ignore[arg-type]  # the three outcomes
-        error=trace.error.splitlines()[0] if trace.error else "",
+        error=trace.headline,
     )
 
 

@@ -120,6 +120,8 @@ class Answered(_Record, frozen=True, kw_only=True, omit_defaults=True, tag="answ
     number: int
     body: str
     """As received, as text."""
+    dialect: str = ""
+    """The wire format it is in, by name."""
 
 
 class AttemptFinished(_Record, frozen=True, kw_only=True, omit_defaults=True, tag="attempt_finished"):

@@ -69,3 +69,8 @@ class TraceRecord(msgspec.Struct, frozen=True, kw_only=True):
     transport_retries: int = 0
     started_at: str = ""
     """UTC, ISO 8601."""
+
+    @property
+    def headline(self) -> str:
+        """The error in one line; empty where there is none."""
+        return self.error.partition("\n")[0].rstrip(":")

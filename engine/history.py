@@ -34,6 +34,7 @@ class RecordedAnswer:
 
     number: int
     body: str
+    dialect: str
     verdict: Attempt | None = None
     """`None`: it was never judged."""
 
@@ -134,11 +135,12 @@ class History:
                     self.steps[record.call] = step
                     self._by_key[record.parent, record.function, record.input_digest].append(step)
             case Answered():
-                self.steps[record.call].answers.append(RecordedAnswer(number=record.number, body=record.body))
+                answer = RecordedAnswer(number=record.number, body=record.body, dialect=record.dialect)
+                self.steps[record.call].answers.append(answer)
             case AttemptFinished():
-                for answer in self.steps[record.call].answers:
-                    if answer.number == record.attempt.number:
-                        answer.verdict = record.attempt
+                for answered in self.steps[record.call].answers:
+                    if answered.number == record.attempt.number:
+                        answered.verdict = record.attempt
             case CallFinished():
                 self.steps[record.call].finished = record
                 self._close(record.call, at_ms=record.elapsed_ms)

@@ -20,6 +20,7 @@ from stratum.contracts.trace import Attempt
 from stratum.contracts.violation import Violation, retry_message
 from stratum.engine.dialects.protocol import CompiledCall, Completion
 from stratum.engine.dialects.tool_name import tool_name
+from stratum.engine.dialects.translated import read_recorded
 from stratum.engine.envelope import Envelope, open_envelope
 from stratum.engine.exchange import Exchange, Line
 from stratum.engine.history import RecordedAnswer
@@ -157,6 +158,7 @@ class InferCall(Generic[R]):
             call=self._record.id,
             number=number,
             body=exchange.body.decode(errors="replace"),
+            dialect=self._run.runtime.provider.dialect.name,
         )
         pending: list[Record] = [exchange.settled]
         if not self._step.judged_at_once:
@@ -180,7 +182,12 @@ class InferCall(Generic[R]):
 
     async def _judge_recorded(self, earlier: RecordedAnswer, line: Line) -> Judgement[R]:
         """Judge an answer that was paid for before the run was resumed."""
-        completion = self._run.runtime.provider.dialect.read(earlier.body.encode())
+        completion = read_recorded(
+            earlier.body.encode(),
+            recorded=earlier.dialect,
+            dialect=self._run.runtime.provider.dialect,
+            tool=tool_name(self._step.signature.name),
+        )
         if earlier.verdict is not None:
             self._record.attempts.append(earlier.verdict)
             return Judgement(completion=completion, violations=earlier.verdict.violations, raw=earlier.body)

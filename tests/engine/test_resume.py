@@ -32,7 +32,9 @@ from stratum.contracts.records import (
     RunResumed,
     RunStarted,
 )
-from stratum.engine.dialects.protocol import Received
+from stratum.engine.dialects.chat import ChatDialect
+from stratum.engine.dialects.protocol import Dialect, Received
+from stratum.engine.dialects.responses import ResponsesDialect
 from stratum.engine.providers.protocol import Answer
 from stratum.engine.providers.scripted import Reply, Scripted, scripted
 
@@ -124,6 +126,33 @@ async def test_a_resumed_call_goes_on_from_its_rejected_answers(tmp_path: Path) 
     ]
     assert finished.trace.attempts == 2
     assert [record.attempt.number for record in records if isinstance(record, AttemptFinished)] == [1, 2]
+
+
+@pytest.mark.parametrize(
+    ("before", "after"),
+    [
+        (ResponsesDialect(), ChatDialect()),
+        (ChatDialect(), ResponsesDialect()),
+        (ResponsesDialect(), ChatDialect("json_schema")),
+        (ChatDialect("json_schema"), ChatDialect()),
+    ],
+    ids=lambda dialect: dialect.name,
+)
+async def test_a_rejected_answer_of_another_wire_format_is_retried_from(
+    tmp_path: Path, before: Dialect, after: Dialect
+) -> None:
+    journal = tmp_path / "stratum.db"
+    script = (Word(text="x"), Reply(text="No word comes to mind."), POWER_CUT)
+    run = await interrupted(chorus, scripted(*script, dialect=before), journal, 1)
+    provider = scripted(Word(text="word"), dialect=after)
+    result, _ = await resumed(chorus, run, provider=provider, journal=journal)
+    assert result == ["WORD"]
+    (received,) = provider.received
+    assert received.attempt == 3
+    assert "(actual: r.text = 'x')" in received.messages[0]
+    said = provider.requests[0].body.replace(b"\\", b"")
+    assert b'"text":"x"' in said
+    assert b"No word comes to mind." in said
 
 
 async def test_an_answer_that_was_paid_for_but_not_judged_is_judged_on_resume(tmp_path: Path) -> None:

@@ -94,9 +94,7 @@ class Progress:
     def _finished(self, record: CallFinished) -> str:
         self.running.pop(record.call, None)
         if record.outcome != "ok":
-            return (
-                f"  {record.call}  {record.outcome}: {record.trace.error.splitlines()[0] if record.trace.error else ''}"
-            )
+            return f"  {record.call}  {record.outcome}: {record.trace.headline}"
         self.done.append(record.call)
         attempts = "" if record.trace.attempts <= 1 else f", {record.trace.attempts} attempts"
         tokens = record.trace.input_tokens + record.trace.output_tokens
