@@ -228,13 +228,13 @@ def open_envelope(
     parent_scope: Scope | None,
     budget: Budget | None,
 ) -> Generator[Envelope]:
-    """Count `budget` from here to the end of the block, inside `parent`.
+    """Count `budget`, as a person has raised it since, from here to the end of the block, inside `parent`.
 
     Raises:
         BudgetExceeded: on leaving, when this budget ran out; an error raised on the way out is its cause.
         RunError: on leaving, when calls made in the block go on in tasks outside of it.
     """
-    budget = budget or UNLIMITED
+    budget = run.history.budget(budget, path) or UNLIMITED
     limits = Limits(picousd=budget.picousd, tokens=budget.tokens)
     scope = run.open_scope(path, parent=parent_scope, label=label, limits=limits, budget=budget)
     envelope = Envelope(

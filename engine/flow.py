@@ -14,6 +14,7 @@ from stratum.engine.budget_argument import refuse_other_than_budget
 from stratum.engine.step import Step
 
 if TYPE_CHECKING:
+    from stratum.engine.flow_call import Raised
     from stratum.engine.place import Place
 
 P = ParamSpec("P")
@@ -37,10 +38,11 @@ class Flow(Step[P, R], Generic[P, R]):
 
         return await FlowCall(self, place).perform(arguments)
 
-    async def resume(self, run_id: str, place: Place, *, raised: Budget | None = None) -> R:
+    async def resume(self, run_id: str, place: Place, *, raised: Raised = None) -> R:
         """Go on with a run of this flow that ended or was killed; what completed is not done again.
 
-        The run's budget keeps counting; `raised` gives it new limits, which include what it has used.
+        The run's budget keeps counting; `raised` gives it new limits, which include what it has used. Given by step id
+        (`{"summarize#1": Budget(usd=0.2)}`), they are those of budgets within the run.
 
         Raises:
             UnknownRun, RunLocked: there is no such run, or another process is running it.

@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import uuid
+from collections.abc import Mapping
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Generic, TypeVar, cast
 
 import msgspec
 import trio
 
-from stratum.actors.ledger import Limits
 from stratum.contracts.budget import Budget
+from stratum.contracts.errors import RunError
 from stratum.contracts.records import Diverged, LimitRaised, RunResumed, RunStarted
 from stratum.engine.envelope import open_envelope
 from stratum.engine.history import History
@@ -23,6 +24,9 @@ if TYPE_CHECKING:
     from stratum.engine.runtime import Runtime
 
 R = TypeVar("R")
+
+Raised = Budget | Mapping[str, Budget] | None
+"""New limits for a run that goes on, what it has used included; by step id where they are not the run's own."""
 
 
 class FlowCall(Generic[R]):
@@ -44,7 +48,7 @@ class FlowCall(Generic[R]):
         return await self._outermost(arguments, run)
 
     @trio.lowlevel.enable_ki_protection
-    async def resume(self, run_id: str, *, raised: Budget | None) -> R:
+    async def resume(self, run_id: str, *, raised: Raised) -> R:
         """Go on with an earlier run; see `Flow.resume`."""
         runtime = self._place.run.runtime
         await runtime.ready()
@@ -53,6 +57,7 @@ class FlowCall(Generic[R]):
             history = History(await runtime.journal.read(run_id))
             assert history.started is not None, "claim() refuses a run without a beginning"
             arguments = self._signature.decode(bytes(history.started.inputs))
+            raises = _raises(raised, history, run=run_id)
             done = history.finished if history.finished and history.finished.state == "succeeded" else None
         except BaseException:
             await _let_go(runtime, run_id)
@@ -61,14 +66,15 @@ class FlowCall(Generic[R]):
             await _let_go(runtime, run_id)
             return self._signature.returns.decode(bytes(done.output))
         run = Run(runtime, id=run_id, history=history)
-        elapsed_ms = history.elapsed_ms
-        run.append(RunResumed(elapsed_ms=elapsed_ms, session=runtime.session, code_digest=self._flow.code_digest))
-        # A run killed before it had a budget has none to raise: it begins with the new limits.
-        if raised is not None and "" in history.ledger.scopes:
-            run.append(LimitRaised(elapsed_ms=elapsed_ms, scope="", limits=raised.limits))
-        return await self._outermost(arguments, run, raised=raised)
+        run.append(
+            RunResumed(elapsed_ms=history.elapsed_ms, session=runtime.session, code_digest=self._flow.code_digest)
+        )
+        for raise_ in raises:
+            if history.raise_limits(raise_):
+                run.append(raise_)
+        return await self._outermost(arguments, run)
 
-    async def _outermost(self, arguments: dict[str, Any], run: Run, *, raised: Budget | None = None) -> R:
+    async def _outermost(self, arguments: dict[str, Any], run: Run) -> R:
         try:
             with open_envelope(
                 run,
@@ -76,10 +82,8 @@ class FlowCall(Generic[R]):
                 path="",
                 parent=self._place.envelope,
                 parent_scope=self._place.envelope.scope,
-                budget=run.history.budget(self._flow.budget, raised),
+                budget=self._flow.budget,
             ) as envelope:
-                if raised is not None:
-                    run.runtime.ledger.raise_limits(envelope.scope, Limits.of(raised))
                 result = await self._body(arguments, Place(run=run, envelope=envelope, flow_id=run.id))
         except BaseException as error:
             run.finish_badly(error)
@@ -137,6 +141,25 @@ class FlowCall(Generic[R]):
             assert run.history.started is not None
             changed = run.history.started.code_digest != self._flow.code_digest
             run.append(Diverged(elapsed_ms=run.elapsed_ms, calls=unused, code_changed=changed))
+
+
+def _raises(raised: Raised, history: History, *, run: str) -> list[LimitRaised]:
+    """What a person raises, as records.
+
+    Raises:
+        RunError: a step that never had a budget of its own.
+    """
+    by_scope = raised if isinstance(raised, Mapping) else {} if raised is None else {"": raised}
+    for scope in by_scope:
+        if scope and scope not in history.ledger.scopes:
+            others = ", ".join(filter(None, history.ledger.scopes)) or "none"
+            raise RunError(
+                run=run, problem=f"{scope!r} had no budget of its own", fix=f"name a step that has one: {others}"
+            )
+    return [
+        LimitRaised(elapsed_ms=history.elapsed_ms, scope=scope, limits=budget.limits)
+        for scope, budget in by_scope.items()
+    ]
 
 
 async def _let_go(runtime: Runtime, run_id: str) -> None:

@@ -66,7 +66,7 @@ class History:
         """How long each budget's clock ran, by scope; not while it was closed, nor while the run was down."""
         self._scope_opened_ms: dict[str, int] = {}
         self.steps: dict[str, RecordedStep] = {}
-        self._raised: dict[str, int] = {}
+        self._raised: defaultdict[str, dict[str, int]] = defaultdict(dict)
         self._by_key: defaultdict[StepKey, list[RecordedStep]] = defaultdict(list)
         self._used: set[str] = set()
         for record in records:
@@ -86,12 +86,12 @@ class History:
         """Steps of `function` under `parent` so far: new ones are numbered after them."""
         return sum(len(steps) for key, steps in self._by_key.items() if key[:2] == (parent, function))
 
-    def budget(self, declared: Budget | None, raised: Budget | None) -> Budget | None:
-        """The run's budget: as declared, as a person raised it before, as it is raised now; the later wins."""
-        before, now = self._raised, raised.limits if raised else {}
-        if not before and not now:
+    def budget(self, declared: Budget | None, scope: str) -> Budget | None:
+        """A scope's budget: as declared, and as a person raised it since."""
+        raised = self._raised.get(scope)
+        if not raised:
             return declared
-        limits = {**(declared.limits if declared else {}), **before, **now}
+        limits = {**(declared.limits if declared else {}), **raised}
         money = limits.get("usd")
         return Budget(
             ms=limits.get("ms"),
@@ -99,6 +99,15 @@ class History:
             tokens=limits.get("tokens"),
             on_exhaustion=declared.on_exhaustion if declared else "cancel",
         )
+
+    def raise_limits(self, raised: LimitRaised) -> bool:
+        """A person gives a scope new limits before the run goes on; False if the run never opened it."""
+        opened = raised.scope in self.ledger.scopes
+        if opened:
+            self.ledger.fold(raised)
+        if opened or raised.scope == "":  # a run killed before it had a budget begins with this one
+            self._raised[raised.scope] |= raised.limits
+        return opened
 
     def unused(self) -> list[str]:
         """Completed steps that the resumed run did not ask for, though it did ask for the step around them."""
@@ -127,8 +136,8 @@ class History:
                 self._close_all(at_ms=record.elapsed_ms)
             case ScopeOpened():
                 self._scope_opened_ms[record.scope] = record.elapsed_ms
-            case LimitRaised() if record.scope == "":
-                self._raised |= record.limits
+            case LimitRaised():
+                self._raised[record.scope] |= record.limits
             case CallStarted():
                 if record.call not in self.steps:
                     step = RecordedStep(id=record.call, parent=record.parent, function=record.function)

@@ -37,6 +37,7 @@ from stratum.engine.run import Run
 
 if TYPE_CHECKING:
     from stratum.engine.flow import Flow
+    from stratum.engine.flow_call import Raised
 
 P = ParamSpec("P")
 R = TypeVar("R")
@@ -90,13 +91,15 @@ class Runtime:
         finally:
             current_place.reset(token)
 
-    async def resume(self, flow: Flow[..., R], run_id: str, *, raised: Budget | None = None) -> R:
+    async def resume(self, flow: Flow[..., R], run_id: str, *, raised: Raised = None) -> R:
         """Go on with a run of `flow` that ended or was killed; what completed is not done again.
 
-        The run's budget keeps counting; `raised` gives it new limits, which include what it has used.
+        The run's budget keeps counting; `raised` gives it new limits, which include what it has used. Given by step id
+        (`{"summarize#1": Budget(usd=0.2)}`), they are those of budgets within the run.
 
         Raises:
             UnknownRun, RunLocked: there is no such run, or another process is running it.
+            RunError: a step in `raised` never had a budget of its own.
             BudgetExceeded: as when the flow is called.
         """
         with self.place.envelope.guest():

@@ -21,6 +21,7 @@ from stratum import (
     infer,
     open_runtime,
 )
+from stratum.contracts.errors import RunError
 from stratum.contracts.price import Usage
 from stratum.contracts.records import (
     AttemptFinished,
@@ -210,6 +211,48 @@ async def test_raising_the_limit_is_recorded_and_the_run_goes_on(tmp_path: Path)
     result, records = await resumed(chorus, run, provider=provider, journal=journal, raised=Budget(usd=0.5))
     assert len(result) == 20
     assert [record.limits for record in records if isinstance(record, LimitRaised)] == [{"usd": 500_000_000_000}]
+
+
+@flow(budget=Budget(usd=0.01))
+async def stanza(count: int) -> list[str]:
+    return [(await say(f"{number}")).text for number in range(count)]
+
+
+@flow(budget=Budget(usd=0.1))
+async def ballad(count: int) -> list[str]:
+    return await stanza(count)
+
+
+async def test_the_limit_of_a_flow_within_can_be_raised(tmp_path: Path) -> None:
+    async with open_runtime(provider=scripted(otherwise=full), journal=tmp_path / "stratum.db") as runtime:
+        with pytest.raises(BudgetExceeded) as caught:
+            await ballad(4)
+        assert caught.value.step == "stanza#1"
+        run = next(run.run for run in await runtime.journal.runs() if run.name == "ballad")
+        with pytest.raises(BudgetExceeded):
+            await runtime.resume(ballad, run)
+        with pytest.raises(RunError, match="name a step that has one: stanza#1"):
+            await runtime.resume(ballad, run, raised={"stanza": Budget(usd=0.05)})
+        assert await runtime.resume(ballad, run, raised={"stanza#1": Budget(usd=0.05)}) == ["w0", "w1", "w2", "w3"]
+        (raised,) = [record for record in await runtime.journal.read(run) if isinstance(record, LimitRaised)]
+        assert (raised.scope, raised.limits) == ("stanza#1", {"usd": 50_000_000_000})
+
+
+async def test_the_time_of_a_flow_within_can_be_raised(autojump_clock: trio.testing.MockClock) -> None:
+    @flow(budget=Budget(ms=1000))
+    async def nap(about: str) -> str:
+        await trio.sleep(3)
+        return about
+
+    @flow
+    async def night(count: int) -> str:
+        return await nap("slept")
+
+    async with open_runtime(provider=scripted(), journal=None) as runtime:
+        with pytest.raises(BudgetExceeded):
+            await night(1)
+        run = next(run.run for run in await runtime.journal.runs() if run.name.endswith("night"))
+        assert await runtime.resume(night, run, raised={"nap#1": Budget(ms=5000)}) == "slept"
 
 
 async def test_a_finished_run_gives_its_result_again_and_calls_nothing(tmp_path: Path) -> None:

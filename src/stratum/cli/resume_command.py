@@ -25,6 +25,9 @@ from stratum.engine.runtime import Runtime
 @click.option(
     "--ms", type=float, help="The run's new limit in milliseconds of running time, what it has used included."
 )
+@click.option(
+    "--of", "scope", default="", metavar="STEP", help="Whose limit, as the error names it; default: the run's own."
+)
 @runtime_options
 @journal_option
 def command(
@@ -34,6 +37,7 @@ def command(
     usd: float | None,
     tokens: int | None,
     ms: float | None,
+    scope: str,
     model: str | None,
     journal: Path,
     as_json: bool,
@@ -47,7 +51,7 @@ def command(
     step = load_step(target or started.target)
     if not isinstance(step, Flow):
         raise click.UsageError(f"{started.target} is not a flow any more; name one with --flow")
-    raised = None if (usd, tokens, ms) == (None, None, None) else Budget(usd=usd, tokens=tokens, ms=ms)
+    raised = None if (usd, tokens, ms) == (None, None, None) else {scope: Budget(usd=usd, tokens=tokens, ms=ms)}
 
     async def work(runtime: Runtime) -> Any:
         return await runtime.resume(step, run_id, raised=raised)
