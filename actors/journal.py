@@ -12,6 +12,7 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import AsyncGenerator, Callable
 from contextlib import asynccontextmanager
+from datetime import UTC, datetime
 from functools import partial
 from pathlib import Path
 from typing import NoReturn
@@ -23,6 +24,8 @@ from stratum.actors.journal_records import Run, list_runs, read_run, verified_bo
 from stratum.actors.journal_store import Store, entry
 from stratum.actors.journal_writer import InlineWriter, ThreadWriter, Ticket, Writer
 from stratum.actors.session_lock import session_alive
+from stratum.actors.spend_by_day import counted_since
+from stratum.contracts.allowance import Allowance
 from stratum.contracts.errors import RunLocked, UnknownRun
 from stratum.contracts.records import Record, RunFinished, RunStarted
 
@@ -76,6 +79,21 @@ class Journal:
     async def commit(self, run: str, *records: Record) -> None:
         """`append`, then `durable`."""
         await self._writer.durable(self.append(run, *records))
+
+    async def hold(self, reservation: str, picousd: int, allowance: Allowance) -> int | None:
+        """Count a call's worst case against `allowance`, before it is reserved.
+
+        Returns what counts already, in picodollars, where the call does not fit; no other session can come between. A process
+        that dies before it has recorded the reservation leaves the worst case counted on that day.
+        """
+        first_day = allowance.first_day(datetime.now(UTC).date())
+        return await self._writer.call(
+            lambda: self._store.hold(reservation, picousd, limit_picousd=allowance.picousd, first_day=first_day)
+        )
+
+    async def counted_since(self, first_day: str) -> int:
+        """What the calls of `first_day` (UTC, ISO 8601) and later count for in all sessions, in picodollars."""
+        return await self._writer.read(lambda connection: counted_since(connection, first_day))
 
     async def room(self) -> None:
         """Wait while the disk is far behind. Checkpoints only then.

@@ -11,6 +11,7 @@ from collections.abc import Sequence
 
 from stratum.actors.journal_store import transaction
 from stratum.actors.journal_views import VIEWS
+from stratum.actors.spend_by_day import TABLE as SPEND_BY_DAY
 from stratum.contracts.errors import JournalUnavailable
 
 APPLICATION_ID = 0x53747261
@@ -51,7 +52,7 @@ _TABLES = (
 Migration = Sequence[str]
 """The statements that bring a file from one version to the next."""
 
-MIGRATIONS: tuple[Migration, ...] = (_TABLES,)
+MIGRATIONS: tuple[Migration, ...] = (_TABLES, (SPEND_BY_DAY,))
 """Entry `i` brings a file of version `i` to `i + 1`; an empty file is version 0. Released entries never change."""
 
 

@@ -15,6 +15,7 @@ from typing import NamedTuple
 import msgspec
 
 from stratum.actors.journal_chain import chain_link, chain_start
+from stratum.actors.spend_by_day import SpendByDay
 from stratum.contracts.errors import RunError, RunLocked, UnknownRun
 from stratum.contracts.records import Record, RunFinished, RunResumed, RunStarted
 
@@ -72,6 +73,7 @@ class Store:
         self._session = session
         self._alive = alive
         self._tips: dict[str, _Tip] = {}
+        self._spend = SpendByDay(connection)
 
     def write(self, entries: Sequence[Entry]) -> int:
         """Commit `entries`; the sequence number of the last one."""
@@ -83,12 +85,24 @@ class Store:
                     self._note(one.run, one.record, at=one.at)
             for values, size in _chunked(rows):
                 self.connection.execute(_INSERTS[size], values)
+            self._spend.note((one.run, one.record, one.at) for one in entries)
         # Only now: had the transaction failed, the tips would be those of records that do not exist.
         self._tips |= tips
         for one in entries:
             if isinstance(one.record, RunFinished):
                 self._tips.pop(one.run, None)
         return seq + len(entries)
+
+    def hold(self, reservation: str, picousd: int, *, limit_picousd: int, first_day: str) -> int | None:
+        """Count a call against what all sessions may spend since `first_day`; what counts already if it does not fit."""
+        with transaction(self.connection):
+            return self._spend.hold(
+                reservation,
+                picousd,
+                at=time.time_ns() // 1_000_000,
+                limit_picousd=limit_picousd,
+                first_day=first_day,
+            )
 
     def claim(self, run: str) -> None:
         """Make this session the run's owner.

@@ -10,7 +10,8 @@ StratumError
 │   ├── ParseFailure          retries used up, last answer did not fit the contract
 │   └── PostconditionFailed   retries used up, last answer did not satisfy `ensure`
 ├── BudgetExceeded            an envelope is exhausted; raised at its owner
-│   └── BudgetOverrun         the provider billed more than the worst case it was sent
+│   ├── BudgetOverrun         the provider billed more than the worst case it was sent
+│   └── AllowanceExceeded     what all sessions of a project may spend is spent
 ├── UnknownPrice              a USD budget on a model without a price
 ├── ProviderError             the provider refused, or could not be reached within the budget
 │   ├── NoProvider            nothing to send the call to
@@ -203,6 +204,22 @@ class BudgetExceeded(StratumError):
         work += f", {len(self.remaining)} not done" if self.remaining else ""
         doubt = ", reconcile what is in doubt," if self.in_doubt else ""
         return f"{self.step}: {', '.join(parts)}{work}; raise Budget({self.resource}=...){doubt} or ask for less"
+
+
+@dataclass(kw_only=True, eq=False)
+class AllowanceExceeded(BudgetExceeded):
+    """What all sessions of a project may spend together is spent. Raised by the run whose call was refused."""
+
+    per: str = "day"
+    """`day`, `month` or `ever`; days and months are UTC."""
+
+    def __str__(self) -> str:
+        when = {"day": "wait until tomorrow (UTC), or ", "month": "wait until next month (UTC), or "}.get(self.per, "")
+        spent, limit = format_usd(self.settled), format_usd(self.limit)
+        return (
+            f"{self.step}: the project's calls count for {spent} of {limit} USD per {self.per}, and the next may cost "
+            f"{format_usd(self.requested)}; {when}raise the allowance"
+        )
 
 
 @dataclass(kw_only=True, eq=False)

@@ -32,6 +32,11 @@ _PLAIN: tuple[tuple[re.Pattern[str], Callable[[str], Any]], ...] = (
 )
 
 
+_TOO_DEEP = "it is nested too deeply"
+_LIBYAML_TOO_DEEP = "exceeded maximum nesting depth"
+"""It reads ahead of the events that are counted here, and since 0.2.6 stops at 1,000 levels."""
+
+
 def read_yaml(text: str) -> Any:
     """The value of a YAML text of one document.
 
@@ -111,11 +116,13 @@ def _events(text: str) -> Iterator[Any]:  # of yaml.Event, whose stubs know litt
                 raise _refused(event, f"tags such as {visible(tag)} are not allowed", "remove it")
             depth += isinstance(event, yaml.CollectionStartEvent) - isinstance(event, yaml.CollectionEndEvent)
             if depth > 2 * MAX_DEPTH:
-                raise _refused(event, "it is nested too deeply", "make it flatter")
+                raise _refused(event, _TOO_DEEP, "make it flatter")
             yield event
     except yaml.MarkedYAMLError as error:
         mark = error.problem_mark or error.context_mark
         line = mark.line + 1 if mark else None
+        if error.problem == _LIBYAML_TOO_DEEP:
+            raise Unreadable(Problem(path="$", problem=_TOO_DEEP, fix="make it flatter", line=line)) from None
         column = f", column {mark.column + 1}" if mark else ""
         problem = f"it is not YAML: {error.problem or error.context}{column}"
         raise Unreadable(Problem(path="$", problem=problem, fix="correct it there", line=line)) from None

@@ -19,6 +19,7 @@ from stratum.contracts.budget import Budget, OnExhaustion
 from stratum.contracts.errors import BudgetExceeded, BudgetOverrun, Completed, RunError
 from stratum.contracts.records import Exhausted
 from stratum.engine.active_call import ActiveCall
+from stratum.engine.shared_allowance import AllowanceSpent
 
 if TYPE_CHECKING:
     from stratum.engine.run import Run
@@ -60,7 +61,7 @@ class Overrun:
         )
 
 
-Cause = Refused | Overrun
+Cause = Refused | Overrun | AllowanceSpent
 """Why an envelope is exhausted, besides its deadline."""
 
 
@@ -101,6 +102,15 @@ class Envelope:
         envelope = self
         while envelope.scope is not scope:
             assert envelope.parent is not None, f"no envelope around {self.label} owns scope {scope.path!r}"
+            envelope = envelope.parent
+        return envelope
+
+    @property
+    def outermost(self) -> Envelope:
+        """The envelope of the run that this one is in, or this one."""
+        envelope = self
+        while envelope.scope.path:
+            assert envelope.parent is not None, "a run's own scope has the empty path"
             envelope = envelope.parent
         return envelope
 

@@ -22,6 +22,7 @@ from stratum.engine.dialects.protocol import CompiledCall, Completion
 from stratum.engine.envelope import Envelope, Overrun
 from stratum.engine.providers.protocol import Answer, Request, StatusError, TransportFailure
 from stratum.engine.retry_after import retry_after_s
+from stratum.engine.shared_allowance import AllowanceSpent
 from stratum.engine.stopped import was_stopped
 from stratum.engine.tokens import exact_bound, input_bound, note_overrun
 
@@ -124,9 +125,10 @@ class Line:
                 reservation = await self._reserve(body)
                 if reservation.cap != self._cap:
                     body = self._compiled.body(conversation, max_output_tokens=reservation.cap, streamed=self._streamed)
+                await self._stay_within_allowance(reservation)
                 await self._make_durable(reservation, attempt=attempt)
                 return await self._send_reserved(reservation, body)
-        except Refused as refusal:
+        except (Refused, AllowanceSpent) as refusal:
             # Out of the slot: under drain it waits for others to end, and they may need one to go on.
             await self._refused(refusal)
 
@@ -155,9 +157,34 @@ class Line:
         demand = self._demand(min(rough, exact_bound(self._model, body)), min_cap=self._min_cap)
         return await ledger.reserve(scope, demand, reservation=name)
 
-    async def _refused(self, refusal: Refused) -> NoReturn:
-        owner = self._envelope.owner(refusal.scope)
-        if owner.scope.path == self._call:
+    async def _stay_within_allowance(self, reservation: Reservation) -> None:
+        """Count the call against what all sessions may spend; what it holds of its own budgets is given back if it may not.
+
+        Raises:
+            AllowanceSpent: there is no room for it.
+        """
+        allowance = self._runtime.allowance
+        if allowance is None or reservation.picousd == 0:
+            return
+        try:
+            await allowance.hold(reservation, run=self._envelope.outermost.label)
+        except BaseException:
+            self._runtime.ledger.release(reservation)
+            raise
+
+    def _ended(self, reservation: Reservation) -> None:
+        if self._runtime.allowance is not None:
+            self._runtime.allowance.end(reservation)
+
+    async def _refused(self, refusal: Refused | AllowanceSpent) -> NoReturn:
+        if isinstance(refusal, AllowanceSpent):
+            # Not the session's: it may live longer than the day, and other runs may need less.
+            owner = self._envelope.outermost
+            own = not self._run.resumable
+        else:
+            owner = self._envelope.owner(refusal.scope)
+            own = owner.scope.path == self._call
+        if own:
             raise refusal.exceeded(remaining=[self._call]) from None
         owner.exhaust(refusal)
         await self._active.park(owner)
@@ -240,6 +267,7 @@ class Line:
         if usage is not None:
             picousd, tokens = self.cost(usage), usage.total_tokens
         settlement = self._runtime.ledger.settle(reservation, picousd=picousd, tokens=tokens)
+        self._ended(reservation)
         if settlement.overrun is not None and usage is not None:
             note_overrun(self._model, bound=reservation.input_tokens, actual=usage.input_tokens)
         settled = Settled(
@@ -284,10 +312,12 @@ class Line:
 
     def _release(self, reservation: Reservation, reason: str) -> None:
         self._runtime.ledger.release(reservation)
+        self._ended(reservation)
         self._run.append(Released(elapsed_ms=self._run.elapsed_ms, reservation=reservation.id, reason=reason))
 
     def _leave_in_doubt(self, reservation: Reservation, reason: str) -> None:
         self._runtime.ledger.leave_in_doubt(reservation)
+        self._ended(reservation)
         self._run.append(LeftInDoubt(elapsed_ms=self._run.elapsed_ms, reservation=reservation.id, reason=reason))
 
     def _error(self, message: str, *, status: int | None, retryable: bool, fix: str = "") -> ProviderError:

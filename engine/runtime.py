@@ -22,6 +22,7 @@ from stratum.actors.journal import Journal, open_journal
 from stratum.actors.ledger import Ledger
 from stratum.actors.rate_limiter import RateLimit, RateLimiter
 from stratum.actors.supervisor import open_supervisor
+from stratum.contracts.allowance import Allowance
 from stratum.contracts.budget import Budget
 from stratum.contracts.errors import ContractDefinitionError
 from stratum.contracts.price import FREE, Price
@@ -34,6 +35,7 @@ from stratum.engine.pricing import price_of
 from stratum.engine.providers.environment import provider_from_environment
 from stratum.engine.providers.protocol import Provider
 from stratum.engine.run import Run
+from stratum.engine.shared_allowance import SharedAllowance
 
 if TYPE_CHECKING:
     from stratum.engine.flow import Flow
@@ -63,6 +65,7 @@ class Runtime:
         transport_retries: int,
         request_timeout_s: float,
         jitter: Callable[[], float],
+        allowance: Allowance | None,
     ) -> None:
         self.session = session
         self.provider = provider
@@ -74,6 +77,7 @@ class Runtime:
         self.transport_retries = transport_retries
         self.request_timeout_s = request_timeout_s
         self.jitter = jitter
+        self.allowance = None if allowance is None else SharedAllowance(allowance, journal)
         self._prices = dict(prices)
         self._place: Place | None = None
 
@@ -153,6 +157,7 @@ async def open_runtime(
     provider: Provider | None = None,
     model: str | None = None,
     budget: Budget | None = None,
+    allowance: Allowance | None = None,
     journal: str | os.PathLike[str] | None = "",
     prices: Mapping[str, Price] | None = None,
     rate_limits: Mapping[str, RateLimit] | None = None,
@@ -163,6 +168,7 @@ async def open_runtime(
     """Open a session: calls made inside share its provider, journal, limits and budget.
 
     `provider` defaults to what the environment names (`OPENAI_API_KEY`, `STRATUM_BASE_URL`), else the embedded model.
+    `budget` is this session's; `allowance` is shared with every other session that writes to the same journal.
     `journal` is a file, by default `.stratum/stratum.db`; `None` keeps it in memory, and nothing survives the process.
     `prices` are by model name, before the built-in table, and so are `rate_limits` (requests and tokens per minute), which
     are otherwise learnt from 429s. `transport_retries` and `request_timeout_s` (seconds) bound
@@ -195,6 +201,7 @@ async def open_runtime(
             transport_retries=transport_retries,
             request_timeout_s=request_timeout_s,
             jitter=jitter,
+            allowance=allowance,
         )
         supervisor.start(open_file.run, name="journal", policy="stop")
         if runtime.model is not None:

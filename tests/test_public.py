@@ -8,6 +8,8 @@ import sys
 import stratum
 
 PUBLIC = [
+    "Allowance",
+    "AllowanceExceeded",
     "Budget",
     "BudgetExceeded",
     "BudgetOverrun",

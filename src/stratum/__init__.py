@@ -21,9 +21,11 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from stratum.contracts.allowance import Allowance
 from stratum.contracts.budget import Budget
 from stratum.contracts.contract import contract
 from stratum.contracts.errors import (
+    AllowanceExceeded,
     BudgetExceeded,
     BudgetOverrun,
     CallFailed,
@@ -57,6 +59,8 @@ if TYPE_CHECKING:
     from stratum.engine.runtime import Runtime, open_runtime, run
 
 __all__ = [
+    "Allowance",
+    "AllowanceExceeded",
     "Budget",
     "BudgetExceeded",
     "BudgetOverrun",
