@@ -20,6 +20,7 @@ import trio
 from stratum.actors.event_hub import EventHub
 from stratum.actors.journal import Journal, open_journal
 from stratum.actors.ledger import Ledger
+from stratum.actors.locations import PROJECT_JOURNAL
 from stratum.actors.rate_limiter import RateLimit, RateLimiter
 from stratum.actors.supervisor import open_supervisor
 from stratum.contracts.allowance import Allowance
@@ -43,9 +44,6 @@ if TYPE_CHECKING:
 
 P = ParamSpec("P")
 R = TypeVar("R")
-
-PROJECT_JOURNAL: Final = Path(".stratum/stratum.db")
-"""Where the journal is unless `STRATUM_JOURNAL` or an argument says otherwise; relative to the working directory."""
 
 DEFAULT_TRANSPORT_RETRIES: Final = 4
 

@@ -1,1 +1,1 @@
-"""How an agent reaches Stratum."""
+"""How an agent reaches Stratum: the MCP server, its tools, and what it asks of a person."""

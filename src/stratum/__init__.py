@@ -19,44 +19,44 @@ Everything public is named here; openai, httpx and mcp are imported by what need
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
-
-from stratum.contracts.allowance import Allowance
-from stratum.contracts.budget import Budget
-from stratum.contracts.contract import contract
-from stratum.contracts.errors import (
-    AllowanceExceeded,
-    BudgetExceeded,
-    BudgetOverrun,
-    CallFailed,
-    ContractDefinitionError,
-    ContractViolation,
-    JournalCorrupt,
-    JournalError,
-    JournalUnavailable,
-    NoProvider,
-    NoRuntime,
-    ParseFailure,
-    PostconditionFailed,
-    PreconditionFailed,
-    ProviderError,
-    RunLocked,
-    StratumError,
-    UnknownPrice,
-    UnknownRun,
-)
-from stratum.contracts.opaque import opaque
-from stratum.contracts.price import Price, Usage
-from stratum.contracts.trace import TraceRecord
-from stratum.engine.compute import compute
-from stratum.engine.flow import Flow, flow
-from stratum.engine.infer import infer
-from stratum.engine.postcondition import ensure
-from stratum.engine.step import Step
+from importlib import import_module
+from typing import TYPE_CHECKING, Any, Final
 
 if TYPE_CHECKING:
     from stratum.actors.rate_limiter import RateLimit
+    from stratum.contracts.allowance import Allowance
+    from stratum.contracts.budget import Budget
+    from stratum.contracts.contract import contract
+    from stratum.contracts.errors import (
+        AllowanceExceeded,
+        BudgetExceeded,
+        BudgetOverrun,
+        CallFailed,
+        ContractDefinitionError,
+        ContractViolation,
+        JournalCorrupt,
+        JournalError,
+        JournalUnavailable,
+        NoProvider,
+        NoRuntime,
+        ParseFailure,
+        PostconditionFailed,
+        PreconditionFailed,
+        ProviderError,
+        RunLocked,
+        StratumError,
+        UnknownPrice,
+        UnknownRun,
+    )
+    from stratum.contracts.opaque import opaque
+    from stratum.contracts.price import Price, Usage
+    from stratum.contracts.trace import TraceRecord
+    from stratum.engine.compute import compute
+    from stratum.engine.flow import Flow, flow
+    from stratum.engine.infer import infer
+    from stratum.engine.postcondition import ensure
     from stratum.engine.runtime import Runtime, open_runtime, run
+    from stratum.engine.step import Step
 
 __all__ = [
     "Allowance",
@@ -97,12 +97,34 @@ __all__ = [
     "run",
 ]
 
+_HOMES: Final = {
+    "stratum.actors.rate_limiter": ("RateLimit",),
+    "stratum.contracts.allowance": ("Allowance",),
+    "stratum.contracts.budget": ("Budget",),
+    "stratum.contracts.contract": ("contract",),
+    "stratum.contracts.opaque": ("opaque",),
+    "stratum.contracts.price": ("Price", "Usage"),
+    "stratum.contracts.trace": ("TraceRecord",),
+    "stratum.engine.compute": ("compute",),
+    "stratum.engine.flow": ("Flow", "flow"),
+    "stratum.engine.infer": ("infer",),
+    "stratum.engine.postcondition": ("ensure",),
+    "stratum.engine.runtime": ("Runtime", "open_runtime", "run"),
+    "stratum.engine.step": ("Step",),
+}
+"""Where a name is imported from when it is first asked for; any other is an error, from `stratum.contracts.errors`.
+
+Each at its first use: the MCP server has to answer its client within a second, before trio and pydantic are there.
+"""
+_HOME_OF: Final = {name: home for home, names in _HOMES.items() for name in names}
+
 
 def __getattr__(name: str) -> Any:
-    # The runtime brings the journal, the ledger and SQLite: half of the import's time, and decorating needs none of it.
-    if name in ("RateLimit", "Runtime", "open_runtime", "run"):
-        from stratum.engine import runtime
+    if name not in __all__:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    found = globals()[name] = getattr(import_module(_HOME_OF.get(name, "stratum.contracts.errors")), name)
+    return found
 
-        found = globals()[name] = getattr(runtime, name)
-        return found
-    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+
+def __dir__() -> list[str]:
+    return __all__

@@ -1,4 +1,4 @@
-"""The command line: `stratum run`, `resume`, `audit`, `runs`, `query`, `doctor`, `local`, `journal`.
+"""The command line: `stratum run`, `resume`, `audit`, `runs`, `query`, `doctor`, `local`, `journal`, `mcp`.
 
 One command a file. Results go to standard output, progress and errors to standard error; exit_codes.py says what a
 script can rely on.
@@ -23,6 +23,7 @@ class _Commands(click.Group):
         "doctor": "doctor_command",
         "journal": "journal_command",
         "local": "local_command",
+        "mcp": "mcp_command",
         "plan": "plan_command",
         "query": "query_command",
         "reconcile": "reconcile_command",

@@ -9,7 +9,7 @@ from typing import Any, TypeVar
 
 import click
 
-from stratum.engine.runtime import PROJECT_JOURNAL
+from stratum.actors.locations import PROJECT_JOURNAL
 
 F = TypeVar("F", bound=Callable[..., Any])
 

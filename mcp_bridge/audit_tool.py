@@ -1,0 +1,64 @@
+"""stratum_audit: what a run did and what it cost, step by step."""
+
+from __future__ import annotations
+
+from typing import Annotated, Final
+
+from mcp_types import CallToolResult
+from pydantic import BaseModel, Field
+
+from stratum.contracts.audit import AuditLine, audit_line, render_audit
+from stratum.contracts.money import usd
+from stratum.contracts.records import CallFinished, Record
+from stratum.mcp_bridge.tool import Call, PlanId, answer, bridge_of
+
+MAX_STEPS: Final = 200
+
+
+class AuditStepView(BaseModel):
+    """What one step took."""
+
+    step: str = Field(description="The step's id.")
+    attempts: int = Field(description="How often it was tried.")
+    usd: float | None = Field(description="What it cost in US dollars; null: not known.")
+    retries: list[str] = Field(description="Why each rejected attempt was rejected.")
+    state: str = Field(description="passed, failed, cancelled or running.")
+    error: str = Field(description="Why it failed; else empty.")
+
+
+class AuditView(BaseModel):
+    """What a run did and what it cost."""
+
+    plan: str = Field(description="The run's id.")
+    text: str = Field(description="The audit as it is shown to the user.")
+    steps: list[AuditStepView] = Field(description="The steps, in the order they ended.")
+    total_usd: float = Field(description="All that is booked.")
+
+
+async def stratum_audit(ctx: Call, plan: PlanId) -> Annotated[CallToolResult, AuditView]:
+    """What each step of a run took: attempts, cost, and why it was retried. Also of runs that are over or failed."""
+    lines = audit_lines(await (await bridge_of(ctx).runtime()).journal.read(plan))
+    view = AuditView(
+        plan=plan,
+        text=render_audit(lines),
+        steps=[_step(line) for line in lines[:MAX_STEPS]],
+        total_usd=usd(sum(line.picousd or 0 for line in lines)),
+    )
+    return answer(view.text, view)
+
+
+def audit_lines(records: list[Record]) -> list[AuditLine]:
+    """A line for each step; the last word on a step counts: a resumed run records it again."""
+    finished = {record.call: record.trace for record in records if isinstance(record, CallFinished)}
+    return [audit_line(trace) for trace in finished.values()]
+
+
+def _step(line: AuditLine) -> AuditStepView:
+    return AuditStepView(
+        step=line.step,
+        attempts=line.attempts,
+        usd=None if line.picousd is None else usd(line.picousd),
+        retries=list(line.retries),
+        state=line.state,
+        error=line.error,
+    )

@@ -1,0 +1,80 @@
+"""Serving one client over standard input and output."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import msgspec
+import trio
+from mcp.server.mcpserver import MCPServer
+from mcp.server.stdio import stdio_server
+
+from stratum.mcp_bridge.handshake import Opening
+from stratum.mcp_bridge.wire import Wire
+
+
+async def serve_stdio(server: MCPServer[Any], wire: Wire, opening: Opening, *, closing: trio.Event) -> None:
+    """Serve the client at `wire`, which began with `opening`, until it leaves; then `closing` is set."""
+    threads = trio.CapacityLimiter(2)  # our own: no run may keep the client waiting for a thread
+    source: Any = _Lines(wire, opening, threads, closing)
+    sink: Any = _Messages(wire, opening, threads)
+    lowlevel = server._lowlevel_server  # pyright: ignore[reportPrivateUsage]  # run_stdio_async takes no streams; the SDK's own clients do the same
+    async with stdio_server(stdin=source, stdout=sink) as (read, write):
+        await lowlevel.run(read, write, lowlevel.create_initialization_options())
+
+
+class _Lines:
+    """What the client says, a line at a time, the opening line once more."""
+
+    def __init__(self, wire: Wire, opening: Opening, threads: trio.CapacityLimiter, closing: trio.Event) -> None:
+        self._wire = wire
+        self._first = opening.line
+        self._threads = threads
+        self._closing = closing
+
+    def __aiter__(self) -> _Lines:
+        return self
+
+    async def __anext__(self) -> str:
+        line, self._first = self._first, None
+        if line is None:
+            # Abandoned when we are told to stop: nothing can wake a thread that reads a pipe.
+            line = await trio.to_thread.run_sync(self._wire.read_line, abandon_on_cancel=True, limiter=self._threads)
+        if line is None:
+            self._closing.set()
+            raise StopAsyncIteration
+        return line.decode("utf-8", errors="replace")
+
+
+class _Messages:
+    """What the client is told, without the answer that it has already."""
+
+    def __init__(self, wire: Wire, opening: Opening, threads: trio.CapacityLimiter) -> None:
+        self._wire = wire
+        self._answered = opening.answered
+        self._threads = threads
+        self._gone = False
+
+    async def write(self, text: str) -> None:
+        message = text.encode()
+        if self._answered is not None and _answers(message, self._answered):
+            self._answered = None
+            return
+        try:
+            if not self._gone:
+                await trio.to_thread.run_sync(self._wire.write, message, abandon_on_cancel=True, limiter=self._threads)
+        except BrokenPipeError:
+            self._gone = True  # its input ends next, and with it the server
+
+    async def flush(self) -> None:
+        """Nothing is held back."""
+
+
+class _Reply(msgspec.Struct):
+    id: int | str | None = None
+    method: str = ""
+
+
+def _answers(message: bytes, request: int | str) -> bool:
+    reply = msgspec.json.decode(message, type=_Reply)
+    return not reply.method and reply.id == request

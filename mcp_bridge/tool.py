@@ -1,0 +1,64 @@
+"""What every tool has: the bridge, refusals that the agent can act on, and a short text beside the structured answer."""
+
+from __future__ import annotations
+
+import functools
+import inspect
+from collections.abc import Awaitable, Callable
+from typing import Annotated, Any, Final, ParamSpec, TypeVar, cast
+
+from mcp.server.mcpserver import Context
+from mcp.server.mcpserver.exceptions import ToolError
+from mcp_types import CallToolResult, TextContent
+from pydantic import BaseModel, Field
+
+from stratum.contracts.errors import StratumError
+from stratum.contracts.problem import did_you_mean, visible
+from stratum.mcp_bridge.bridge import Bridge
+
+P = ParamSpec("P")
+R = TypeVar("R")
+
+MAX_ID: Final = 64
+
+Call = Context[Bridge, Any]
+PlanId = Annotated[str, Field(max_length=MAX_ID, description="The plan's id, from stratum_plan.")]
+
+
+def bridge_of(ctx: Call) -> Bridge:
+    """The server's bridge."""
+    return ctx.request_context.lifespan_context
+
+
+def arguments(ctx: Call) -> dict[str, Any]:
+    """The arguments as they were sent: the SDK reads a text that looks like JSON as JSON."""
+    params = ctx.request_context.params or {}
+    return cast(dict[str, Any], params.get("arguments") or {})
+
+
+def told(call: Callable[P, Awaitable[R]]) -> Callable[P, Awaitable[R]]:
+    """A tool whose errors reach the agent, and that refuses arguments which it does not have.
+
+    The SDK hides the text of all but a `ToolError`, and drops what it does not know.
+    """
+    known = [name for name in inspect.signature(call).parameters if name != "ctx"]
+
+    @functools.wraps(call)
+    async def wrapped(*args: P.args, **kwargs: P.kwargs) -> R:
+        for name in arguments(cast(Call, kwargs["ctx"])):
+            if name not in known:
+                fix = did_you_mean(name, known, otherwise="leave it out")
+                raise ToolError(f"there is no argument {visible(name[:MAX_ID])}; {fix}")
+        try:
+            return await call(*args, **kwargs)
+        except StratumError as error:
+            raise ToolError(str(error)) from error
+
+    return wrapped
+
+
+def answer(text: str, view: BaseModel) -> CallToolResult:
+    """`view`, and `text` for clients and people that read no structured content."""
+    return CallToolResult(
+        content=[TextContent(type="text", text=text)], structured_content=view.model_dump(mode="json", by_alias=True)
+    )

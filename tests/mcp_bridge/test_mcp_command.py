@@ -1,0 +1,49 @@
+from __future__ import annotations
+
+import json
+import tomllib
+from pathlib import Path
+
+import pytest
+from click.testing import CliRunner
+
+from stratum.cli import stratum
+
+ELSEWHERE = ["mcp", "--http", "--host", "0.0.0.0", "--port", "0"]
+
+
+def printed(*arguments: str) -> str:
+    result = CliRunner().invoke(stratum, ["mcp", "config", *arguments])
+    assert result.exit_code == 0
+    return result.output
+
+
+def test_the_printed_blocks_can_be_read_by_those_they_are_for() -> None:
+    command = json.loads(printed())["mcpServers"]["stratum"]
+    codex = tomllib.loads(printed("--for", "codex"))["mcp_servers"]["stratum"]
+
+    assert command["args"][-1] == "mcp"
+    assert json.loads(printed("--for", "vscode"))["servers"]["stratum"]["type"] == "stdio"
+    assert (codex["command"], codex["args"]) == (command["command"], command["args"])
+    assert codex["required"] is True
+    assert codex["tools"]["stratum_execute"]["approval_mode"] == "approve"
+
+
+def test_where_other_machines_reach_it_it_does_not_start_without_a_token(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("STRATUM_MCP_TOKEN", raising=False)
+    result = CliRunner().invoke(stratum, ELSEWHERE)
+
+    assert result.exit_code == 2
+    assert "--token-file" in result.output
+
+
+def test_a_token_that_could_be_guessed_is_no_token(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setenv("STRATUM_MCP_TOKEN", "secret")
+    by_environment = CliRunner().invoke(stratum, ELSEWHERE)
+    (tmp_path / "tokens").write_text("# none yet\n")
+    by_file = CliRunner().invoke(stratum, [*ELSEWHERE, "--token-file", str(tmp_path / "tokens")])
+
+    assert (by_environment.exit_code, by_file.exit_code) == (1, 1)
+    assert "at least 20 characters" in by_environment.output
+    assert "there is no token" in by_file.output
+    assert "secret" not in by_environment.output

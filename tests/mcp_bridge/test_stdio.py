@@ -1,0 +1,94 @@
+"""The real command, spoken to over its standard input and output."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+from collections.abc import Generator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from mcp import Client
+from mcp.client.stdio import StdioServerParameters
+from tests.mcp_bridge.test_handshake import INITIALIZE
+
+
+class Process:
+    """`stratum mcp` in a project of its own."""
+
+    def __init__(self, folder: Path) -> None:
+        self.child = subprocess.Popen(
+            [sys.executable, "-m", "stratum", "mcp"],
+            cwd=folder,
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.DEVNULL,
+        )
+
+    def send(self, *messages: dict[str, Any]) -> None:
+        assert self.child.stdin is not None
+        self.child.stdin.write(b"".join(json.dumps(message).encode() + b"\n" for message in messages))
+        self.child.stdin.flush()
+
+    def receive(self) -> Any:
+        assert self.child.stdout is not None
+        return json.loads(self.child.stdout.readline())
+
+    def leave(self) -> int:
+        self.child.communicate(timeout=30)
+        return self.child.returncode
+
+
+@pytest.fixture
+def server(tmp_path: Path) -> Generator[Process]:
+    process = Process(tmp_path)
+    yield process
+    process.child.kill()
+    process.child.communicate()
+
+
+def test_a_client_is_greeted_once_and_served_until_it_leaves(server: Process) -> None:
+    server.send(
+        INITIALIZE,
+        {"jsonrpc": "2.0", "method": "notifications/initialized"},
+        {"jsonrpc": "2.0", "id": 1, "method": "ping"},
+    )
+
+    assert server.receive()["result"]["serverInfo"]["name"] == "stratum"
+    assert server.receive() == {"jsonrpc": "2.0", "id": 1, "result": {}}
+    assert server.leave() == 0
+
+
+def test_a_signal_ends_it_though_the_client_stays(server: Process) -> None:
+    server.send(INITIALIZE)
+    server.receive()
+    server.send({"jsonrpc": "2.0", "id": 1, "method": "ping"})
+    server.receive()
+    server.child.send_signal(signal.SIGTERM)
+
+    assert server.child.wait(30) == 0
+
+
+def test_a_client_that_never_speaks_may_leave(server: Process) -> None:
+    assert server.leave() == 0
+
+
+async def test_a_client_of_the_stateless_protocol_is_served_too(tmp_path: Path) -> None:
+    command = StdioServerParameters(
+        command=sys.executable, args=["-m", "stratum", "mcp"], cwd=tmp_path, env=dict(os.environ)
+    )
+    async with Client(command) as client:
+        assert "stratum_audit" in {tool.name for tool in (await client.list_tools()).tools}
+        assert client.protocol_version == "2026-07-28"
+
+
+def test_nothing_heavy_is_imported_before_the_client_is_answered() -> None:
+    heavy = "mcp", "mcp_types", "pydantic", "trio", "anyio", "openai", "httpx2", "sqlite3", "starlette"
+    program = f"import stratum.cli.mcp_command, sys; print([name for name in {heavy} if name in sys.modules])"
+    done = subprocess.run([sys.executable, "-c", program], check=True, capture_output=True, text=True)
+
+    assert done.stdout.strip() == "[]"
