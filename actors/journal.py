@@ -20,7 +20,7 @@ from typing import NoReturn
 import trio
 
 from stratum.actors.journal_file import open_file, open_memory, sessions_folder
-from stratum.actors.journal_records import Run, list_runs, read_run, verified_bodies
+from stratum.actors.journal_records import Run, find_run, list_runs, read_run, verified_bodies
 from stratum.actors.journal_store import Store, entry
 from stratum.actors.journal_writer import InlineWriter, ThreadWriter, Ticket, Writer
 from stratum.actors.session_lock import session_alive
@@ -133,6 +133,14 @@ class Journal:
     async def runs(self, *, limit: int = 100) -> list[Run]:
         """The last `limit` runs, newest first."""
         return await self._writer.read(lambda connection: list_runs(connection, alive=self._alive, limit=limit))
+
+    async def state(self, run: str) -> str:
+        """A run's state as `runs` lists it.
+
+        Raises:
+            UnknownRun: not in this journal.
+        """
+        return (await self._writer.read(lambda connection: find_run(connection, run, alive=self._alive))).state
 
     async def verify(self, run: str) -> None:
         """Check the run's hash chain.

@@ -41,6 +41,20 @@ def list_runs(connection: sqlite3.Connection, *, alive: Callable[[str], bool], l
     return [_run(row, alive) for row in rows]
 
 
+def find_run(connection: sqlite3.Connection, run: str, *, alive: Callable[[str], bool]) -> Run:
+    """One run as the journal lists it.
+
+    Raises:
+        UnknownRun: not in this journal.
+    """
+    row = connection.execute(
+        "SELECT run, name, target, session, owner, state, error, started_at, ended_at FROM _runs WHERE run = ?", (run,)
+    ).fetchone()
+    if row is None:
+        raise UnknownRun(run=run)
+    return _run(row, alive)
+
+
 def read_run(connection: sqlite3.Connection, run: str) -> list[Record]:
     """The run's records, in order.
 

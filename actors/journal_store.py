@@ -17,7 +17,7 @@ import msgspec
 from stratum.actors.journal_chain import chain_link, chain_start
 from stratum.actors.spend_by_day import SpendByDay
 from stratum.contracts.errors import RunError, RunLocked, UnknownRun
-from stratum.contracts.records import Record, RunFinished, RunResumed, RunStarted
+from stratum.contracts.records import Approved, PlanProposed, Record, RunFinished, RunResumed, RunStarted
 
 MAX_BODY_BYTES = 64 * 2**20
 
@@ -81,7 +81,7 @@ class Store:
             seq = last_seq(self.connection)
             rows, tips = self._chain(entries, after=seq)
             for one in entries:
-                if isinstance(one.record, (RunStarted, RunResumed, RunFinished)):
+                if isinstance(one.record, (RunStarted, PlanProposed, Approved, RunResumed, RunFinished)):
                     self._note(one.run, one.record, at=one.at)
             for values, size in _chunked(rows):
                 self.connection.execute(_INSERTS[size], values)
@@ -140,7 +140,9 @@ class Store:
             rows.append((seq, run, n + 1, kind, getattr(record, "call", None), at, body, link))
         return rows, tips
 
-    def _note(self, run: str, record: RunStarted | RunResumed | RunFinished, *, at: int) -> None:
+    def _note(
+        self, run: str, record: RunStarted | PlanProposed | Approved | RunResumed | RunFinished, *, at: int
+    ) -> None:
         """Keep the row of `_runs` in step with the records that move a run from state to state."""
         match record:
             case RunStarted():
@@ -149,6 +151,9 @@ class Store:
                     " VALUES (?, ?, ?, ?, ?, 'running', '', ?)",
                     (run, record.name, record.target, record.session, self._session, at),
                 )
+            case PlanProposed() | Approved():
+                state = "draft" if isinstance(record, PlanProposed) else "approved"
+                self.connection.execute("UPDATE _runs SET state = ? WHERE run = ?", (state, run))
             case RunResumed():
                 self.connection.execute(
                     "UPDATE _runs SET session = ?, state = 'running', error = '', ended_at = NULL WHERE run = ?",

@@ -9,8 +9,10 @@ import msgspec
 from stratum.contracts.plan import Kind
 from stratum.contracts.violation import Violation
 
-PlanState = Literal["draft", "approved", "running", "paused", "succeeded", "failed", "exhausted", "cancelled"]
-"""`paused`: nothing can go on until a person has answered."""
+PlanState = Literal[
+    "draft", "approved", "running", "paused", "interrupted", "succeeded", "failed", "exhausted", "cancelled"
+]
+"""`paused`: nothing can go on until a person has answered; `interrupted`: its process is gone, and it can be gone on with."""
 StepStanding = Literal[
     "waiting", "running", "handed_out", "asking", "done", "skipped", "failed", "cancelled", "blocked"
 ]

@@ -10,7 +10,8 @@ from typing import Literal
 import msgspec
 
 from stratum.contracts.price import Usage
-from stratum.contracts.trace import Attempt, Outcome, TraceRecord
+from stratum.contracts.trace import Attempt, CallKind, Outcome, TraceRecord
+from stratum.contracts.violation import Violation
 
 
 class _Record(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, tag_field="kind"):
@@ -54,7 +55,7 @@ class CallStarted(_Record, frozen=True, kw_only=True, omit_defaults=True, tag="c
     """The step id: unique in the run, the same again when the run is resumed."""
     parent: str = ""
     function: str
-    type: Literal["infer", "compute", "flow"]
+    type: CallKind
     input_digest: str
     model: str = ""
 
@@ -170,8 +171,123 @@ class RunFinished(_Record, frozen=True, kw_only=True, omit_defaults=True, tag="r
     error: str = ""
 
 
+class PlanProposed(_Record, frozen=True, kw_only=True, omit_defaults=True, tag="plan_proposed"):
+    """What the run will do once it is approved; a later one, of a plan that was edited, replaces it."""
+
+    plan: msgspec.Raw
+    digest: str
+    """64 hex characters: what an approval is bound to, the inputs included."""
+    by: str = ""
+
+
+class Approved(_Record, frozen=True, kw_only=True, omit_defaults=True, tag="approved"):
+    """A person, or the policy that a person wrote, approved the plan."""
+
+    digest: str
+    by: str
+    how: str
+    """`terminal`, `elicitation`, `page`, `policy` or `python`."""
+
+
+class StepDone(msgspec.Struct, frozen=True, array_like=True, gc=False):
+    """A step of a plan that only computed."""
+
+    step: str
+    output: msgspec.Raw
+    duration_us: int = 0
+
+
+class StepsDone(_Record, frozen=True, kw_only=True, omit_defaults=True, tag="steps_done"):
+    """Steps of a plan that only computed, in the order in which they were done: many a record, since they cost so little."""
+
+    steps: list[StepDone]
+
+
+class Skipped(_Record, frozen=True, kw_only=True, omit_defaults=True, tag="skipped"):
+    """A step of a plan is not done, and its output is null."""
+
+    call: str
+    why: str
+
+
+class HandedOut(_Record, frozen=True, kw_only=True, omit_defaults=True, tag="handed_out"):
+    """An agent was given a step to do."""
+
+    call: str
+    ticket: str
+    attempt: int
+
+
+class Reported(_Record, frozen=True, kw_only=True, omit_defaults=True, tag="reported"):
+    """An agent said what came of it; not judged yet."""
+
+    call: str
+    ticket: str
+    body: msgspec.Raw
+    """The result, as JSON."""
+    given_up: str = ""
+    """Why there is no result."""
+
+
+class StartedOver(_Record, frozen=True, kw_only=True, omit_defaults=True, tag="started_over"):
+    """A step's violations, or a person's revision, were sent to an earlier step; what came of that one is void."""
+
+    call: str
+    """Who asked."""
+    first: str
+    """Who does it again."""
+    violations: list[Violation]
+    overtaken: list[str]
+    """Every step whose result no longer counts."""
+
+
+class GateOpened(_Record, frozen=True, kw_only=True, omit_defaults=True, tag="gate_opened"):
+    """A person is asked."""
+
+    call: str
+    round: int
+    answer_by: str = ""
+    """UTC, ISO 8601; empty: no deadline."""
+
+
+class GateAnswered(_Record, frozen=True, kw_only=True, omit_defaults=True, tag="gate_answered"):
+    """A person answered, or the deadline did."""
+
+    call: str
+    decision: Literal["approve", "revise", "kill"]
+    by: str
+    comment: str = ""
+
+
+class CommandStarted(_Record, frozen=True, kw_only=True, omit_defaults=True, tag="command_started"):
+    """A program is about to run: without an end recorded, nobody knows how far it came."""
+
+    call: str
+    key: str
+    """The same for every try of this step: what makes it idempotent, where the program honours it."""
+
+
+class SnapshotTaken(_Record, frozen=True, kw_only=True, omit_defaults=True, tag="snapshot_taken"):
+    """The work tree as it was before or after a step."""
+
+    call: str
+    commit: str
+    when: Literal["before", "after"]
+
+
 Record = (
     RunStarted
+    | PlanProposed
+    | Approved
+    | StepsDone
+    | Skipped
+    | HandedOut
+    | Reported
+    | StartedOver
+    | GateOpened
+    | GateAnswered
+    | CommandStarted
+    | SnapshotTaken
     | RunResumed
     | ScopeOpened
     | CallStarted

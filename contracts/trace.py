@@ -10,6 +10,8 @@ from stratum.contracts.price import Usage
 from stratum.contracts.violation import Violation
 
 Outcome = Literal["ok", "failed", "cancelled"]
+CallKind = Literal["infer", "compute", "flow", "agent", "command", "gate", "plan"]
+"""What a step is; the last four only in plans."""
 
 
 class Attempt(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
@@ -55,7 +57,7 @@ class TraceRecord(msgspec.Struct, frozen=True, kw_only=True):
     step_id: str
     parent_id: str = ""
     flow_id: str = ""
-    kind: Literal["infer", "compute", "flow"] = "infer"
+    kind: CallKind = "infer"
     outcome: Outcome = "ok"
     error: str = ""
     attempt_details: list[Attempt] = []
@@ -66,6 +68,8 @@ class TraceRecord(msgspec.Struct, frozen=True, kw_only=True):
     cost_picousd: int = 0
     estimated: bool = False
     cache_hit: bool = False
+    reruns: int = 0
+    """Times it was done again only because an earlier step was repaired: they cost, and are no attempts of its own."""
     transport_retries: int = 0
     started_at: str = ""
     """UTC, ISO 8601."""

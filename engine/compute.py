@@ -29,7 +29,9 @@ class Compute(Step[P, R], Generic[P, R]):
 
     def __init__(self, function: Callable[P, Any], *, inline: bool, process: bool) -> None:
         super().__init__(function, Signature.of(function))
-        self._call = _caller(function, inline=inline, process=process)
+        self.carry_out = _caller(function, inline=inline, process=process)
+        """Calls the function itself, where it is to run; what it leaves running is told to the record."""
+        self.inline = inline
 
     async def perform(self, arguments: dict[str, Any], place: Place) -> R:
         record = StepRecord(self, arguments, place)
@@ -37,7 +39,7 @@ class Compute(Step[P, R], Generic[P, R]):
             return self.signature.returns.decode(record.recorded)
         token = current_place.set(replace(place, step=record.id))
         try:
-            result: R = self.signature.checked(await self._call(arguments, record))
+            result: R = self.signature.checked(await self.carry_out(arguments, record))
         except BaseException as error:
             record.failed(error)
             raise

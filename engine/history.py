@@ -70,7 +70,7 @@ class History:
         self._by_key: defaultdict[StepKey, list[RecordedStep]] = defaultdict(list)
         self._used: set[str] = set()
         for record in records:
-            self._read(record)
+            self.note(record)
         self._close_all(at_ms=self.elapsed_ms)
 
     def step(self, key: StepKey, occurrence: int) -> RecordedStep | None:
@@ -124,7 +124,8 @@ class History:
                 return True
         return False
 
-    def _read(self, record: Record) -> None:
+    def note(self, record: Record) -> None:
+        """Go one record on."""
         match record:
             case RunStarted():
                 self.started = record

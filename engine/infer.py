@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Coroutine, Sequence
+import copy
+from collections.abc import Callable, Coroutine, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Final, Generic, ParamSpec, Protocol, TypeVar, overload
 
 from stratum.contracts.budget import Budget
 from stratum.contracts.errors import ContractDefinitionError, NoProvider
 from stratum.contracts.signature import Signature
+from stratum.contracts.violation import Violation
 from stratum.engine.budget_argument import refuse_other_than_budget
+from stratum.engine.condition import OnLeak
 from stratum.engine.dialects.protocol import CallShape, CompiledCall
 from stratum.engine.dialects.tool_name import tool_name
 from stratum.engine.postcondition import Ensure, Postcondition, Precondition
@@ -32,6 +35,17 @@ REASONING_TOKENS: Final = 4096
 
 Condition = Callable[[Any], object] | Callable[[Any, Any], object] | Callable[[Any, Any, Any], object] | Ensure
 """Arities spelled out give a lambda's parameters a type for strict checkers; `ensure(...)` takes any callable."""
+
+
+class CheckedAnswer(Protocol):
+    """A condition on an answer."""
+
+    @property
+    def inline(self) -> bool: ...
+
+    async def check(
+        self, result: object, arguments: Mapping[str, object], on_leak: OnLeak | None = None
+    ) -> Sequence[Violation]: ...
 
 
 class Infer(Step[P, R], Generic[P, R]):
@@ -60,7 +74,7 @@ class Infer(Step[P, R], Generic[P, R]):
         self._schema = signature.returns.wire_schema  # compiled here: what strict mode cannot take is refused here
         self.prompt = PromptTemplate.compile(intent, context, signature)
         opaque = [name for name, parameter in signature.parameters.items() if parameter.opaque]
-        self.ensure = [
+        self.ensure: list[CheckedAnswer] = [
             Postcondition.compile(
                 condition,
                 function=signature.name,
@@ -89,6 +103,16 @@ class Infer(Step[P, R], Generic[P, R]):
         from stratum.engine.infer_call import InferCall  # what only a call needs
 
         return await InferCall(self, arguments, place).result()
+
+    def varied(self, *, retries: int, budget: Budget | None, model: str, also: Sequence[CheckedAnswer]) -> Infer[P, R]:
+        """The same call with other bounds, another model where one is named, and conditions besides its own."""
+        other = copy.copy(self)
+        other.retries, other.budget = retries, budget
+        if model:
+            other._model = model
+        other.ensure = [*self.ensure, *also]
+        other.judged_at_once = all(condition.inline for condition in other.ensure)
+        return other
 
     def compiled(self, runtime: Runtime) -> tuple[CompiledCall, str, int, int]:
         """This function on the model of this runtime: the compiled call, the model, the output cap and its minimum."""

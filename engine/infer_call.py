@@ -31,6 +31,7 @@ if TYPE_CHECKING:
     from stratum.engine.active_call import ActiveCall
     from stratum.engine.infer import Infer
     from stratum.engine.place import Place
+    from stratum.engine.run import PlannedStep
 
 R = TypeVar("R")
 
@@ -41,8 +42,11 @@ MAX_RAW_OUTPUT: Final = 64 * 1024
 class InferCall(Generic[R]):
     """One call of an `@infer` function."""
 
-    def __init__(self, step: Infer[Any, R], arguments: dict[str, Any], place: Place) -> None:
+    def __init__(
+        self, step: Infer[Any, R], arguments: dict[str, Any], place: Place, *, planned: PlannedStep | None = None
+    ) -> None:
         self._step = step
+        self._planned = planned
         self._arguments = arguments
         self._place = place
         self._run = place.run
@@ -60,7 +64,9 @@ class InferCall(Generic[R]):
             ),
             model=self._model,
             prompt_hash=prompt_hash,
+            planned=planned,
         )
+        self._judged_at_once = step.judged_at_once and not (planned and planned.target)
         self._history: list[tuple[Violation, ...]] = []
         self._sent_bytes = 0
 
@@ -131,7 +137,8 @@ class InferCall(Generic[R]):
     async def _attempt_until_accepted(self, line: Line, envelope: Envelope) -> R:
         earlier = deque(self._record.earlier.answers if self._record.earlier else ())
         failure: CallFailed | None = None
-        for number in range(1, self._step.retries + 2):
+        repairs = self._planned.repairs if self._planned else 0
+        for number in range(1, self._step.retries + repairs + 2):
             if earlier:
                 judgement = await self._judge_recorded(earlier.popleft(), line)
             else:
@@ -161,7 +168,7 @@ class InferCall(Generic[R]):
             dialect=self._run.runtime.provider.dialect.name,
         )
         pending: list[Record] = [exchange.settled]
-        if not self._step.judged_at_once:
+        if not self._judged_at_once:
             # Judging may take long or be cancelled: what was paid for is recorded first, and judged again on resume.
             self._run.append(exchange.settled, answered)
             pending, answered_is_recorded = [], True

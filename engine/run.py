@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Literal
 
 import msgspec
@@ -12,6 +12,7 @@ import trio
 from stratum.contracts.budget import Budget
 from stratum.contracts.errors import BudgetExceeded, Completed, RunError
 from stratum.contracts.records import CallStarted, Leaked, Record, RunFinished, ScopeOpened
+from stratum.contracts.trace import Attempt, CallKind
 from stratum.engine.history import History, RecordedStep
 from stratum.engine.stopped import ended_by, was_stopped
 
@@ -28,6 +29,25 @@ class EnteredStep:
     id: str
     recorded: RecordedStep | None
     """What an earlier life of this run knows of it."""
+
+
+@dataclass(kw_only=True, slots=True)
+class PlannedStep:
+    """A plan's step about to be done, perhaps not for the first time: its id is the plan's, its history its own."""
+
+    id: str
+    recorded: RecordedStep
+    """Answers to go on from."""
+    begun: bool = False
+    """Its beginning is in the journal."""
+    target: bool = False
+    """Another step may send its violations here: answers are kept, to go on from."""
+    repairs: int = 0
+    """Attempts that others asked for, besides its own retries."""
+    carried: list[Attempt] = field(default_factory=list[Attempt])
+    """Attempts of the times before, whose results no longer count; what they cost does."""
+    reruns: int = 0
+    """Times it was done again only because of a repair upstream."""
 
 
 class Run:
@@ -83,13 +103,18 @@ class Run:
         *,
         parent: str,
         function: str,
-        type: Literal["infer", "compute", "flow"],
+        type: CallKind,
         input_digest: str,
         model: str = "",
+        planned: PlannedStep | None = None,
     ) -> EnteredStep:
         """Begin a step: the same one as before the run was resumed, else a new one."""
-        recorded = self._recorded(parent, function, input_digest) if self.resumable else None
-        step = EnteredStep(id=recorded.id if recorded else self._new_id(parent, function), recorded=recorded)
+        if planned is not None:
+            step = EnteredStep(id=planned.id, recorded=planned.recorded)
+            recorded = planned.recorded if planned.begun else None
+        else:
+            recorded = self._recorded(parent, function, input_digest) if self.resumable else None
+            step = EnteredStep(id=recorded.id if recorded else self._new_id(parent, function), recorded=recorded)
         if recorded is None:
             self.append(
                 CallStarted(

@@ -5,11 +5,12 @@ from __future__ import annotations
 import functools
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Coroutine
-from typing import Any, Generic, Literal, ParamSpec, TypeVar
+from typing import Any, Generic, ParamSpec, TypeVar
 
 import trio
 
 from stratum.contracts.signature import Signature
+from stratum.contracts.trace import CallKind
 from stratum.engine.event_loop import refuse_inside_loop, refuse_outside_trio
 from stratum.engine.place import Place, current_place
 
@@ -23,7 +24,7 @@ class Step(ABC, Generic[P, R]):
     `@infer` and `@compute` give the same type, so one can be swapped for the other without a change at the call site.
     """
 
-    kind: Literal["infer", "compute", "flow"]
+    kind: CallKind
 
     def __init__(self, function: Callable[..., Any], signature: Signature[R]) -> None:
         self.function = function

@@ -4,20 +4,31 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Protocol
 
 import msgspec
 import trio
 
 from stratum.contracts.money import usd
 from stratum.contracts.records import CallFinished, Record
-from stratum.contracts.trace import Attempt, Outcome, TraceRecord
+from stratum.contracts.signature import Signature
+from stratum.contracts.trace import Attempt, CallKind, Outcome, TraceRecord
 from stratum.engine.stopped import ended_by, was_stopped
 
 if TYPE_CHECKING:
     from stratum.actors.journal import Ticket
     from stratum.engine.place import Place
-    from stratum.engine.step import Step
+    from stratum.engine.run import PlannedStep
+
+
+class Recordable(Protocol):
+    """What a record needs to know of a step."""
+
+    @property
+    def kind(self) -> CallKind: ...
+
+    @property
+    def signature(self) -> Signature[Any]: ...
 
 
 class StepRecord:
@@ -25,13 +36,14 @@ class StepRecord:
 
     def __init__(
         self,
-        step: Step[Any, Any],
+        step: Recordable,
         arguments: dict[str, Any],
         place: Place,
         *,
         input_digest: str | None = None,
         model: str = "",
         prompt_hash: str = "",
+        planned: PlannedStep | None = None,
     ) -> None:
         self.run = place.run
         self.attempts: list[Attempt] = []
@@ -43,6 +55,7 @@ class StepRecord:
         self._flow_id = place.flow_id
         self._model = model
         self._prompt_hash = prompt_hash
+        self._planned = planned
         self._started_at = datetime.now(UTC)
         self._started_s = trio.current_time()
         self._entered = self.run.enter(
@@ -51,6 +64,7 @@ class StepRecord:
             type=step.kind,
             input_digest=input_digest or step.signature.digest(arguments),
             model=model,
+            planned=planned,
         )
         self.id = self._entered.id
         self.earlier = self._entered.recorded
@@ -104,19 +118,21 @@ class StepRecord:
         return output
 
     def _trace(self, outcome: Outcome, *, output: Any = None, error: str = "") -> TraceRecord:
-        usages = [attempt.usage for attempt in self.attempts if attempt.usage is not None]
-        picousd = sum(attempt.picousd for attempt in self.attempts)
+        carried, reruns = (self._planned.carried, self._planned.reruns) if self._planned else ([], 0)
+        attempts = [*carried, *self.attempts]
+        usages = [attempt.usage for attempt in attempts if attempt.usage is not None]
+        picousd = sum(attempt.picousd for attempt in attempts)
         return TraceRecord(
             function=self._step.signature.name,
             model=self._model,
             inputs=self._step.signature.jsonable(self._arguments),
             compiled_prompt_hash=self._prompt_hash,
             contract_hash=self._step.signature.returns.digest,
-            attempts=len(self.attempts) if self._step.kind == "infer" else 1,
+            attempts=len(attempts) - reruns if attempts or self._step.kind == "infer" else 1,
             output=output,
             duration_ms=round((trio.current_time() - self._started_s) * 1000),
             cost_usd=usd(picousd) if self.priced else None,
-            retry_reasons=[violation.for_trace for attempt in self.attempts for violation in attempt.violations],
+            retry_reasons=[violation.for_trace for attempt in attempts for violation in attempt.violations],
             run_id=self.run.id,
             step_id=self.id,
             parent_id=self._parent,
@@ -124,13 +140,14 @@ class StepRecord:
             kind=self._step.kind,
             outcome=outcome,
             error=error,
-            attempt_details=self.attempts,
+            attempt_details=attempts,
             input_tokens=sum(usage.input_tokens for usage in usages),
             cached_tokens=sum(usage.cached_tokens for usage in usages),
             output_tokens=sum(usage.output_tokens for usage in usages),
             reasoning_tokens=sum(usage.reasoning_tokens for usage in usages),
             cost_picousd=picousd,
-            estimated=any(attempt.estimated for attempt in self.attempts),
-            transport_retries=sum(attempt.transport_retries for attempt in self.attempts),
+            estimated=any(attempt.estimated for attempt in attempts),
+            reruns=reruns,
+            transport_retries=sum(attempt.transport_retries for attempt in attempts),
             started_at=self._started_at.isoformat(timespec="milliseconds"),
         )

@@ -11,7 +11,7 @@ from stratum.contracts.compiled_plan import CompiledPlan
 from stratum.contracts.plan_mermaid import render_mermaid
 from stratum.contracts.plan_render import render_details, render_plan, render_table
 from stratum.contracts.plan_text import load_plan
-from stratum.contracts.registry import Function, Registry
+from stratum.engine.plans.functions import Functions
 
 FORMS = {"plan": render_plan, "table": render_table, "details": render_details, "mermaid": render_mermaid}
 
@@ -50,10 +50,5 @@ def show(file: Path, *, modules: tuple[str, ...], form: str) -> None:
 
 
 def _load(file: Path, modules: tuple[str, ...]) -> CompiledPlan:
-    functions = [
-        Function.of(step.signature, step.kind)
-        for place in modules
-        for step in steps_of(load_module(place))
-        if step.kind != "flow"
-    ]
-    return load_plan(file.read_bytes(), Registry.of(functions))
+    functions = Functions(step for place in modules for step in steps_of(load_module(place)))
+    return load_plan(file.read_bytes(), functions.registry)

@@ -1,0 +1,65 @@
+"""What can go wrong with a plan's run, besides what can with every run."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from stratum.contracts.errors import CallFailed, RunError
+from stratum.contracts.violation import Violation, one_line
+
+
+@dataclass(kw_only=True, eq=False)
+class NotApproved(RunError):
+    """Nothing of a plan runs before a person, or the policy of one, has approved this very plan."""
+
+    digest: str
+    problem: str = "this plan has not been approved"
+
+    def __str__(self) -> str:
+        fix = self.fix or f"look at it with `stratum plan show {self.run}`, then `stratum approve {self.run}`"
+        return f"run {self.run}: {self.problem} (digest {self.digest[:12]}); {fix}"
+
+
+@dataclass(kw_only=True, eq=False)
+class StepNotReady(RunError):
+    """A step was reported, or a gate answered, that nobody was asked for."""
+
+    step: str
+    fix: str = "ask for the run's status: it has what is ready now"
+
+    def __str__(self) -> str:
+        return f"run {self.run}: step {self.step}: {self.problem}; {self.fix}"
+
+
+@dataclass(kw_only=True, eq=False)
+class StaleTicket(StepNotReady):
+    """A report names a hand-out that no longer counts, or one that was reported already, with another result."""
+
+
+@dataclass(kw_only=True, eq=False)
+class StepRejected(CallFailed):
+    """A step of a plan had no acceptable result, and its retries are used up."""
+
+
+@dataclass(kw_only=True, eq=False)
+class PlanFailed(RunError):
+    """Steps of a plan failed for good; what they did not lead to is in the journal."""
+
+    failed: Sequence[str]
+    """The steps, in the order in which they failed."""
+    problem: str = ""
+    fix: str = "`stratum audit` tells what happened; mend the cause, then resume: what is done is not done again"
+
+
+@dataclass(kw_only=True, eq=False)
+class RunCancelled(RunError):
+    """A person stopped the run."""
+
+    problem: str = "it was cancelled"
+    fix: str = "resume it to go on"
+
+
+def outline(violations: Sequence[Violation]) -> str:
+    """Violations in one line, for people."""
+    return one_line("; ".join(violation.for_trace for violation in violations))

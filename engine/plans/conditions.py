@@ -1,0 +1,100 @@
+"""`Conditions`: whether a step's result satisfies its plan: expressions, programs, and what a judge says of plain English."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any, Protocol
+
+import msgspec
+
+from stratum.contracts.compiled_plan import CompiledPlan
+from stratum.contracts.expression_evidence import Source
+from stratum.contracts.plan import Ensure
+from stratum.contracts.violation import Violation
+from stratum.engine.plans.values import Values
+
+
+class Judged(msgspec.Struct, frozen=True, kw_only=True):
+    """What came of one condition in plain English."""
+
+    holds: bool
+    detail: str = ""
+    """Why not."""
+    attested: bool = False
+    """Nobody but the agent vouches for it."""
+
+
+class Judge(Protocol):
+    """Decides conditions in plain English."""
+
+    async def __call__(self, condition: str, *, step: str, result: Any, inputs: Mapping[str, Any]) -> Judged: ...
+
+
+class Verified(msgspec.Struct, frozen=True, kw_only=True):
+    """What came of all conditions of a result."""
+
+    violations: tuple[Violation, ...] = ()
+    attested: tuple[str, ...] = ()
+    """Conditions that nobody but the agent vouches for."""
+
+
+class Conditions:
+    """Those of one plan's steps."""
+
+    def __init__(self, compiled: CompiledPlan, values: Values, *, sources: Mapping[str, Source], judge: Judge) -> None:
+        self._compiled = compiled
+        self._values = values
+        self._sources = sources
+        self._judge = judge
+
+    async def verify(
+        self, conditions: Sequence[Ensure], number: int, result: Any, *, step: str, inputs: Mapping[str, Any]
+    ) -> Verified:
+        """Check a result, as JSON values, against each of the conditions; all that is wrong is found together."""
+        violations: list[Violation] = []
+        attested: list[str] = []
+        for condition in conditions:
+            if condition.expr:
+                expression = self._compiled.expressions[condition.expr]
+                violations += await expression.check(
+                    self._known(number, expression.steps, result=result, inputs=inputs), self._sources
+                )
+            elif condition.command:
+                arguments = [self._values.text(argument) for argument in condition.command]
+                evidence = await _answer(self._sources["command_succeeds"], arguments)
+                if not evidence.holds:
+                    violations.append(Violation(kind="ensure", condition=condition.text, detail=evidence.detail))
+            else:
+                judged = await self._judge(condition.judge, step=step, result=result, inputs=inputs)
+                if not judged.holds:
+                    violations.append(Violation(kind="ensure", condition=condition.judge, detail=judged.detail))
+                elif judged.attested:
+                    attested.append(condition.judge)
+        return Verified(violations=tuple(violations), attested=tuple(attested))
+
+    async def unmet(self, text: str, number: int, *, inputs: Mapping[str, Any]) -> str:
+        """Why a `when` is not true; empty if it is."""
+        expression = self._compiled.expressions[text]
+        violations = await expression.check(self._known(number, expression.steps, inputs=inputs), self._sources)
+        return "; ".join(violation.for_trace for violation in violations)
+
+    def value(self, text: str, number: int, result: Any, *, inputs: Mapping[str, Any]) -> Any:
+        """What an expression that asks nothing of the world evaluates to: a `score`, an `until`.
+
+        Raises:
+            ExpressionError: it cannot be evaluated on these values.
+        """
+        expression = self._compiled.expressions[text]
+        return expression.evaluate(self._known(number, expression.steps, result=result, inputs=inputs))
+
+    def _known(
+        self, number: int, steps: frozenset[str], *, inputs: Mapping[str, Any], result: Any = None
+    ) -> dict[str, Any]:
+        """What the names in an expression mean, for a step."""
+        outputs = {id: {"output": self._values.plain(self._compiled.index[id])} for id in steps}
+        return {"result": result, "inputs": inputs, "steps": outputs}
+
+
+async def _answer(source: Source, arguments: Sequence[str]) -> Any:
+    answer = source(*arguments)
+    return await answer if hasattr(answer, "__await__") else answer  # pyright: ignore[reportGeneralTypeIssues]

@@ -1,0 +1,36 @@
+"""`Doer`: who does one step of a plan, and what it hands back to be judged."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any, Protocol
+
+import msgspec
+
+from stratum.contracts.price import Usage
+from stratum.contracts.violation import Violation
+
+
+class Outcome(msgspec.Struct, kw_only=True):
+    """What one attempt at a step brought."""
+
+    result: Any = None
+    """Of the step's own type; present where nothing was wrong with its form."""
+    violations: tuple[Violation, ...] = ()
+    """What was wrong with its form: such a result is not looked at further."""
+    usage: Usage | None = None
+    picousd: int = 0
+    priced: bool = True
+    """False: what it cost is not known."""
+
+
+class Doer(Protocol):
+    """One step's; asked again for each attempt."""
+
+    async def attempt(self, violations: Sequence[Violation]) -> Outcome:
+        """Do the step; on a retry, mend `violations`."""
+        ...
+
+    def judged(self, violations: Sequence[Violation], attested: Sequence[str], *, last: bool) -> None:
+        """Told what came of the attempt; `last`: there is none after it."""
+        ...

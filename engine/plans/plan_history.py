@@ -1,0 +1,111 @@
+"""`PlanHistory`: what a run's records say of its plan: what was proposed and approved, and where every step stands."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+
+import msgspec
+
+from stratum.contracts.plan import ExecutionPlan
+from stratum.contracts.plan_status import PlanState
+from stratum.contracts.records import (
+    Approved,
+    PlanProposed,
+    Record,
+    RunResumed,
+    StartedOver,
+    StepDone,
+    StepsDone,
+)
+from stratum.engine.history import History, RecordedStep
+from stratum.engine.plans.step_history import StepHistory
+
+
+class PlanHistory(History):
+    """Goes on with the run: every record that is appended is noted here as well."""
+
+    def __init__(self, records: Sequence[Record] = ()) -> None:
+        self.proposed: PlanProposed | None = None
+        self.approved: Approved | None = None
+        self.plain: dict[str, StepDone] = {}
+        """Steps that only computed, by id."""
+        self.by_id: dict[str, StepHistory] = {}
+        self._begun = False
+        super().__init__(records)
+
+    @property
+    def plan(self) -> ExecutionPlan:
+        """The plan as it was proposed last."""
+        assert self.proposed is not None, "the run of a plan begins with its proposal"
+        return msgspec.json.decode(bytes(self.proposed.plan), type=ExecutionPlan)
+
+    @property
+    def state(self) -> PlanState:
+        """As recorded; whether it is paused, or its process is gone, is for others to tell."""
+        if self.finished is not None:
+            return self.finished.state
+        if self._begun:
+            return "running"
+        return "draft" if self.approved is None else "approved"
+
+    @property
+    def begun(self) -> bool:
+        """Something of it may have been done: it can no longer be edited."""
+        return self._begun
+
+    def of(self, id: str) -> StepHistory:
+        """One step's."""
+        known = self.by_id.get(id)
+        if known is None:
+            recorded = self.steps.setdefault(id, RecordedStep(id=id, parent="", function=""))
+            known = self.by_id[id] = StepHistory(id=id, recorded=recorded)
+        return known
+
+    def done(self, id: str) -> bool:
+        """Its result counts."""
+        return id in self.plain or (id in self.by_id and self.by_id[id].done)
+
+    def within(self, id: str) -> Iterator[StepHistory]:
+        """The step's, and those of the steps of the plan that it runs."""
+        if id in self.by_id:
+            yield self.by_id[id]
+        inside = f"{id}/"
+        yield from [known for other, known in self.by_id.items() if other.startswith(inside)]
+
+    def note(self, record: Record) -> None:
+        call = getattr(record, "call", "")
+        # Calls that a step's function makes have numbered ids, as in flows.
+        of_a_step = call and "#" not in call
+        if of_a_step:
+            self.of(call)
+        super().note(record)
+        match record:
+            case StartedOver():
+                self._start_over(record)
+            case _ if of_a_step:
+                self.by_id[call].note(record)
+            case PlanProposed():
+                self.proposed, self.approved = record, None
+            case Approved():
+                self.approved = record
+            case RunResumed():
+                self._begun = True
+                self._try_failed_ones_again()
+            case StepsDone():
+                self.plain |= {done.step: done for done in record.steps}
+            case _:
+                pass
+
+    def _start_over(self, record: StartedOver) -> None:
+        self.of(record.call).asked_repairs += 1
+        for id in record.overtaken:
+            self.plain.pop(id, None)
+            for known in list(self.within(id)):
+                known.start_over(record, first=known.id == record.first)
+
+    def _try_failed_ones_again(self) -> None:
+        """A run that goes on gives a step that had failed for good its retries anew."""
+        for known in self.by_id.values():
+            finished = known.recorded.finished
+            if finished is not None and finished.outcome == "failed":
+                known.begin_anew(rerun=False)

@@ -1,0 +1,113 @@
+"""`PlanLog`: a plan's run in the journal. Every record is noted in its history too, so that what is resumed is what was.
+
+Steps that only compute are recorded many at a time: one of them costs less than a record does.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Final
+
+import msgspec
+import trio
+
+from stratum.contracts.errors import Completed
+from stratum.contracts.records import Record, StepDone, StepsDone
+from stratum.engine.plans.plan_history import PlanHistory
+from stratum.engine.run import EnteredStep, Run
+
+if TYPE_CHECKING:
+    from stratum.actors.journal import Ticket
+    from stratum.engine.runtime import Runtime
+
+SEGMENT_STEPS: Final = 512
+SEGMENT_S: Final = 0.005
+"""PERF.md: a segment of 512 events, or of 5 ms."""
+
+
+class PlanLog(Run):
+    """The records of one plan's run."""
+
+    def __init__(self, runtime: Runtime, *, id: str, history: PlanHistory) -> None:
+        super().__init__(runtime, id=id, history=history)
+        self.past = history
+        self._segment: list[StepDone] = []
+        self._begun_segment = trio.Event()
+        self._paused_at: float | None = None
+        self._last: Ticket | None = None
+
+    @property
+    def elapsed_ms(self) -> int:
+        """Running time so far; neither downtime nor the wait for a person alone is in it."""
+        now = trio.current_time() if self._paused_at is None else self._paused_at
+        return self.history.elapsed_ms + round((now - self._started_at) * 1000)
+
+    def pause(self) -> None:
+        """Only people are waited for: time stands."""
+        self._paused_at = trio.current_time()
+
+    def go_on(self) -> None:
+        assert self._paused_at is not None, "it was paused"
+        self._started_at += trio.current_time() - self._paused_at
+        self._paused_at = None
+
+    async def let_go(self) -> None:
+        """Write what is left, and let another session go on with the run."""
+        self._flush()
+        self._ended = True
+        await self.runtime.journal.release(self.id)
+
+    async def synced(self) -> None:
+        """Wait until everything appended so far is on disk."""
+        self._flush()
+        if self._last is not None:
+            await self.durable(self._last)
+
+    def append(self, *records: Record) -> Ticket:
+        self._flush()
+        return self._append(*records)
+
+    def step_done(self, id: str, output: bytes, *, duration_us: int) -> None:
+        """A step that only computed is done. On disk within 5 ms, or with the next record that is waited for."""
+        self._segment.append(StepDone(id, msgspec.Raw(output), duration_us))
+        if len(self._segment) == 1:
+            self._begun_segment.set()
+        elif len(self._segment) >= SEGMENT_STEPS:
+            self._flush()
+
+    async def flush_soon(self) -> None:
+        """Runs beside the steps: no segment stays unwritten for longer than `SEGMENT_S`."""
+        while True:
+            await self._begun_segment.wait()
+            await trio.sleep(SEGMENT_S)
+            self._flush()
+
+    def completed(self, step: EnteredStep, *, function: str, result: object) -> None:
+        self._unfinished.pop(step.id, None)  # its result is in the history: see completed_in
+
+    def completed_in(self, path: str) -> list[Completed]:
+        """Finished steps within a scope, with their results as JSON values."""
+        self._flush()
+        inside = f"{path}/" if path else ""
+        done = [(id, plain.output) for id, plain in self.past.plain.items()]
+        done += [
+            (known.id, known.recorded.finished.output)
+            for known in self.past.by_id.values()
+            if known.recorded.finished is not None and known.recorded.completed
+        ]
+        return [
+            Completed(call=id, function=id, result=msgspec.json.decode(bytes(output)))
+            for id, output in done
+            if id == path or id.startswith(inside)
+        ]
+
+    def _flush(self) -> None:
+        if self._segment:
+            steps, self._segment = self._segment, []
+            self._begun_segment = trio.Event()
+            self._append(StepsDone(elapsed_ms=self.elapsed_ms, steps=steps))
+
+    def _append(self, *records: Record) -> Ticket:
+        self._last = ticket = super().append(*records)
+        for record in records:
+            self.past.note(record)
+        return ticket

@@ -1,0 +1,299 @@
+"""`PlanRun`: a plan's run that is live in this process: asked for its status, told of reports and answers."""
+
+from __future__ import annotations
+
+import uuid
+from collections.abc import Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import msgspec
+import trio
+
+from stratum.actors.ledger import Amount, Demand, Limits
+from stratum.contracts.budget import Budget
+from stratum.contracts.compiled_plan import CompiledPlan
+from stratum.contracts.errors import BudgetExceeded
+from stratum.contracts.expression_evidence import Source
+from stratum.contracts.plan_errors import RunCancelled, StaleTicket, StepNotReady
+from stratum.contracts.plan_status import PlanStatus, Verdict
+from stratum.contracts.price import Usage
+from stratum.contracts.records import LimitRaised, Reported, Reserved, Settled
+from stratum.engine.envelope import Envelope, Overrun, open_envelope
+from stratum.engine.place import Place
+from stratum.engine.plans.agent_doer import Handout
+from stratum.engine.plans.clock import Clock
+from stratum.engine.plans.conditions import Judge
+from stratum.engine.plans.functions import Functions
+from stratum.engine.plans.gate_doer import Asking, Decision
+from stratum.engine.plans.plan_log import PlanLog
+from stratum.engine.plans.plan_view import live_status
+from stratum.engine.plans.steps import PlanSteps
+
+if TYPE_CHECKING:
+    from stratum.engine.runtime import Runtime
+
+
+class PlanRun:
+    """Made by `Plans.start`; runs in a task of its own until it has ended."""
+
+    def __init__(
+        self,
+        runtime: Runtime,
+        log: PlanLog,
+        compiled: CompiledPlan,
+        inputs: Mapping[str, Any],
+        *,
+        functions: Functions,
+        workspace: Path,
+        sources: Mapping[str, Source],
+        judge: Judge,
+    ) -> None:
+        self.id = log.id
+        self.log = log
+        self.compiled = compiled
+        self.functions = functions
+        self.workspace = workspace
+        self.sources = sources
+        self.judge = judge
+        self.clock = Clock(log)
+        self.assignments: dict[str, Handout] = {}
+        """By step: what agents are to do now."""
+        self.asking: dict[str, Asking] = {}
+        """By step: the gates that wait for a person."""
+        self.version = 0
+        self.envelope: Envelope | None = None
+        self.steps: PlanSteps | None = None
+        self.output: Any = None
+        self.failure: BaseException | None = None
+        self.ended = trio.Event()
+        self._runtime = runtime
+        self._inputs = inputs
+        self._handouts: dict[str, Handout] = {}
+        self._scope = trio.CancelScope()
+        self._cancelled_because: str | None = None
+        self._changed: trio.Event | None = None
+
+    def status(self) -> PlanStatus:
+        """Where it stands now, with what agents and people are asked for."""
+        return live_status(self)
+
+    async def changed(self, since: int) -> PlanStatus:
+        """Where it stands once its version is above `since`; at once if it is, or if the run has ended."""
+        await trio.lowlevel.checkpoint()
+        while self.version <= since and not self.ended.is_set():
+            if self._changed is None:
+                self._changed = trio.Event()
+            await self._changed.wait()
+        return self.status()
+
+    async def report(
+        self, step: str, result: Any, *, ticket: str, usage: Usage | None = None, model: str = ""
+    ) -> Verdict:
+        """An agent's result for a step that it was handed out: checked, and told what came of that.
+
+        The same report again gets the same verdict. `usage` is what the step took, if that was measured.
+
+        Raises:
+            StepNotReady: nobody was asked to do this step.
+            StaleTicket: the hand-out no longer counts, or was reported with another result.
+            RunCancelled, BudgetExceeded: the run ended before the result was judged.
+            TypeError: the result is no JSON value.
+        """
+        return await self._report(step, ticket, msgspec.json.encode(result), usage=usage, model=model)
+
+    async def fail(self, step: str, reason: str, *, ticket: str) -> Verdict:
+        """The agent gives up on this attempt; the step is handed out again while it has retries. Raises as `report`."""
+        return await self._report(step, ticket, b"null", given_up=reason or "no reason given")
+
+    def answer(self, step: str, decision: Decision, *, by: str, comment: str = "") -> None:
+        """A person's answer to a gate.
+
+        Raises:
+            StepNotReady: no such gate waits, or it does not offer this.
+        """
+        asking = self.asking.get(step)
+        if asking is None or asking.answered.is_set():
+            raise StepNotReady(run=self.id, step=step, problem="no gate of this name waits for an answer")
+        if decision not in asking.question.options:
+            options = ", ".join(asking.question.options)
+            raise StepNotReady(
+                run=self.id, step=step, problem=f"{decision!r} is not offered", fix=f"answer one of: {options}"
+            )
+        asking.answer = decision, by, comment
+        asking.answered.set()
+
+    def cancel(self, reason: str) -> None:
+        """Stop it; what is done stays done, and it can be gone on with."""
+        if self._cancelled_because is None and not self.ended.is_set():
+            self._cancelled_because = reason
+            self._scope.cancel(reason=reason)
+
+    def raise_limits(self, budget: Budget, *, by: str) -> None:
+        """A person gives the plan new limits while it runs; they include what it has used."""
+        envelope = self._open_envelope()
+        self.log.append(LimitRaised(elapsed_ms=self.log.elapsed_ms, scope="", limits=budget.limits, by=by))
+        self._runtime.ledger.raise_limits(envelope.scope, Limits.of(budget))
+        if budget.ms is not None:
+            self.clock.extend(budget.seconds - self.log.elapsed_ms / 1000)
+        self.touch()
+
+    async def result(self) -> Any:
+        """What the plan returns, once it has ended; as JSON values.
+
+        Raises:
+            PlanFailed, BudgetExceeded, RunCancelled: how it ended otherwise.
+        """
+        await self.ended.wait()
+        if self.failure is not None:
+            raise self.failure
+        return self.output
+
+    def touch(self) -> None:
+        """Something changed: whoever waits for that is woken."""
+        self.version += 1
+        if self._changed is not None:
+            self._changed.set()
+            self._changed = None
+
+    def hand_out(self, handout: Handout) -> None:
+        """An agent is to do this now."""
+        self.assignments[handout.assignment.step] = handout
+        self._handouts[handout.assignment.ticket] = handout
+        self.touch()
+
+    def book(self, envelope: Envelope, call: str, *, usage: Usage, model: str) -> int | None:
+        """Book what an agent's step took, in picodollars; `None` where its model's price is not known.
+
+        Nothing was reserved: an agent's spend is known when it is over. It may overdraw the budget, which then ends.
+        """
+        ledger, scope = self._runtime.ledger, envelope.scope
+        price = self._runtime.price(model) if model else None
+        picousd = 0 if price is None else price.cost(usage)
+        name = uuid.uuid4().hex[:16]
+        held = ledger.try_reserve(scope, Demand(), reservation=name)
+        assert held is not None, "nothing always fits in a scope that is open"
+        elapsed_ms = self.log.elapsed_ms
+        settlement = ledger.settle(held, picousd=picousd, tokens=usage.total_tokens)
+        self.log.append(
+            Reserved(
+                elapsed_ms=elapsed_ms,
+                reservation=name,
+                scope=scope.path,
+                call=call,
+                attempt=1,
+                model=model,
+                picousd=0,
+                tokens=0,
+            ),
+            Settled(
+                elapsed_ms=elapsed_ms,
+                reservation=name,
+                picousd=picousd,
+                tokens=usage.total_tokens,
+                usage=usage,
+                estimated=price is None,
+            ),
+        )
+        for closed in settlement.closed:
+            overrun = Overrun(scope=closed, actual=Amount(picousd, usage.total_tokens), reserved=Amount())
+            envelope.owner(closed).exhaust(overrun)
+        return None if price is None else picousd
+
+    async def work(self) -> None:
+        """Do the plan; whatever ends it is kept for `result`. Cancelled from outside, the run can be gone on with."""
+        try:
+            with self._runtime.place.envelope.guest(), self._scope:
+                self.output = await self._work()
+            if self._scope.cancelled_caught:
+                raise RunCancelled(run=self.id, problem=self._cancelled_because or "")
+        except Exception as error:  # noqa: BLE001 - raised by `result`: a run that failed must not end its siblings
+            self.failure = error
+            self.log.finish_badly(error)
+        except BaseException:
+            self.failure = RunCancelled(run=self.id, problem="its process is ending")
+            await self._let_go()
+            raise
+        finally:
+            self.ended.set()
+            self.touch()
+            for handout in self._handouts.values():
+                handout.judged.set()
+
+    async def _work(self) -> Any:
+        place = self._runtime.place
+        with open_envelope(
+            self.log,
+            label=self.compiled.plan.goal or "plan",
+            path="",
+            parent=place.envelope,
+            parent_scope=place.envelope.scope,
+            budget=self.compiled.plan.budget,
+        ) as envelope:
+            self.envelope = envelope
+            self.clock.starts(envelope)
+            here = Place(run=self.log, envelope=envelope, flow_id=self.id)
+            self.steps = PlanSteps(self, self.compiled, inputs=self._inputs, place=here)
+            async with trio.open_nursery() as nursery:
+                nursery.start_soon(self.log.flush_soon)
+                output = await self.steps.result()
+                nursery.cancel_scope.cancel(reason="every step has ended")
+        await self.log.commit_result(self.log.finish(msgspec.json.encode(output)))
+        return output
+
+    async def _report(
+        self, step: str, ticket: str, body: bytes, *, usage: Usage | None = None, model: str = "", given_up: str = ""
+    ) -> Verdict:
+        handout = self._handout(step, ticket)
+        if handout.report is None:
+            handout.report = Reported(
+                elapsed_ms=self.log.elapsed_ms,
+                call=step,
+                ticket=ticket,
+                body=msgspec.Raw(body),
+                given_up=given_up,
+            )
+            handout.usage, handout.model = usage, model
+            self.log.append(handout.report)
+            handout.reported.set()
+        elif (bytes(handout.report.body), handout.report.given_up) != (body, given_up):
+            raise StaleTicket(run=self.id, step=step, problem="it was reported already, with another result")
+        await handout.judged.wait()
+        if handout.verdict is None:
+            raise (
+                self.failure
+                if self.failure is not None
+                else StaleTicket(run=self.id, step=step, problem="it was taken back before its result was judged")
+            )
+        await self.log.synced()
+        again = self.assignments.get(step)
+        if again is not None and not handout.verdict.accepted:
+            return msgspec.structs.replace(handout.verdict, again=again.assignment)
+        return handout.verdict
+
+    def _handout(self, step: str, ticket: str) -> Handout:
+        handout = self._handouts.get(ticket)
+        if handout is not None and handout.assignment.step == step:
+            return handout
+        if step in self.assignments:
+            raise StaleTicket(run=self.id, step=step, problem="it was handed out anew, with another ticket")
+        raise StepNotReady(run=self.id, step=step, problem="nobody is asked to do it now")
+
+    def _open_envelope(self) -> Envelope:
+        if self.envelope is None or self.ended.is_set():
+            raise StepNotReady(run=self.id, step="", problem="the run is not at work")
+        return self.envelope
+
+    async def _let_go(self) -> None:
+        """Stop owning the run, so that another session can go on with it."""
+        with trio.CancelScope(shield=True):
+            await self.log.let_go()
+
+
+def ended_as(error: BaseException | None) -> str:
+    """The state of a run that ended with this."""
+    if error is None:
+        return "succeeded"
+    if isinstance(error, BudgetExceeded):
+        return "exhausted"
+    return "cancelled" if isinstance(error, RunCancelled) else "failed"

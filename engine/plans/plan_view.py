@@ -1,0 +1,130 @@
+"""A plan's status, made of what its records say and, where it is live, of what is being asked for right now."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import msgspec
+
+from stratum.contracts.compiled_plan import CompiledPlan
+from stratum.contracts.plan_status import PlanState, PlanStatus, StepStanding, StepStatus
+from stratum.contracts.trace import Attempt
+from stratum.engine.plans.plan_history import PlanHistory
+from stratum.engine.plans.step_history import StepHistory
+
+if TYPE_CHECKING:
+    from stratum.engine.plans.plan_run import PlanRun
+
+
+def live_status(run: PlanRun) -> PlanStatus:
+    """Of a run in this process."""
+    past = run.log.past
+    assert past.proposed is not None, "a plan's run begins with its proposal"
+    state: PlanState = "running"
+    if run.ended.is_set():
+        state = "interrupted" if past.finished is None else past.finished.state
+    elif run.clock.stands:
+        state = "paused"
+    steps = run.steps
+    standing = (
+        []
+        if steps is None
+        else [
+            _step(steps.compiled, number, past, standing=stands, error=steps.errors.get(number, ""))
+            for number, stands in enumerate(steps.standing)
+        ]
+    )
+    envelope = run.envelope
+    left: dict[str, int] = {}
+    settled = in_doubt = 0
+    if envelope is not None:
+        scope = envelope.scope
+        settled, in_doubt = scope.settled.picousd, scope.in_doubt.picousd
+        if scope.limits.picousd is not None:
+            left["usd"] = scope.limits.picousd - scope.counted_picousd
+        if scope.limits.tokens is not None:
+            left["tokens"] = scope.limits.tokens - scope.counted_tokens
+        if (left_ms := run.clock.left_ms) is not None:
+            left["ms"] = left_ms
+    return PlanStatus(
+        run=run.id,
+        digest=past.proposed.digest,
+        goal=run.compiled.plan.goal,
+        state=state,
+        steps=tuple(standing),
+        assignments=tuple(handout.assignment for handout in run.assignments.values()),
+        questions=tuple(asking.question for asking in run.asking.values()),
+        settled_picousd=settled,
+        in_doubt_picousd=in_doubt,
+        left=left,
+        version=run.version,
+        output=run.output,
+        error="" if run.failure is None else str(run.failure),
+    )
+
+
+def recorded_status(run: str, compiled: CompiledPlan, past: PlanHistory, *, state: PlanState) -> PlanStatus:
+    """Of a run as its records have it, wherever it runs."""
+    assert past.proposed is not None, "a plan's run begins with its proposal"
+    books = past.ledger.scopes.get("")
+    output = None
+    if past.finished is not None and past.finished.state == "succeeded":
+        output = msgspec.json.decode(bytes(past.finished.output))
+    return PlanStatus(
+        run=run,
+        digest=past.proposed.digest,
+        goal=compiled.plan.goal,
+        state=state,
+        steps=tuple(_step(compiled, number, past) for number in range(len(compiled.plan.steps))),
+        settled_picousd=0 if books is None else books.settled.picousd,
+        in_doubt_picousd=0 if books is None else books.in_doubt.picousd,
+        output=output,
+        error="" if past.finished is None else past.finished.error,
+    )
+
+
+def _step(
+    compiled: CompiledPlan, number: int, past: PlanHistory, *, standing: StepStanding | None = None, error: str = ""
+) -> StepStatus:
+    step = compiled.plan.steps[number]
+    known = past.by_id.get(step.id)
+    name = step.fn or step.intent or (step.program.argv[0] if step.program is not None else compiled.kinds[number])
+    if known is None:
+        done: StepStanding = "done" if step.id in past.plain else "waiting"
+        return StepStatus(id=step.id, fn=name, kind=compiled.kinds[number], standing=standing or done, error=error)
+    attempts = [*known.carried, *known.attempts]
+    finished = known.recorded.finished
+    return StepStatus(
+        id=step.id,
+        fn=name,
+        kind=compiled.kinds[number],
+        standing=standing or _recorded_standing(known),
+        attempts=len(attempts) - known.reruns,
+        picousd=_cost(known, attempts),
+        retries=tuple(
+            ", ".join(violation.for_audit for violation in attempt.violations)
+            for attempt in attempts
+            if attempt.violations
+        ),
+        error=error or ("" if finished is None else finished.trace.headline),
+    )
+
+
+def _cost(known: StepHistory, attempts: list[Attempt]) -> int | None:
+    finished = known.recorded.finished
+    if finished is not None and finished.trace.cost_usd is None:
+        return None
+    return sum(attempt.picousd for attempt in attempts)
+
+
+def _recorded_standing(known: StepHistory) -> StepStanding:
+    finished = known.recorded.finished
+    if known.skipped is not None:
+        return "skipped"
+    if finished is not None:
+        return {"ok": "done", "failed": "failed", "cancelled": "cancelled"}[finished.outcome]  # type: ignore[return-value]  # the three outcomes
+    if known.gate is not None:
+        return "asking"
+    if known.handed_out is not None:
+        return "handed_out"
+    return "running" if known.begun else "waiting"

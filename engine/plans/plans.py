@@ -1,0 +1,278 @@
+"""`Plans`: the plans of one project: proposed, edited, approved, started, and gone on with.
+
+Above: the command line, the page, the MCP bridge and Python users. Below: the journal, which has every plan's run; `PlanRun`,
+for those that are live here.
+"""
+
+from __future__ import annotations
+
+import uuid
+from collections.abc import AsyncGenerator, Mapping
+from contextlib import asynccontextmanager
+from hashlib import sha256
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, cast
+
+import msgspec
+import trio
+
+from stratum.contracts.codec import Codec
+from stratum.contracts.compiled_plan import CompiledPlan
+from stratum.contracts.digest import canonical_json
+from stratum.contracts.errors import ContractViolation, RunError, UnknownRun
+from stratum.contracts.expression_evidence import Source
+from stratum.contracts.plan import ExecutionPlan
+from stratum.contracts.plan_check import compile_plan
+from stratum.contracts.plan_errors import NotApproved
+from stratum.contracts.plan_status import PlanState, PlanStatus
+from stratum.contracts.records import Approved, PlanProposed, RunResumed, RunStarted
+from stratum.contracts.violation import Violation
+from stratum.engine.file_evidence import file_sources
+from stratum.engine.plans.approvals import Approvals
+from stratum.engine.plans.conditions import Judge
+from stratum.engine.plans.functions import Functions
+from stratum.engine.plans.judges import Unjudged
+from stratum.engine.plans.plan_history import PlanHistory
+from stratum.engine.plans.plan_log import PlanLog
+from stratum.engine.plans.plan_run import PlanRun
+from stratum.engine.plans.plan_view import recorded_status
+
+if TYPE_CHECKING:
+    from stratum.engine.runtime import Runtime
+
+PLAN_TARGET = "plan"
+"""What the journal has as target of a plan's run."""
+
+
+class Plans:
+    """Opened by `open_plans`."""
+
+    def __init__(
+        self,
+        runtime: Runtime,
+        nursery: trio.Nursery,
+        *,
+        functions: Functions,
+        workspace: Path,
+        approvals: Approvals,
+        judge: Judge,
+    ) -> None:
+        self.functions = functions
+        self.workspace = workspace
+        self.approvals = approvals
+        self._runtime = runtime
+        self._nursery = nursery
+        self._judge = judge
+        self._sources: Mapping[str, Source] = file_sources(workspace)
+        self._live: dict[str, PlanRun] = {}
+
+    async def propose(self, plan: ExecutionPlan, inputs: Mapping[str, Any] | None = None, *, by: str) -> PlanStatus:
+        """Check a plan and keep it, as a run that has not begun: nothing of it is done before it is approved.
+
+        Raises:
+            PlanError: with everything that is wrong with it.
+            ContractViolation: an input is missing, unknown, or not what the plan says.
+        """
+        compiled = compile_plan(plan, self.functions.registry)
+        checked = checked_inputs(compiled, inputs or {})
+        run, journal = uuid.uuid4().hex[:12], self._runtime.journal
+        name = plan.goal or next((step.fn for step in plan.steps if step.fn), "plan")
+        journal.append(
+            run,
+            RunStarted(
+                session=self._runtime.session,
+                name=name,
+                target=PLAN_TARGET,
+                inputs=msgspec.Raw(msgspec.json.encode(checked)),
+            ),
+            _proposed(plan, checked, by=by),
+        )
+        await journal.release(run)
+        return await self.status(run)
+
+    async def revise(self, run: str, plan: ExecutionPlan, *, by: str) -> PlanStatus:
+        """Replace a plan that has not begun; it has to be approved anew.
+
+        Raises:
+            PlanError: the new one is not valid; the old one stays.
+            RunError: it has begun.
+        """
+        compiled = compile_plan(plan, self.functions.registry)
+        past = await self._claim(run)
+        try:
+            if past.begun:
+                raise RunError(run=run, problem="it has begun", fix="propose a new plan for what is left to do")
+            inputs = checked_inputs(compiled, _inputs(past))
+            await self._runtime.journal.commit(run, _proposed(plan, inputs, by=by))
+        finally:
+            await self._release(run)
+        return await self.status(run)
+
+    async def status(self, run: str) -> PlanStatus:
+        """Where a plan stands, whichever process runs it.
+
+        Raises:
+            UnknownRun: there is no such plan.
+        """
+        if (live := self._live.get(run)) is not None and not live.ended.is_set():
+            return live.status()
+        past = await self._past(run)
+        compiled = compile_plan(past.plan, self.functions.registry)
+        return recorded_status(run, compiled, past, state=await self._state(run, past))
+
+    async def plan(self, run: str) -> ExecutionPlan:
+        """The plan as it was proposed last. Raises as `status`."""
+        return (await self._past(run)).plan
+
+    def live(self, run: str) -> PlanRun | None:
+        """The run, if it is at work in this process."""
+        return self._live.get(run)
+
+    async def start(self, run: str) -> PlanRun:
+        """Begin an approved plan, or go on with one that ended or was killed; what is done is not done again.
+
+        Returns at once: it runs on until it has ended or `open_plans` is left.
+
+        Raises:
+            NotApproved: nobody has approved exactly this plan.
+            RunLocked: another process is running it.
+            RunError: it has succeeded.
+            UnknownRun: there is no such plan.
+        """
+        if (live := self._live.get(run)) is not None and not live.ended.is_set():
+            return live
+        past = await self._claim(run)
+        try:
+            compiled = self._may_start(run, past)
+            log = PlanLog(self._runtime, id=run, history=past)
+            if past.approved is None or past.approved.digest != _digest_of(past):
+                approval = self.approvals.find(_digest_of(past))
+                assert approval is not None, "it may start"
+                log.append(Approved(digest=approval.digest, by=approval.by, how=approval.how))
+        except BaseException:
+            await self._release(run)
+            raise
+        log.append(RunResumed(elapsed_ms=past.elapsed_ms, session=self._runtime.session))
+        live = PlanRun(
+            self._runtime,
+            log,
+            compiled,
+            _inputs(past),
+            functions=self.functions,
+            workspace=self.workspace,
+            sources=self._sources,
+            judge=self._judge,
+        )
+        self._live[run] = live
+        self._nursery.start_soon(live.work, name=f"plan {run}")
+        return live
+
+    def _may_start(self, run: str, past: PlanHistory) -> CompiledPlan:
+        if past.finished is not None and past.finished.state == "succeeded":
+            raise RunError(run=run, problem="it has succeeded", fix="propose it again to do it again")
+        digest = _digest_of(past)
+        if self.approvals.find(digest) is None and (past.approved is None or past.approved.digest != digest):
+            raise NotApproved(run=run, digest=digest)
+        return compile_plan(past.plan, self.functions.registry)
+
+    async def _past(self, run: str) -> PlanHistory:
+        past = PlanHistory(await self._runtime.journal.read(run))
+        if past.proposed is None:
+            raise UnknownRun(run=run, problem="it is a flow's, not a plan's", fix="`stratum resume` goes on with flows")
+        return past
+
+    async def _claim(self, run: str) -> PlanHistory:
+        await self._runtime.journal.claim(run)
+        try:
+            return await self._past(run)
+        except BaseException:
+            await self._release(run)
+            raise
+
+    async def _release(self, run: str) -> None:
+        with trio.CancelScope(shield=True):
+            await self._runtime.journal.release(run)
+
+    async def _state(self, run: str, past: PlanHistory) -> PlanState:
+        if past.finished is not None or not past.begun:
+            approved = self.approvals.find(_digest_of(past)) is not None
+            return "approved" if past.state == "draft" and approved else past.state
+        return cast(PlanState, await self._runtime.journal.state(run))
+
+
+@asynccontextmanager
+async def open_plans(
+    runtime: Runtime,
+    *,
+    functions: Functions | None = None,
+    workspace: Path | None = None,
+    approvals: Approvals | None = None,
+    judge: Judge | None = None,
+) -> AsyncGenerator[Plans]:
+    """The project's plans, for as long as the block lasts; leaving it stops the runs, which can be gone on with.
+
+    `workspace` is the folder that steps work in, by default the current one; `judge` decides conditions in plain English.
+    """
+    folder = (workspace or Path.cwd()).resolve()
+    async with trio.open_nursery() as nursery:
+        yield Plans(
+            runtime,
+            nursery,
+            functions=functions or Functions(),
+            workspace=folder,
+            approvals=approvals or Approvals(folder),
+            judge=judge or Unjudged(),
+        )
+        nursery.cancel_scope.cancel(reason="the plans are closing")
+
+
+def checked_inputs(compiled: CompiledPlan, inputs: Mapping[str, Any]) -> dict[str, Any]:
+    """What a plan is given, as JSON values, held against what it says it takes.
+
+    Raises:
+        ContractViolation: with everything that is missing, unknown or of another type.
+    """
+    if not compiled.plan.input:
+        return dict(inputs)
+    wrong = [_wrong(name, "is not an input of this plan") for name in inputs if name not in compiled.inputs]
+    for name, codec in compiled.inputs.items():
+        if name not in inputs:
+            wrong.append(_wrong(name, f"expected {codec.name}, got nothing"))
+            continue
+        wrong += _violations(codec, inputs[name], name)
+    if wrong:
+        raise ContractViolation(contract="the plan's input", violations=wrong)
+    return dict(inputs)
+
+
+def approval_digest(plan: ExecutionPlan, inputs: Mapping[str, Any]) -> str:
+    """64 hex characters: what an approval is bound to. Inputs may reach commands: they are part of it."""
+    if not inputs:
+        return plan.digest
+    return sha256(canonical_json({"plan": plan.digest, "inputs": inputs})).hexdigest()
+
+
+def _violations(codec: Codec[Any], value: Any, name: str) -> list[Violation]:
+    try:
+        codec.decode_value(msgspec.json.encode(value), at=name)
+    except ContractViolation as error:
+        return list(error.violations)
+    return []
+
+
+def _wrong(name: str, problem: str) -> Violation:
+    return Violation(kind="schema", condition=f"{name}: {problem}")
+
+
+def _proposed(plan: ExecutionPlan, inputs: Mapping[str, Any], *, by: str) -> PlanProposed:
+    return PlanProposed(plan=msgspec.Raw(msgspec.json.encode(plan)), digest=approval_digest(plan, inputs), by=by)
+
+
+def _inputs(past: PlanHistory) -> dict[str, Any]:
+    assert past.started is not None, "every run has a beginning"
+    return cast("dict[str, Any]", msgspec.json.decode(bytes(past.started.inputs)))
+
+
+def _digest_of(past: PlanHistory) -> str:
+    assert past.proposed is not None, "a plan's run begins with its proposal"
+    return past.proposed.digest

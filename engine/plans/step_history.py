@@ -1,0 +1,104 @@
+"""`StepHistory`: what a run's records say of one step of its plan."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+import msgspec
+
+from stratum.contracts.records import (
+    AttemptFinished,
+    CallFinished,
+    CallStarted,
+    CommandStarted,
+    GateAnswered,
+    GateOpened,
+    HandedOut,
+    Record,
+    Reported,
+    Skipped,
+    StartedOver,
+)
+from stratum.contracts.trace import Attempt
+from stratum.contracts.violation import Violation
+from stratum.engine.run import PlannedStep
+
+
+@dataclass(kw_only=True, slots=True)
+class StepHistory(PlannedStep):
+    """The fold of a step's records. Live steps are read from it too: what is resumed is what was."""
+
+    attempts: list[Attempt] = field(default_factory=list[Attempt])
+    """Of this time; those of the times before are carried."""
+    sent: tuple[Violation, ...] = ()
+    """What the next attempt is to mend."""
+    asked_repairs: int = 0
+    """How often it sent its violations to another step, or was revised as a gate."""
+    skipped: str | None = None
+    handed_out: HandedOut | None = None
+    reported: Reported | None = None
+    """To the hand-out, and not judged yet."""
+    gate: GateOpened | None = None
+    command: CommandStarted | None = None
+    """Begun, and its end not recorded."""
+
+    @property
+    def done(self) -> bool:
+        return self.recorded.completed or self.skipped is not None
+
+    @property
+    def trace(self) -> CallFinished | None:
+        return self.recorded.finished
+
+    def note(self, record: Record) -> None:
+        """Go one of its records on."""
+        match record:
+            case CallStarted():
+                self.begun = True
+            case AttemptFinished():
+                self.attempts.append(record.attempt)
+                self.sent = record.attempt.violations
+                self.handed_out = self.reported = self.command = None
+            case CallFinished():
+                self.sent = ()
+                self.gate = self.command = None
+            case Skipped():
+                self.skipped = record.why
+            case HandedOut():
+                self.handed_out = record
+            case Reported():
+                self.reported = record
+            case GateOpened():
+                self.gate = record
+            case GateAnswered():
+                self.gate = None
+            case CommandStarted():
+                self.command = record
+            case _:
+                pass
+
+    def start_over(self, record: StartedOver, *, first: bool) -> None:
+        """Its result no longer counts: as `first` it goes on from what was wrong with it, else it begins anew."""
+        self.skipped = self.handed_out = self.reported = self.gate = None
+        self.recorded.finished = None
+        if not first:
+            self.begin_anew(rerun=True)
+            return
+        self.repairs += 1
+        self.sent = tuple(record.violations)
+        if self.attempts:
+            rejected = msgspec.structs.replace(self.attempts[-1], violations=self.sent)
+            self.attempts[-1] = rejected
+            if self.recorded.answers:
+                self.recorded.answers[-1].verdict = rejected
+
+    def begin_anew(self, *, rerun: bool) -> None:
+        """Forget what it had; not what that cost."""
+        if rerun and (self.attempts or self.begun):
+            self.reruns += bool(self.attempts)
+        self.carried += self.attempts
+        self.attempts.clear()
+        self.recorded.answers.clear()
+        self.recorded.finished = None
+        self.handed_out = self.reported = None
+        self.sent = ()
