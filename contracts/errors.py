@@ -8,7 +8,8 @@ StratumError
 ├── CallFailed                a call ended without a result; carries its violations and history
 │   ├── PreconditionFailed    `given` did not hold; nothing was sent
 │   ├── ParseFailure          retries used up, last answer did not fit the contract
-│   └── PostconditionFailed   retries used up, last answer did not satisfy `ensure`
+│   ├── PostconditionFailed   retries used up, last answer did not satisfy `ensure`
+│   └── StepRejected          retries used up, a plan's step had no acceptable result
 ├── BudgetExceeded            an envelope is exhausted; raised at its owner
 │   ├── BudgetOverrun         the provider billed more than the worst case it was sent
 │   └── AllowanceExceeded     what all sessions of a project may spend is spent
@@ -23,7 +24,12 @@ StratumError
 │   └── QueryFailed           a query that writes, takes too long, or is not SQL
 ├── RunError
 │   ├── UnknownRun            no such run in this journal
-│   └── RunLocked             another process owns the run
+│   ├── RunLocked             another process owns the run
+│   ├── NotApproved           nobody has approved exactly this plan
+│   ├── StepNotReady          reported or answered, and nobody was asked for that
+│   │   └── StaleTicket       a hand-out that no longer counts, or was reported otherwise
+│   ├── PlanFailed            steps of a plan failed for good
+│   └── RunCancelled          a person stopped it
 ├── ActorClosed               an actor's mailbox closed before it answered
 └── NoRuntime                 called where no runtime can be opened
 """

@@ -11,6 +11,7 @@ import trio
 
 from stratum.contracts.budget import Budget
 from stratum.contracts.errors import BudgetExceeded, Completed, RunError
+from stratum.contracts.plan_errors import RunCancelled
 from stratum.contracts.records import CallStarted, Leaked, Record, RunFinished, ScopeOpened
 from stratum.contracts.trace import Attempt, CallKind
 from stratum.engine.history import History, RecordedStep
@@ -174,7 +175,7 @@ class Run:
         state: Literal["failed", "exhausted", "cancelled"] = "failed"
         if isinstance(error, BudgetExceeded):
             state = "exhausted"
-        elif was_stopped(error):
+        elif was_stopped(error) or isinstance(error, RunCancelled):
             state = "cancelled"
         self._end(RunFinished(elapsed_ms=self.elapsed_ms, state=state, error=ended_by(error)))
 

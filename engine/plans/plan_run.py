@@ -20,6 +20,7 @@ from stratum.contracts.plan_status import PlanStatus, Verdict
 from stratum.contracts.price import Usage
 from stratum.contracts.records import LimitRaised, Reported, Reserved, Settled
 from stratum.engine.envelope import Envelope, Overrun, open_envelope
+from stratum.engine.flow_call import unwrapped
 from stratum.engine.place import Place
 from stratum.engine.plans.agent_doer import Handout
 from stratum.engine.plans.clock import Clock
@@ -234,11 +235,19 @@ class PlanRun:
             self.clock.starts(envelope)
             here = Place(run=self.log, envelope=envelope, flow_id=self.id)
             self.steps = PlanSteps(self, self.compiled, inputs=self._inputs, place=here)
+            output = await self._all_steps(self.steps)
+        await self.log.commit_result(self.log.finish(msgspec.json.encode(output)))
+        return output
+
+    async def _all_steps(self, steps: PlanSteps) -> Any:
+        try:
             async with trio.open_nursery() as nursery:
                 nursery.start_soon(self.log.flush_soon)
-                output = await self.steps.result()
+                output = await steps.result()
                 nursery.cancel_scope.cancel(reason="every step has ended")
-        await self.log.commit_result(self.log.finish(msgspec.json.encode(output)))
+        except BaseExceptionGroup as group:
+            error = unwrapped(group)
+            raise error from error.__cause__
         return output
 
     async def _report(

@@ -98,7 +98,7 @@ def _step(
         id=step.id,
         fn=name,
         kind=compiled.kinds[number],
-        standing=standing or _recorded_standing(known),
+        standing=standing or _recorded_standing(known, run_ended=past.finished is not None),
         attempts=len(attempts) - known.reruns,
         picousd=_cost(known, attempts),
         retries=tuple(
@@ -117,11 +117,11 @@ def _cost(known: StepHistory, attempts: list[Attempt]) -> int | None:
     return sum(attempt.picousd for attempt in attempts)
 
 
-def _recorded_standing(known: StepHistory) -> StepStanding:
+def _recorded_standing(known: StepHistory, *, run_ended: bool) -> StepStanding:
     finished = known.recorded.finished
     if known.skipped is not None:
         return "skipped"
-    if finished is not None:
+    if finished is not None and (run_ended or finished.outcome != "cancelled"):
         return {"ok": "done", "failed": "failed", "cancelled": "cancelled"}[finished.outcome]  # type: ignore[return-value]  # the three outcomes
     if known.gate is not None:
         return "asking"

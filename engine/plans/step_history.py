@@ -59,7 +59,7 @@ class StepHistory(PlannedStep):
                 self.attempts.append(record.attempt)
                 self.sent = record.attempt.violations
                 self.handed_out = self.reported = self.command = None
-            case CallFinished():
+            case CallFinished() if record.outcome != "cancelled":  # then it goes on from where it was
                 self.sent = ()
                 self.gate = self.command = None
             case Skipped():

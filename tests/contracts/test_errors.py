@@ -32,6 +32,7 @@ from stratum.contracts.errors import (
     UnknownRun,
     described,
 )
+from stratum.contracts.plan_errors import StepRejected
 from stratum.contracts.violation import Violation
 
 LOW = Violation(kind="ensure", condition="r.confidence > 0.75", detail="actual: 0.42")
@@ -235,7 +236,7 @@ def test_a_contract_violation_is_a_value_error_and_an_overrun_an_exceeded_budget
     """Plain code catches the first, budget code the second."""
     assert issubclass(ContractViolation, ValueError)
     assert issubclass(BudgetOverrun, BudgetExceeded)
-    assert {PreconditionFailed, ParseFailure, PostconditionFailed} == set(CallFailed.__subclasses__())
+    assert {PreconditionFailed, ParseFailure, PostconditionFailed, StepRejected} == set(CallFailed.__subclasses__())
 
 
 def test_a_failed_call_counts_its_attempts() -> None:
