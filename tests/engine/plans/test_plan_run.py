@@ -405,7 +405,7 @@ async def test_a_session_that_ends_leaves_the_run_to_the_next(tmp_path: Path) ->
         assert (await run.report("b", {"count": 2}, ticket=before.ticket)).accepted
         await reported(run, "c", {"count": 3})
         assert await run.result() == {"count": 3}
-        records = await plans._runtime.journal.read(run.id)  # noqa: SLF001 - what is on disk
+        records = await plans._runtime.journal.read(run.id)
         assert sum(isinstance(record, RunResumed) for record in records) == 2
 
 
