@@ -10,7 +10,7 @@ Above: the engine. Below: journal_writer.py (when to write), journal_store.py (w
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import AsyncGenerator, Callable
+from collections.abc import AsyncGenerator, Callable, Collection
 from contextlib import asynccontextmanager
 from datetime import UTC, datetime
 from functools import partial
@@ -27,6 +27,7 @@ from stratum.actors.session_lock import session_alive
 from stratum.actors.spend_by_day import counted_since
 from stratum.contracts.allowance import Allowance
 from stratum.contracts.errors import RunLocked, UnknownRun
+from stratum.contracts.messages import Message
 from stratum.contracts.records import Record, RunFinished, RunStarted
 
 __all__ = ["Journal", "Run", "Ticket", "open_journal"]
@@ -39,8 +40,12 @@ BACKLOG_BYTES = 8 * 2**20
 class Journal:
     """One session's way to the journal."""
 
-    def __init__(self, writer: Writer, store: Store, *, session: str, alive: Callable[[str], bool]) -> None:
+    def __init__(
+        self, writer: Writer, store: Store, *, session: str, alive: Callable[[str], bool], shared: bool
+    ) -> None:
         self.session = session
+        self.shared = shared
+        """Other processes may write to it too: it is a file."""
         self._writer = writer
         self._store = store
         self._alive = alive
@@ -94,6 +99,18 @@ class Journal:
     async def counted_since(self, first_day: str) -> int:
         """What the calls of `first_day` (UTC, ISO 8601) and later count for in all sessions, in picodollars."""
         return await self._writer.read(lambda connection: counted_since(connection, first_day))
+
+    async def post(self, run: str, message: Message) -> bool:
+        """Ask something of a run that another session owns; False if no session that is alive does.
+
+        Raises:
+            UnknownRun: not in this journal.
+        """
+        return await self._writer.call(lambda: self._store.post(run, message))
+
+    async def messages(self, runs: Collection[str]) -> list[tuple[str, Message]]:
+        """What others have asked of these runs, which this session owns, since the last look."""
+        return await self._writer.call(lambda: self._store.messages(runs))
 
     async def room(self) -> None:
         """Wait while the disk is far behind. Checkpoints only then.
@@ -180,7 +197,7 @@ async def _open_memory(session: str) -> AsyncGenerator[Journal, None]:
     store = Store(open_memory(), session=session, alive=session.__eq__)
     writer = InlineWriter(store)
     try:
-        yield Journal(writer, store, session=session, alive=session.__eq__)
+        yield Journal(writer, store, session=session, alive=session.__eq__, shared=False)
     finally:
         await writer.close()
 
@@ -192,7 +209,7 @@ async def _open_file(path: Path, session: str) -> AsyncGenerator[Journal, None]:
     store = Store(connection, session=session, alive=alive)
     writer = ThreadWriter(store, watermark=watermark, path=path)
     try:
-        yield Journal(writer, store, session=session, alive=alive)
+        yield Journal(writer, store, session=session, alive=alive, shared=True)
     finally:
         await writer.close()
         lock.release()

@@ -9,6 +9,7 @@ from __future__ import annotations
 import sqlite3
 from collections.abc import Sequence
 
+from stratum.actors.inbox import TABLE as INBOX
 from stratum.actors.journal_store import transaction
 from stratum.actors.journal_views import VIEWS
 from stratum.actors.spend_by_day import TABLE as SPEND_BY_DAY
@@ -52,7 +53,7 @@ _TABLES = (
 Migration = Sequence[str]
 """The statements that bring a file from one version to the next."""
 
-MIGRATIONS: tuple[Migration, ...] = (_TABLES, (SPEND_BY_DAY,))
+MIGRATIONS: tuple[Migration, ...] = (_TABLES, (SPEND_BY_DAY, INBOX))
 """Entry `i` brings a file of version `i` to `i + 1`; an empty file is version 0. Released entries never change."""
 
 

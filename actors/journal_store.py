@@ -7,16 +7,18 @@ from __future__ import annotations
 
 import sqlite3
 import time
-from collections.abc import Callable, Generator, Iterator, Sequence
+from collections.abc import Callable, Collection, Generator, Iterator, Sequence
 from contextlib import contextmanager
 from hashlib import sha256
 from typing import NamedTuple
 
 import msgspec
 
+from stratum.actors import inbox
 from stratum.actors.journal_chain import chain_link, chain_start
 from stratum.actors.spend_by_day import SpendByDay
 from stratum.contracts.errors import RunError, RunLocked, UnknownRun
+from stratum.contracts.messages import Message
 from stratum.contracts.records import Approved, PlanProposed, Record, RunFinished, RunResumed, RunStarted
 
 MAX_BODY_BYTES = 64 * 2**20
@@ -103,6 +105,24 @@ class Store:
                 limit_picousd=limit_picousd,
                 first_day=first_day,
             )
+
+    def post(self, run: str, message: Message) -> bool:
+        """Leave a message for the session that owns the run; False if none that is alive does."""
+        with transaction(self.connection):
+            found = self.connection.execute("SELECT owner FROM _runs WHERE run = ?", (run,)).fetchone()
+            if found is None:
+                raise UnknownRun(run=run)
+            if found[0] is None or not self._alive(found[0]):
+                return False
+            inbox.put(self.connection, run, message)
+            return True
+
+    def messages(self, runs: Collection[str]) -> list[tuple[str, Message]]:
+        """What others have asked of these runs since the last look."""
+        if inbox.is_empty(self.connection):
+            return []
+        with transaction(self.connection):
+            return inbox.take(self.connection, runs)
 
     def claim(self, run: str) -> None:
         """Make this session the run's owner.

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping
 from decimal import Decimal
 from typing import Literal
 
 import msgspec
 
-from stratum.contracts.money import limit_picousd
+from stratum.contracts.money import PICOUSD_PER_USD, limit_picousd
 
 OnExhaustion = Literal["cancel", "drain"]
 
@@ -57,6 +58,17 @@ class Budget(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, forb
         """As records have them: only those that are set; `usd` in picodollars, `tokens`, whole `ms`."""
         axes = {"usd": self.picousd, "tokens": self.tokens, "ms": None if self.ms is None else math.ceil(self.ms)}
         return {resource: limit for resource, limit in axes.items() if limit is not None}
+
+    @classmethod
+    def of_limits(cls, limits: Mapping[str, int], *, on_exhaustion: OnExhaustion = "cancel") -> Budget:
+        """The budget that has these limits, as records have them."""
+        money = limits.get("usd")
+        return cls(
+            ms=limits.get("ms"),
+            usd=None if money is None else Decimal(money) / PICOUSD_PER_USD,
+            tokens=limits.get("tokens"),
+            on_exhaustion=on_exhaustion,
+        )
 
     @property
     def seconds(self) -> float:

@@ -5,11 +5,9 @@ from __future__ import annotations
 from collections import Counter, defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from decimal import Decimal
 
 from stratum.actors.ledger import LedgerState, replay
 from stratum.contracts.budget import Budget
-from stratum.contracts.money import PICOUSD_PER_USD
 from stratum.contracts.records import (
     Answered,
     AttemptFinished,
@@ -92,13 +90,7 @@ class History:
         if not raised:
             return declared
         limits = {**(declared.limits if declared else {}), **raised}
-        money = limits.get("usd")
-        return Budget(
-            ms=limits.get("ms"),
-            usd=None if money is None else Decimal(money) / PICOUSD_PER_USD,
-            tokens=limits.get("tokens"),
-            on_exhaustion=declared.on_exhaustion if declared else "cancel",
-        )
+        return Budget.of_limits(limits, on_exhaustion=declared.on_exhaustion if declared else "cancel")
 
     def raise_limits(self, raised: LimitRaised) -> bool:
         """A person gives a scope new limits before the run goes on; False if the run never opened it."""

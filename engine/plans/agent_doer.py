@@ -37,6 +37,8 @@ class Handout:
     verdict: Verdict | None = None
     reported: trio.Event = field(default_factory=trio.Event)
     judged: trio.Event = field(default_factory=trio.Event)
+    """Together with `again`, where the step is handed out anew at once."""
+    again: Assignment | None = None
 
 
 class AgentDoer:
@@ -60,7 +62,11 @@ class AgentDoer:
         self._handout: Handout | None = None
 
     async def attempt(self, violations: Sequence[Violation]) -> Outcome:
-        self._handout = handout = await self._hand_out(violations)
+        before, self._handout = self._handout, await self._hand_out(violations)
+        handout = self._handout
+        if before is not None:
+            before.again = handout.assignment
+            before.judged.set()
         self._steps.stands(self._number, "handed_out")
         try:
             await handout.reported.wait()
@@ -96,7 +102,8 @@ class AgentDoer:
             attested=tuple(attested),
             failed=last and bool(violations),
         )
-        handout.judged.set()
+        if last:
+            handout.judged.set()
 
     async def _hand_out(self, violations: Sequence[Violation]) -> Handout:
         past = self._past

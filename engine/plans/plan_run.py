@@ -275,10 +275,7 @@ class PlanRun:
                 else StaleTicket(run=self.id, step=step, problem="it was taken back before its result was judged")
             )
         await self.log.synced()
-        again = self.assignments.get(step)
-        if again is not None and not handout.verdict.accepted:
-            return msgspec.structs.replace(handout.verdict, again=again.assignment)
-        return handout.verdict
+        return msgspec.structs.replace(handout.verdict, again=handout.again)
 
     def _handout(self, step: str, ticket: str) -> Handout:
         handout = self._handouts.get(ticket)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import TYPE_CHECKING
 
 import msgspec
@@ -52,8 +53,8 @@ def live_status(run: PlanRun) -> PlanStatus:
         goal=run.compiled.plan.goal,
         state=state,
         steps=tuple(standing),
-        assignments=tuple(handout.assignment for handout in run.assignments.values()),
-        questions=tuple(asking.question for asking in run.asking.values()),
+        assignments=tuple(run.assignments[id].assignment for id in _in_order(run.compiled, run.assignments)),
+        questions=tuple(run.asking[id].question for id in _in_order(run.compiled, run.asking)),
         settled_picousd=settled,
         in_doubt_picousd=in_doubt,
         left=left,
@@ -81,6 +82,11 @@ def recorded_status(run: str, compiled: CompiledPlan, past: PlanHistory, *, stat
         output=output,
         error="" if past.finished is None else past.finished.error,
     )
+
+
+def _in_order(compiled: CompiledPlan, ids: Iterable[str]) -> list[str]:
+    """Step ids in the plan's order; those of plans within it where their step is."""
+    return sorted(ids, key=lambda id: (compiled.index[id.partition("/")[0]], id))
 
 
 def _step(

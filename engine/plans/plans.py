@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import uuid
 from collections.abc import AsyncGenerator, Mapping
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from hashlib import sha256
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
@@ -16,14 +16,17 @@ from typing import TYPE_CHECKING, Any, cast
 import msgspec
 import trio
 
+from stratum.actors.inbox import POLL_S
+from stratum.contracts.budget import Budget
 from stratum.contracts.codec import Codec
 from stratum.contracts.compiled_plan import CompiledPlan
 from stratum.contracts.digest import canonical_json
 from stratum.contracts.errors import ContractViolation, RunError, UnknownRun
 from stratum.contracts.expression_evidence import Source
+from stratum.contracts.messages import AnswerGate, CancelRun, Message, RaiseLimits
 from stratum.contracts.plan import ExecutionPlan
 from stratum.contracts.plan_check import compile_plan
-from stratum.contracts.plan_errors import NotApproved
+from stratum.contracts.plan_errors import NotApproved, StepNotReady
 from stratum.contracts.plan_status import PlanState, PlanStatus
 from stratum.contracts.records import Approved, PlanProposed, RunResumed, RunStarted
 from stratum.contracts.violation import Violation
@@ -65,6 +68,7 @@ class Plans:
         self._judge = judge
         self._sources: Mapping[str, Source] = file_sources(workspace)
         self._live: dict[str, PlanRun] = {}
+        self._begun = trio.Event()
 
     async def propose(self, plan: ExecutionPlan, inputs: Mapping[str, Any] | None = None, *, by: str) -> PlanStatus:
         """Check a plan and keep it, as a run that has not begun: nothing of it is done before it is approved.
@@ -165,7 +169,20 @@ class Plans:
         )
         self._live[run] = live
         self._nursery.start_soon(live.work, name=f"plan {run}")
+        self._begun.set()
         return live
+
+    async def read_inbox(self) -> None:
+        """Runs beside the runs: does what other processes ask of them. An answer that no gate waits for is dropped."""
+        while True:
+            at_work = {run: live for run, live in self._live.items() if not live.ended.is_set()}
+            if not at_work:
+                self._begun = trio.Event()
+                await self._begun.wait()
+                continue
+            for run, message in await self._runtime.journal.messages(at_work):
+                _obey(at_work[run], message)
+            await trio.sleep(POLL_S)
 
     def _may_start(self, run: str, past: PlanHistory) -> CompiledPlan:
         if past.finished is not None and past.finished.state == "succeeded":
@@ -215,7 +232,7 @@ async def open_plans(
     """
     folder = (workspace or Path.cwd()).resolve()
     async with trio.open_nursery() as nursery:
-        yield Plans(
+        plans = Plans(
             runtime,
             nursery,
             functions=functions or Functions(),
@@ -223,7 +240,22 @@ async def open_plans(
             approvals=approvals or Approvals(folder),
             judge=judge or Unjudged(),
         )
+        if runtime.journal.shared:
+            nursery.start_soon(plans.read_inbox)
+        yield plans
         nursery.cancel_scope.cancel(reason="the plans are closing")
+
+
+def _obey(live: PlanRun, message: Message) -> None:
+    match message:
+        case CancelRun():
+            live.cancel(message.reason or f"{message.by} cancelled it")
+        case AnswerGate():
+            with suppress(StepNotReady):
+                live.answer(message.step, message.decision, by=message.by, comment=message.comment)
+        case RaiseLimits():
+            with suppress(StepNotReady):
+                live.raise_limits(Budget.of_limits(message.limits), by=message.by)
 
 
 def checked_inputs(compiled: CompiledPlan, inputs: Mapping[str, Any]) -> dict[str, Any]:

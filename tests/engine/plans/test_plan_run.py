@@ -136,6 +136,7 @@ async def test_parallel_assignments_come_together_with_their_inputs_resolved(tmp
     """CASES H4."""
     async with open_project(tmp_path) as plans:
         run = await started(plans, AGENTS)
+        await assigned(run, "a")
         await assigned(run, "b")
         assert [assignment.step for assignment in run.status().assignments] == ["a", "b"]
         assert (await reported(run, "b", {"count": 2})).accepted
