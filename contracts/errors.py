@@ -30,6 +30,7 @@ StratumError
 │   │   └── StaleTicket       a hand-out that no longer counts, or was reported otherwise
 │   ├── PlanFailed            steps of a plan failed for good
 │   └── RunCancelled          a person stopped it
+├── CommandRefused            a program cannot be run as it is written; nothing was started
 ├── ActorClosed               an actor's mailbox closed before it answered
 └── NoRuntime                 called where no runtime can be opened
 """
@@ -358,6 +359,18 @@ class RunLocked(RunError):
 
     problem: str = "another process is running it"
     fix: str = "wait for it or stop it, then resume"
+
+
+@dataclass(kw_only=True, eq=False)
+class CommandRefused(StratumError):
+    """A program cannot be run as the plan writes it; nothing was started."""
+
+    program: str
+    problem: str
+    fix: str = "correct the plan's command"
+
+    def __str__(self) -> str:
+        return f"command {one_line(self.program)!r}: {self.problem}; {self.fix}"
 
 
 @dataclass(kw_only=True, eq=False)

@@ -67,6 +67,8 @@ class Command(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, for
     """Added to the few variables that every command gets."""
     shell: bool = False
     """Have `sh -c` run `argv[0]`, with the others as `$1`, `$2`."""
+    network: bool = False
+    """Let it reach the network where commands run in a sandbox; elsewhere nothing keeps it from that."""
 
 
 class Gate(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, forbid_unknown_fields=True):

@@ -165,6 +165,8 @@ def _program(step: Step) -> Iterator[str]:
     how = "run by sh" if step.program.shell else "run"
     yield f"{how}: {visible(shlex.join(step.program.argv))}"
     yield f"in: {visible(step.program.cwd or '.')}"
+    if step.program.network:
+        yield "in a sandbox, it may reach the network"
     for name, value in step.program.env.items():
         yield f"with: {visible(f'{name}={value}')}"
 

@@ -1,0 +1,51 @@
+"""`command_source`: answers `command_succeeds` and `command` conditions, by running the command.
+
+What a person approved is what is run: the words stand in the plan. Exit status 0 alone is no evidence of passing tests: a
+runner that collected nothing has it too.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+from stratum.contracts.expression_evidence import Evidence, Source
+from stratum.contracts.plan import Command
+from stratum.contracts.violation import one_line
+from stratum.engine.plans.command import CommandRun, run_command
+from stratum.engine.plans.runner_report import not_passing, runner_report
+from stratum.engine.plans.sandbox import Sandbox
+
+Keep = Callable[[Command, CommandRun], object]
+"""Called with each command that was run, for the record."""
+
+
+def command_source(
+    workspace: Path,
+    *,
+    key: str,
+    timeout_s: float | None = None,
+    sandbox: Sandbox | None = None,
+    keep: Keep | None = None,
+) -> Source:
+    """A source for expressions that run commands in `workspace`. Raises CommandRefused as `run_command` does."""
+
+    async def command_succeeds(*words: str) -> Evidence:
+        command = Command(argv=words)
+        run = await run_command(command, workspace=workspace, key=key, timeout_s=timeout_s, sandbox=sandbox)
+        if keep is not None:
+            keep(command, run)
+        problem = run.problem or not_passing(words, run.result.stdout + "\n" + run.result.stderr)
+        return Evidence(holds=not problem, detail=f"{problem}{_last_words(run)}" if problem else "")
+
+    return command_succeeds
+
+
+def _last_words(run: CommandRun) -> str:
+    """The end of what it wrote, where programs say what was wrong: test runners on standard output."""
+    said = (run.result.stderr, run.result.stdout)
+    for text in said if runner_report(run.result.stdout) is None else reversed(said):
+        lines = [line.strip() for line in text.splitlines() if line.strip()]
+        if lines:
+            return f": {one_line('; '.join(lines[-3:])[-300:])}"
+    return ""
