@@ -47,7 +47,18 @@ def load_plan(text: str | bytes, registry: Registry, *, format: Format | None = 
         PlanError: with everything that is wrong with it: its form, and what can be told of the rest.
     """
     text = _decoded(text)
-    document = _document(text, format)
+    try:
+        return load_document(_document(text, format), registry)
+    except PlanError as error:
+        raise PlanError(problems=_located(error.problems, text)) from None
+
+
+def load_document(document: object, registry: Registry) -> CompiledPlan:
+    """The plan that JSON values hold: as `load_plan`, where there is no text.
+
+    Raises:
+        PlanError: with everything that is wrong with it.
+    """
     try:
         plan = msgspec.convert(document, ExecutionPlan)
     except (msgspec.ValidationError, RecursionError):
@@ -56,11 +67,8 @@ def load_plan(text: str | bytes, registry: Registry, *, format: Format | None = 
         # What has no form cannot be looked at: what seems missing because of it is not said.
         known = {problem.path for problem in problems}
         more = [] if rest is None else [each for each in check(rest, registry) if not _under(each.path, known)]
-        raise PlanError(problems=_located([*problems, *more][:MAX_PROBLEMS], text)) from None
-    try:
-        return compile_plan(plan, registry)
-    except PlanError as error:
-        raise PlanError(problems=_located(error.problems, text)) from None
+        raise PlanError(problems=_in_order([*problems, *more][:MAX_PROBLEMS])) from None
+    return compile_plan(plan, registry)
 
 
 def to_json(plan: ExecutionPlan) -> str:
@@ -108,15 +116,19 @@ def _under(path: str, others: set[str]) -> bool:
     return any(way in others for way in _ways(path))
 
 
+def _in_order(problems: Sequence[Problem]) -> list[Problem]:
+    found = Problems()
+    for problem in problems:
+        found.note(problem)
+    return found.in_order()
+
+
 def _located(problems: Sequence[Problem], text: str) -> list[Problem]:
     """The problems in order, each with the line of its place, or of the nearest thing around that."""
     ways = {problem.path: list(_ways(problem.path)) for problem in problems}
     lines = lines_of(text, {way for each in ways.values() for way in each}) if len(text) <= _MAX_LOCATED else {}
-    located = Problems()
-    for problem in problems:
-        line = next((lines[way] for way in ways[problem.path] if way in lines), None)
-        located.note(msgspec.structs.replace(problem, line=problem.line or line))
-    return located.in_order()
+    at = {path: next((lines[way] for way in known if way in lines), None) for path, known in ways.items()}
+    return _in_order([msgspec.structs.replace(each, line=each.line or at[each.path]) for each in problems])
 
 
 def _ways(path: str) -> Iterator[str]:

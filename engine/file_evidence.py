@@ -35,17 +35,17 @@ async def _in_thread(look: Callable[..., str], root: Path, path: str, *text: str
 def _exists(root: Path, path: str) -> str:
     """What is wrong with a file; empty where it is fine."""
     try:
-        os.close(_opened(root, path))
-    except _Unusable as unusable:
+        os.close(open_inside(root, path))
+    except Unusable as unusable:
         return str(unusable)
     return ""
 
 
 def _contains(root: Path, path: str, text: str) -> str:
     try:
-        with os.fdopen(_opened(root, path), "rb") as file:
+        with os.fdopen(open_inside(root, path), "rb") as file:
             content = file.read(MAX_FILE_BYTES + 1)
-    except _Unusable as unusable:
+    except Unusable as unusable:
         return str(unusable)
     if len(content) > MAX_FILE_BYTES:
         return f"is larger than {MAX_FILE_BYTES // 2**20} MB"
@@ -56,24 +56,28 @@ def _contains(root: Path, path: str, text: str) -> str:
     return "" if found else f"does not contain {show(text)}"
 
 
-class _Unusable(Exception):
+class Unusable(Exception):
     """Why a file cannot be looked at."""
 
 
-def _opened(root: Path, path: str) -> int:
-    """A descriptor of the regular file at `path`, below `root`."""
+def open_inside(root: Path, path: str) -> int:
+    """A descriptor of the regular file at `path`, below `root`.
+
+    Raises:
+        Unusable: there is none, or it leads elsewhere.
+    """
     try:
         folder = root.resolve(strict=True)
         real = (folder / path).resolve(strict=True)
         if not real.is_relative_to(folder):
-            raise _Unusable("is outside the project")
+            raise Unusable("is outside the project")
         # Not to wait for a writer where it is a pipe; no link could have taken the file's place since.
         descriptor = os.open(real, os.O_RDONLY | os.O_NONBLOCK | os.O_NOFOLLOW | os.O_CLOEXEC)
     except FileNotFoundError:
-        raise _Unusable("does not exist") from None
+        raise Unusable("does not exist") from None
     except (OSError, ValueError, RuntimeError) as error:
-        raise _Unusable(f"cannot be opened: {getattr(error, 'strerror', None) or 'not a path'}") from None
+        raise Unusable(f"cannot be opened: {getattr(error, 'strerror', None) or 'not a path'}") from None
     if not stat.S_ISREG(os.fstat(descriptor).st_mode):
         os.close(descriptor)
-        raise _Unusable("is not a regular file")
+        raise Unusable("is not a regular file")
     return descriptor

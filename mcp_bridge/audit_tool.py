@@ -37,7 +37,7 @@ class AuditView(BaseModel):
 
 async def stratum_audit(ctx: Call, plan: PlanId) -> Annotated[CallToolResult, AuditView]:
     """What each step of a run took: attempts, cost, and why it was retried. Also of runs that are over or failed."""
-    lines = audit_lines(await (await bridge_of(ctx).runtime()).journal.read(plan))
+    lines = audit_lines(await (await bridge_of(ctx).opened()).runtime.journal.read(plan))
     view = AuditView(
         plan=plan,
         text=render_audit(lines),

@@ -1,27 +1,33 @@
-"""`Bridge`: one project's runtime, shared by every client of one server.
+"""`Bridge`: one project's runtime and plans, shared by every client of one server.
 
-Below: a runtime, with its journal. Above: the tools, which wait here until it is open: the engine is imported and opened
-behind the handshake, not before it.
+Below: a runtime, with its journal, and the plans that run in it. Above: the tools, which wait here until those are open:
+the engine is imported and opened behind the handshake, not before it.
 """
 
 from __future__ import annotations
 
 import logging
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Callable, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from importlib import import_module
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import trio
 
 from stratum.contracts.errors import StratumError
+from stratum.contracts.plan_status import Assignment, PlanStatus
 
 if TYPE_CHECKING:
+    from stratum.engine.plans.approvals import Approvals
+    from stratum.engine.plans.conditions import Judge
+    from stratum.engine.plans.plans import Plans
     from stratum.engine.providers.protocol import Provider
     from stratum.engine.runtime import Runtime
+    from stratum.engine.step import Step
 
+_RESUMED_AT_MOST = 10_000
 _log = logging.getLogger("stratum.mcp")
 
 
@@ -33,52 +39,80 @@ class Project:
     """The folder whose files steps may touch; absolute."""
     journal: Path
     model: str | None = None
+    steps: Callable[[], Sequence[Step[Any, Any]]] = tuple
+    """Imports the functions that plans may name; called once, in a thread."""
     provider: Provider | None = None
+    approvals: Approvals | None = None
+    judge: Judge | None = None
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Opened:
+    """A project that is open."""
+
+    runtime: Runtime
+    plans: Plans
 
 
 class Bridge:
-    """Opened by `open_bridge`."""
+    """Made by `open_bridge`."""
 
     def __init__(self, project: Project, *, closing: trio.Event) -> None:
         self.project = project
         self.closing = closing
         """Once it is set, a call that is cancelled is cancelled by us, not by its client."""
-        self._opened = trio.Event()
-        self._runtime: Runtime | None = None
+        self._ready = trio.Event()
+        self._opened: Opened | None = None
         self._failure: BaseException | None = None
+        self._told: dict[str, frozenset[str]] = {}
 
-    async def runtime(self) -> Runtime:
-        """The project's runtime, once it is open.
+    async def opened(self) -> Opened:
+        """The project, once it is open.
 
         Raises:
             StratumError: it could not be opened, or something has ended it since.
         """
-        await self._opened.wait()
+        await self._ready.wait()
         if self._failure is not None:
             raise self._failure
-        assert self._runtime is not None, "opened, and not failed"
-        return self._runtime
+        assert self._opened is not None, "opened, and not failed"
+        return self._opened
+
+    async def plans(self) -> Plans:
+        """The project's plans. Raises as `opened`."""
+        return (await self.opened()).plans
+
+    def news(self, status: PlanStatus) -> list[Assignment]:
+        """What an agent is to do that none has been told yet. From now on it has been."""
+        known = self._told.get(status.run, frozenset())
+        self._told[status.run] = frozenset(each.ticket for each in status.assignments)
+        return [each for each in status.assignments if each.ticket not in known]
+
+    def known(self, run: str) -> frozenset[str]:
+        """The tickets that agents were told of last."""
+        return self._told.get(run, frozenset())
 
     async def run(self) -> None:
-        """Open the runtime and keep it open. What ends it is kept for those who ask: the agent is told why."""
-        engine = await trio.to_thread.run_sync(import_module, "stratum.engine.runtime")
-        project = self.project
+        """Open the project, go on with the plans whose process is gone, and keep it open.
+
+        What ends it is kept for those who ask: the agent is told why.
+        """
         try:
-            async with engine.open_runtime(
-                provider=project.provider, model=project.model, journal=project.journal
-            ) as self._runtime:
-                self._opened.set()
+            async with _open(self.project) as opened:
+                self._opened = opened
+                await _go_on(opened)
+                self._ready.set()
                 await trio.sleep_forever()
         except* StratumError as group:
             self._failure = _first(group)
             _log.error("%s", self._failure)
         finally:
-            self._opened.set()
+            self._ready.set()
 
 
 @asynccontextmanager
 async def open_bridge(project: Project, *, closing: trio.Event) -> AsyncGenerator[Bridge]:
-    """A bridge that opens its project in the background; leaving stops what runs there."""
+    """A bridge that opens its project in the background; leaving stops the runs, each to be gone on with later."""
     bridge = Bridge(project, closing=closing)
     async with trio.open_nursery() as nursery:
         nursery.start_soon(bridge.run)
@@ -87,6 +121,35 @@ async def open_bridge(project: Project, *, closing: trio.Event) -> AsyncGenerato
         finally:
             closing.set()
             nursery.cancel_scope.cancel(reason="the server is closing")
+
+
+@asynccontextmanager
+async def _open(project: Project) -> AsyncGenerator[Opened]:
+    # Half a second of CPU, off the loop: tools are listed meanwhile.
+    engine = await trio.to_thread.run_sync(import_module, "stratum.engine.runtime")
+    plans = await trio.to_thread.run_sync(import_module, "stratum.engine.plans.plans")
+    functions = plans.Functions(await trio.to_thread.run_sync(project.steps))
+    async with (
+        engine.open_runtime(provider=project.provider, model=project.model, journal=project.journal) as runtime,
+        plans.open_plans(
+            runtime,
+            functions=functions,
+            workspace=project.workspace,
+            approvals=project.approvals,
+            judge=project.judge,
+        ) as opened,
+    ):
+        yield Opened(runtime=runtime, plans=opened)
+
+
+async def _go_on(opened: Opened) -> None:
+    """Start what a killed server left; what another process runs, or what cannot go on, is left as it is."""
+    for run in await opened.runtime.journal.runs(limit=_RESUMED_AT_MOST):
+        if run.target == "plan" and run.state == "interrupted":
+            try:
+                await opened.plans.start(run.run)
+            except StratumError as error:
+                _log.warning("%s is not gone on with: %s", run.run, error)
 
 
 def _first(group: BaseExceptionGroup[StratumError]) -> BaseException:

@@ -34,7 +34,9 @@ class Gatekeeper:
         self._app = app
         self._tokens = [token.encode() for token in tokens]
         self._hosts = frozenset(host.lower() for host in hosts)
-        self._origins = frozenset(origin.lower().rstrip("/") for origin in origins)
+        # Only we serve pages of our own origin: a page at another port of this machine is as foreign as any.
+        own = (f"{scheme}://{host}" for host in self._hosts for scheme in ("http", "https"))
+        self._origins = frozenset((*own, *(origin.lower().rstrip("/") for origin in origins)))
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] == "lifespan":

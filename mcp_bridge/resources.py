@@ -1,26 +1,52 @@
-"""What a client may read without calling a tool: `stratum://runs/{id}/audit`."""
+"""What a client may read without calling a tool: plans, runs and audits, by `stratum://` URIs."""
 
 from __future__ import annotations
+
+from collections.abc import Generator
+from contextlib import contextmanager
 
 from mcp.server.mcpserver import MCPServer
 from mcp.server.mcpserver.exceptions import ResourceNotFoundError
 
 from stratum.contracts.audit import render_audit
 from stratum.contracts.errors import UnknownRun
+from stratum.contracts.plan_text import to_json
 from stratum.mcp_bridge.audit_tool import audit_lines
 from stratum.mcp_bridge.bridge import Bridge
+from stratum.mcp_bridge.run_view import run_view
 from stratum.mcp_bridge.tool import Call, bridge_of
 
 
 def add_resources(server: MCPServer[Bridge]) -> None:
     """Offer them."""
-    server.resource("stratum://runs/{run}/audit", title="Audit", description="What each step took.")(audit)
+    as_json = "application/json"
+    offer = server.resource
+    offer("stratum://plans/{run}", title="Plan", description="A plan, as it can be edited.", mime_type=as_json)(plan)
+    offer("stratum://runs/{run}", title="Run", description="Where a plan's run stands.", mime_type=as_json)(state)
+    offer("stratum://runs/{run}/audit", title="Audit", description="What each step took.")(audit)
+
+
+async def plan(run: str, ctx: Call) -> str:
+    """The plan as JSON."""
+    with _not_found():
+        return to_json(await (await bridge_of(ctx).plans()).plan(run))
+
+
+async def state(run: str, ctx: Call) -> str:
+    """The run's status as JSON, every step included."""
+    with _not_found():
+        return run_view(await (await bridge_of(ctx).plans()).status(run), every_step=True).model_dump_json()
 
 
 async def audit(run: str, ctx: Call) -> str:
     """The audit, as text."""
-    runtime = await bridge_of(ctx).runtime()
+    with _not_found():
+        return render_audit(audit_lines(await (await bridge_of(ctx).opened()).runtime.journal.read(run)))
+
+
+@contextmanager
+def _not_found() -> Generator[None]:
     try:
-        return render_audit(audit_lines(await runtime.journal.read(run)))
+        yield
     except UnknownRun as error:
         raise ResourceNotFoundError(str(error)) from error

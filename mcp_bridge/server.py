@@ -12,11 +12,22 @@ from mcp_types import ToolAnnotations
 
 from stratum.mcp_bridge.audit_tool import stratum_audit
 from stratum.mcp_bridge.bridge import Bridge, Project, open_bridge
+from stratum.mcp_bridge.gate_tool import stratum_gate
 from stratum.mcp_bridge.identity import INSTRUCTIONS, NAME, TITLE, server_version
+from stratum.mcp_bridge.plan_tools import stratum_approve, stratum_plan
+from stratum.mcp_bridge.planning_prompt import add_prompt
 from stratum.mcp_bridge.resources import add_resources
+from stratum.mcp_bridge.run_tools import stratum_execute, stratum_status, stratum_step_done
 from stratum.mcp_bridge.tool import told
 
-_READ = ToolAnnotations(read_only_hint=True, destructive_hint=False, idempotent_hint=True, open_world_hint=False)
+_READS = ToolAnnotations(read_only_hint=True, destructive_hint=False, idempotent_hint=True, open_world_hint=False)
+_RECORDS = ToolAnnotations(read_only_hint=False, destructive_hint=False, idempotent_hint=False, open_world_hint=False)
+"""Writes to the journal alone."""
+_RECORDS_ONCE = ToolAnnotations(
+    read_only_hint=False, destructive_hint=False, idempotent_hint=True, open_world_hint=False
+)
+_RUNS = ToolAnnotations(read_only_hint=False, destructive_hint=True, idempotent_hint=True, open_world_hint=True)
+"""Runs what the plan says: programs, and models over the network."""
 
 
 def build_server(project: Project, *, closing: trio.Event | None = None) -> MCPServer[Bridge]:
@@ -32,8 +43,16 @@ def build_server(project: Project, *, closing: trio.Event | None = None) -> MCPS
         subscriptions=False,
     )
     add = partial(_add_tool, server)
-    add(stratum_audit, "Audit a run", _READ)
+    add(stratum_plan, "Propose a plan", _RECORDS)
+    add(stratum_approve, "Ask for approval", _RECORDS_ONCE)
+    add(stratum_execute, "Start a plan, or go on with it", _RUNS)
+    # What a report sets going was started, and approved, with the plan.
+    add(stratum_step_done, "Report a step", _RECORDS_ONCE)
+    add(stratum_status, "Where a plan stands", _READS)
+    add(stratum_gate, "Ask a gate's question", _RECORDS)
+    add(stratum_audit, "Audit a run", _READS)
     add_resources(server)
+    add_prompt(server)
     return server
 
 

@@ -22,6 +22,7 @@ R = TypeVar("R")
 MAX_ID: Final = 64
 
 Call = Context[Bridge, Any]
+StepId = Annotated[str, Field(max_length=200, description="The step's id.")]
 PlanId = Annotated[str, Field(max_length=MAX_ID, description="The plan's id, from stratum_plan.")]
 
 

@@ -9,13 +9,14 @@ from __future__ import annotations
 import os
 import re
 import tempfile
-from collections.abc import Mapping
 from datetime import UTC, datetime
 from hashlib import sha256
 from pathlib import Path
 from typing import Final, Literal
 
 import msgspec
+
+from stratum.actors.locations import STATE_MODE, state_home
 
 How = Literal["terminal", "elicitation", "page", "policy", "python"]
 _DIGEST: Final = re.compile(r"[0-9a-f]{64}")
@@ -33,20 +34,13 @@ class Approval(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     """UTC, ISO 8601."""
 
 
-def state_folder(environ: Mapping[str, str] = os.environ) -> Path:
-    """Where what only the user decides is kept: `$STRATUM_STATE_HOME`, else as XDG says."""
-    if own := environ.get("STRATUM_STATE_HOME"):
-        return Path(own)
-    return Path(environ.get("XDG_STATE_HOME") or Path.home() / ".local" / "state") / "stratum"
-
-
 class Approvals:
     """Those of the project in one folder."""
 
     def __init__(self, project: Path, *, folder: Path | None = None) -> None:
         self.project = str(project.resolve())
         mine = sha256(self.project.encode(errors="surrogateescape")).hexdigest()[:16]
-        self.folder = (folder or state_folder()) / "approvals" / mine
+        self.folder = (folder or state_home()) / "approvals" / mine
 
     def find(self, digest: str) -> Approval | None:
         """The approval of exactly this plan, if there is one."""
@@ -63,7 +57,7 @@ class Approvals:
         at = datetime.now(UTC).isoformat(timespec="seconds")
         approval = Approval(digest=digest, project=self.project, by=by, how=how, at=at)
         file = self._file(digest)
-        self.folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+        self.folder.mkdir(parents=True, exist_ok=True, mode=STATE_MODE)
         # Whole or not at all, also for who reads it at this moment; made with mode 0600.
         descriptor, written = tempfile.mkstemp(dir=self.folder, prefix=".", suffix=".new")
         with os.fdopen(descriptor, "wb") as out:

@@ -46,14 +46,15 @@ async def test_another_name_is_refused(host: str) -> None:
 
 @pytest.mark.parametrize(
     "origin",
-    ["http://evil.example", "http://127.0.0.1:8321", "http://localhost:3000", "null", "", "http://localhost:62740"],
+    ["http://evil.example", "http://127.0.0.1:80", "http://localhost:3000", "null", "", "http://localhost:62740"],
 )
 async def test_a_page_is_refused_though_it_is_local_and_has_the_token(origin: str) -> None:
     assert await status({**GOOD, "Origin": origin}) == 403
 
 
-async def test_a_page_that_was_allowed_may_call() -> None:
-    assert await status({**GOOD, "Origin": "http://localhost:6274"}) == 200
+@pytest.mark.parametrize("origin", ["http://localhost:6274", "http://127.0.0.1:8321", "https://localhost:8321"])
+async def test_a_page_that_was_allowed_or_that_only_we_could_serve_may_call(origin: str) -> None:
+    assert await status({**GOOD, "Origin": origin}) == 200
 
 
 @pytest.mark.parametrize(

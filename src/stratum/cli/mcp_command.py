@@ -15,6 +15,7 @@ from stratum.mcp_bridge.handshake import open_handshake
 from stratum.mcp_bridge.wire import claim_stdio
 
 if TYPE_CHECKING:
+    from stratum.engine.step import Step
     from stratum.mcp_bridge.bridge import Project
 
 
@@ -30,17 +31,33 @@ if TYPE_CHECKING:
 )
 @click.option("--allow-host", "hosts", multiple=True, metavar="NAME[:PORT]", help="Another name that the server has.")
 @click.option("--allow-origin", "origins", multiple=True, metavar="URL", help="A web page that may call it.")
+@click.option(
+    "--steps",
+    "places",
+    multiple=True,
+    metavar="PLACE",
+    help="file.py or module whose steps the plans may name; repeat it.",
+)
 @click.option("--model", help="Model for calls that name none; default: $STRATUM_MODEL.")
 @journal_option
 @click.pass_context
-def command(ctx: click.Context, /, *, http: bool, model: str | None, journal: Path, **door: Any) -> None:
+def command(
+    ctx: click.Context,
+    /,
+    *,
+    http: bool,
+    places: tuple[str, ...],
+    model: str | None,
+    journal: Path,
+    **door: Any,
+) -> None:
     """Serve this folder's plans and runs to an agent such as Codex, until it leaves."""
     if ctx.invoked_subcommand is not None:
         return
     if http:
-        _serve_http(model=model, journal=journal, **door)
+        _serve_http(places=places, model=model, journal=journal, **door)
     else:
-        _serve_stdio(model=model, journal=journal)
+        _serve_stdio(places=places, model=model, journal=journal)
 
 
 @command.command()
@@ -52,7 +69,7 @@ def config(*, form: str) -> None:
     click.echo(client_config(form, server_command()))
 
 
-def _serve_stdio(*, model: str | None, journal: Path) -> None:
+def _serve_stdio(*, places: tuple[str, ...], model: str | None, journal: Path) -> None:
     # The order is the point: the client is answered before the imports that take a second or more.
     wire = claim_stdio()
     opening = open_handshake(wire)
@@ -61,11 +78,12 @@ def _serve_stdio(*, model: str | None, journal: Path) -> None:
 
     from stratum.mcp_bridge.serving import run_on_stdio
 
-    run_on_stdio(_project(model, journal), wire, opening)
+    run_on_stdio(_project(places, model, journal), wire, opening)
 
 
 def _serve_http(
     *,
+    places: tuple[str, ...],
     model: str | None,
     journal: Path,
     host: str,
@@ -85,7 +103,7 @@ def _serve_http(
         raise click.ClickException(f"cannot listen at {host} port {port}: {error}; choose another --port") from error
     shown = f"[{host}]" if ":" in host else host
     click.echo(f"listening at http://{shown}:{listening.getsockname()[1]}{PATH}, token {where}", err=True)
-    run_on_http(_project(model, journal), door, listening)
+    run_on_http(_project(places, model, journal), door, listening)
 
 
 def _tokens(host: str, file: Path | None) -> tuple[tuple[str, ...], str]:
@@ -109,7 +127,24 @@ def _tokens(host: str, file: Path | None) -> tuple[tuple[str, ...], str]:
     )
 
 
-def _project(model: str | None, journal: Path) -> Project:
+def _project(places: tuple[str, ...], model: str | None, journal: Path) -> Project:
     from stratum.mcp_bridge.bridge import Project
 
-    return Project(workspace=Path.cwd(), journal=journal.absolute(), model=model)
+    return Project(workspace=Path.cwd(), journal=journal.absolute(), model=model, steps=lambda: _steps(places))
+
+
+def _steps(places: tuple[str, ...]) -> list[Step[Any, Any]]:
+    from stratum.cli.target import load_module, steps_of
+    from stratum.contracts.errors import ContractDefinitionError, described
+
+    steps: list[Step[Any, Any]] = []
+    for place in places:
+        try:
+            steps += steps_of(load_module(place))
+        except Exception as error:
+            raise ContractDefinitionError(
+                owner=f"--steps {place}",
+                problem=f"it cannot be imported: {described(error)}",
+                fix="correct it, and start the server again",
+            ) from error
+    return steps

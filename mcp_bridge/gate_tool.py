@@ -1,0 +1,52 @@
+"""stratum_gate: putting a plan's question to the person behind the client."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+from mcp.server.mcpserver.exceptions import ToolError
+from mcp_types import CallToolResult, InputRequiredResult
+
+from stratum.contracts.plan_errors import StepNotReady
+from stratum.contracts.plan_status import PlanStatus, Question
+from stratum.mcp_bridge.asking import ask
+from stratum.mcp_bridge.caller import person
+from stratum.mcp_bridge.run_tools import Wait, running, something_to_do
+from stratum.mcp_bridge.run_view import RunView, run_view, summary
+from stratum.mcp_bridge.tool import Call, PlanId, StepId, answer, bridge_of
+
+
+async def stratum_gate(
+    ctx: Call, plan: PlanId, step: StepId, wait_s: Wait = 20
+) -> Annotated[CallToolResult, RunView] | InputRequiredResult:
+    """Ask the user the question that a gate of the plan waits for. The answer is theirs; you cannot give it."""
+    bridge = bridge_of(ctx)
+    run = await running(await bridge.plans(), plan)
+    question = _question(run.status(), step)
+    asked = await ask(
+        ctx,
+        f"{question.question}\n\n(step {step} of plan {plan}: {run.compiled.plan.goal})",
+        about=f"gate {plan} {step} {question.round}",
+        choices=question.options,
+        comment="If it is to be revised: what to change." if "revise" in question.options else "Optional.",
+    )
+    if isinstance(asked, InputRequiredResult):
+        return asked
+    if asked is None:
+        raise ToolError(f"This client cannot ask the user: have them run `stratum gate answer {plan} {step}`.")
+    if not asked.choice:
+        raise ToolError("The user did not answer; the gate still waits. Ask them to, or wait with stratum_status.")
+    asking = run.version
+    run.answer(step, asked.choice, by=person(ctx), comment=asked.comment)  # type: ignore[arg-type]  # one of its options
+    await run.changed(asking)  # what was asked is asked no longer
+    status = await something_to_do(run, wait_s)
+    bridge.news(status)
+    view = run_view(status)
+    return answer(f"{summary(status)}\n{view.next}", view)
+
+
+def _question(status: PlanStatus, step: str) -> Question:
+    for question in status.questions:
+        if question.step == step:
+            return question
+    raise StepNotReady(run=status.run, step=step, problem="no gate of this name waits for an answer")

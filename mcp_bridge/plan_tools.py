@@ -1,0 +1,94 @@
+"""stratum_plan and stratum_approve: from what the agent proposes to a plan that the user has approved."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import Annotated, Any, Final
+
+import msgspec
+import trio
+from mcp.server.mcpserver.exceptions import ToolError
+from mcp_types import CallToolResult, InputRequiredResult
+from pydantic import Field, WithJsonSchema
+
+from stratum.contracts.compiled_plan import CompiledPlan
+from stratum.contracts.plan_text import MAX_BYTES, load_document, load_plan
+from stratum.contracts.problem import visible
+from stratum.contracts.registry import Registry
+from stratum.engine.file_evidence import Unusable, open_inside
+from stratum.mcp_bridge.approval import obtain
+from stratum.mcp_bridge.caller import caller
+from stratum.mcp_bridge.plan_view import PlanView, plan_view
+from stratum.mcp_bridge.proposal import BUDGET, CONTRACTS, INPUT, STEPS, document
+from stratum.mcp_bridge.run_view import RunView, run_view, summary
+from stratum.mcp_bridge.tool import MAX_ID, Call, PlanId, answer, bridge_of
+
+MAX_PROPOSAL: Final = 2**20
+"""Bytes of what an agent proposes in a call; more is written to a file."""
+
+
+async def stratum_plan(
+    ctx: Call,
+    task: Annotated[str, Field(max_length=20_000, description="What the user asked for: the plan's goal.")],
+    steps: Annotated[Any, WithJsonSchema(STEPS)] = None,
+    contracts: Annotated[Any, WithJsonSchema(CONTRACTS)] = None,
+    input: Annotated[Any, WithJsonSchema(INPUT)] = None,
+    inputs: Annotated[dict[str, Any] | None, Field(description="The values of $.input, by name.")] = None,
+    output: Annotated[
+        Any, WithJsonSchema({"type": "string", "description": "A reference to what the plan returns."})
+    ] = "",
+    budget: Annotated[Any, WithJsonSchema({**BUDGET, "description": "Hard limits on the whole plan."})] = None,
+    file: Annotated[
+        str, Field(max_length=1_000, description="Instead of steps: a plan file, JSON or YAML, in the project.")
+    ] = "",
+    revises: Annotated[str, Field(max_length=MAX_ID, description="The id of the draft that this one replaces.")] = "",
+) -> Annotated[CallToolResult, PlanView]:
+    """Propose a typed plan before touching anything. It is checked as a whole, kept as a draft, and printed for the user.
+
+    Nothing is run. Everything that is wrong is told at once: correct it and call again.
+    """
+    bridge = bridge_of(ctx)
+    plans = await bridge.plans()
+    registry = plans.functions.registry
+    if bool(file) == (steps is not None):
+        raise ToolError("give either the steps that you propose, or the file that holds the plan")
+    if file:
+        compiled = await trio.to_thread.run_sync(_read, bridge.project.workspace, file, registry)
+    else:
+        compiled = _proposed(
+            document(goal=task, contracts=contracts, input=input, steps=steps, output=output, budget=budget), registry
+        )
+    if revises:
+        status = await plans.revise(revises, compiled.plan, by=str(caller(ctx)))
+    else:
+        status = await plans.propose(compiled.plan, inputs, by=str(caller(ctx)))
+    view = plan_view(status, compiled)
+    return answer(f"{view.text}\n{view.next}", view)
+
+
+async def stratum_approve(ctx: Call, plan: PlanId) -> Annotated[CallToolResult, RunView] | InputRequiredResult:
+    """Ask the user to approve a draft, without starting it; stratum_execute asks as well. You cannot approve it yourself."""
+    bridge = bridge_of(ctx)
+    plans = await bridge.plans()
+    first = await obtain(ctx, plans, plan)
+    if first is not None:
+        return first
+    status = await plans.status(plan)
+    view = run_view(status, assignments=bridge.news(status))
+    return answer(f"{summary(status)}\n{view.next}", view)
+
+
+def _proposed(plan: dict[str, Any], registry: Registry) -> CompiledPlan:
+    if len(msgspec.json.encode(plan)) > MAX_PROPOSAL:
+        raise ToolError("the plan is longer than 1 MiB; write it to a file in the project and give that")
+    return load_document(plan, registry)
+
+
+def _read(workspace: Path, path: str, registry: Registry) -> CompiledPlan:
+    try:
+        with os.fdopen(open_inside(workspace, path), "rb") as file:
+            text = file.read(max(MAX_BYTES.values()) + 1)
+    except Unusable as unusable:
+        raise ToolError(f"{visible(path)} {unusable}; give the path of a plan file in the project") from unusable
+    return load_plan(text, registry)

@@ -1,0 +1,113 @@
+"""A plan as an agent proposes it: the JSON Schema of its parts, short enough to be read with every session.
+
+What is proposed is checked by `stratum.contracts.plan_text`, which tells everything that is wrong at once; the schema says what
+can be written, and refuses nothing. docs/plans.md has every key in full.
+"""
+
+from __future__ import annotations
+
+from typing import Any, Final
+
+Schema = dict[str, Any]
+
+
+def _text(description: str) -> Schema:
+    return {"type": "string", "description": description}
+
+
+_TYPE: Final[Schema] = {"anyOf": [{"type": "string"}, {"type": "object"}]}
+_ARGV: Final[Schema] = {"type": "array", "items": {"type": "string"}}
+_CONDITION: Final[Schema] = {
+    "anyOf": [
+        {"type": "string"},
+        {"type": "object", "properties": {"expr": {"type": "string"}, "command": _ARGV, "judge": {"type": "string"}}},
+    ]
+}
+
+BUDGET: Final[Schema] = {
+    "type": "object",
+    "properties": {
+        "usd": {"type": "number", "description": "US dollars."},
+        "tokens": {"type": "integer", "description": "Tokens, in and out."},
+        "ms": {"type": "number", "description": "Milliseconds of running time."},
+    },
+}
+
+STEP: Final[Schema] = {
+    "type": "object",
+    "required": ["id"],
+    "properties": {
+        "id": _text("Letters, digits, _ and -."),
+        "fn": _text("A registered function, or your own name for what you will do in this step."),
+        "kind": {
+            "type": "string",
+            "enum": ["infer", "compute", "agent", "command", "gate", "plan"],
+            "description": "Who does it. Leave it out: command and gate follow from those keys, else the function's, else agent (you).",
+        },
+        "intent": _text("What is to be done, in words."),
+        "inputs": {
+            "type": "object",
+            "description": "By name: values, or references $.input.NAME and $.steps.ID.output.path, which also order the steps.",
+        },
+        "output": {
+            **_TYPE,
+            "description": "What it returns: a contract's name, list[str], int | None, or a JSON Schema.",
+        },
+        "depends_on": {"type": "array", "items": {"type": "string"}, "description": "Ids of steps to wait for."},
+        "ensure": {
+            "anyOf": [*_CONDITION["anyOf"], {"type": "array", "items": _CONDITION}],
+            "description": "What must hold of the result: an expression over result, inputs, steps (`len(result.files) > 0`), "
+            "plain English for a judge, or {command: [argv]} that must exit with 0.",
+        },
+        "retries": {"type": "integer", "description": "After a violation; default 3."},
+        "repair": _text("The earlier step that a violation here is sent to instead of this one."),
+        "when": _text("An expression; if it is false, the step is skipped."),
+        "on_fail": _text("The step that stands in when this one has failed for good."),
+        "repeat": {
+            "type": "object",
+            "description": "Do it again until the expression is true; the best result by score is kept.",
+            "properties": {"until": {"type": "string"}, "limit": {"type": "integer"}, "score": {"type": "string"}},
+        },
+        "budget": BUDGET,
+        "model": {"anyOf": [{"type": "string"}, _ARGV], "description": "For infer steps."},
+        "command": {
+            "anyOf": [
+                _ARGV,
+                {
+                    "type": "object",
+                    "properties": {
+                        "argv": _ARGV,
+                        "cwd": {"type": "string"},
+                        "env": {"type": "object"},
+                        "shell": {"type": "boolean"},
+                    },
+                },
+            ],
+            "description": "A program that Stratum runs in the project.",
+        },
+        "gate": {
+            "type": "object",
+            "description": "A question to the user before going on.",
+            "properties": {
+                "question": {"type": "string"},
+                "revise": {"type": "string"},
+                "max_rounds": {"type": "integer"},
+                "timeout_s": {"type": "number"},
+                "on_timeout": {"type": "string", "enum": ["kill", "approve"]},
+            },
+        },
+    },
+}
+
+STEPS: Final[Schema] = {"type": "array", "items": STEP, "description": "The steps you propose."}
+CONTRACTS: Final[Schema] = {
+    "type": "object",
+    "additionalProperties": {"type": "object"},
+    "description": "JSON Schemas by name, for the steps' outputs.",
+}
+INPUT: Final[Schema] = {"type": "object", "additionalProperties": _TYPE, "description": "Types of $.input, by name."}
+
+
+def document(**given: Any) -> dict[str, Any]:
+    """The plan document of what was given; absent and empty parts are left to their defaults."""
+    return {key: value for key, value in given.items() if value not in (None, "", {}, [])}

@@ -1,0 +1,169 @@
+"""stratum_execute, stratum_step_done and stratum_status: a run goes on in the server; a call says where it stands."""
+
+from __future__ import annotations
+
+from collections.abc import Container
+from typing import TYPE_CHECKING, Annotated, Any, Final
+
+import msgspec
+import trio
+from mcp.server.mcpserver.exceptions import ToolError
+from mcp_types import CallToolResult, InputRequiredResult
+from pydantic import Field
+
+from stratum.contracts.plan_status import PlanStatus
+from stratum.mcp_bridge.approval import obtain
+from stratum.mcp_bridge.report_view import ReportView, report_view
+from stratum.mcp_bridge.run_view import RunView, run_view, summary
+from stratum.mcp_bridge.status_view import StatusView, status_view
+from stratum.mcp_bridge.tool import MAX_ID, Call, PlanId, StepId, answer, arguments, bridge_of
+
+if TYPE_CHECKING:
+    from stratum.engine.plans.plan_run import PlanRun
+    from stratum.engine.plans.plans import Plans
+
+MAX_RESULT: Final = 2**20
+MAX_WAIT_S: Final = 25
+"""Codex's code mode yields after 30 s."""
+_TOGETHER_S: Final = 0.05
+"""Steps that become ready within so many seconds of one another are handed out in one answer ..."""
+_TOGETHER_AT_MOST_S: Final = 0.5
+"""... but nobody waits longer than this for more."""
+_LOOKED_AGAIN_S: Final = 1.0
+"""How often a run in another process is looked at."""
+
+Wait = Annotated[float, Field(ge=0, le=MAX_WAIT_S, description="Seconds to wait until there is something to do.")]
+
+
+async def stratum_execute(
+    ctx: Call, plan: PlanId, wait_s: Wait = 20
+) -> Annotated[CallToolResult, RunView] | InputRequiredResult:
+    """Start an approved plan, or go on with one that stopped. A draft is put to the user for approval first.
+
+    What Stratum can run, it runs. The steps that are yours come back as assignments, those that can be done in parallel together.
+    """
+    bridge = bridge_of(ctx)
+    plans = await bridge.plans()
+    first = await obtain(ctx, plans, plan)
+    if first is not None:
+        return first
+    started = not _at_work(plans, plan)
+    run = await plans.start(plan)
+    try:
+        status = await something_to_do(run, wait_s)
+    except trio.Cancelled:
+        if started and not bridge.closing.is_set():
+            run.cancel("the call that started it was cancelled by its client")
+        raise
+    bridge.news(status)
+    view = run_view(status)
+    return answer(f"{summary(status)}\n{view.next}", view)
+
+
+async def stratum_step_done(
+    ctx: Call,
+    plan: PlanId,
+    step: StepId,
+    ticket: Annotated[str, Field(max_length=200, description="From the assignment.")],
+    result: Annotated[Any, Field(description="What the step brought, as its result_schema says.")] = None,
+    gave_up: Annotated[
+        str, Field(max_length=2_000, description="Instead of a result: why this attempt came to nothing.")
+    ] = "",
+    wait_s: Wait = 20,
+) -> Annotated[CallToolResult, ReportView]:
+    """Report a step that you were handed. It is verified here, by schema, expressions, commands and a judge.
+
+    If it is accepted, your next steps come back; if not, only what to mend.
+    """
+    bridge = bridge_of(ctx)
+    plans = await bridge.plans()
+    given = arguments(ctx)
+    if bool(gave_up) == ("result" in given):
+        raise ToolError("give either the step's result, or in gave_up why there is none")
+    body = given.get("result")
+    if len(msgspec.json.encode(body)) > MAX_RESULT:
+        raise ToolError("the result is longer than 1 MiB; write it to a file and report the file's path")
+    run = await running(plans, plan)
+    verdict = None
+    with trio.move_on_after(wait_s):
+        verdict = await (run.fail(step, gave_up, ticket=ticket) if gave_up else run.report(step, body, ticket=ticket))
+    status = run.status()
+    if verdict is not None and verdict.again is None:
+        waiting = any(each.ticket in bridge.known(plan) for each in status.assignments)
+        status = await something_to_do(run, _TOGETHER_AT_MOST_S if waiting else wait_s, known=bridge.known(plan))
+    view = report_view(status, step, verdict, assignments=bridge.news(status))
+    return answer(f"{summary(status)}\n{view.next}", view)
+
+
+async def stratum_status(
+    ctx: Call,
+    plan: Annotated[str, Field(max_length=MAX_ID, description="The plan's id; empty: list this project's plans.")] = "",
+    wait_s: Wait = 0,
+) -> Annotated[CallToolResult, StatusView]:
+    """Where a plan stands, step by step, with all that you are to do; or which plans there are."""
+    bridge = bridge_of(ctx)
+    opened = await bridge.opened()
+    if not plan:
+        view = status_view(await opened.runtime.journal.runs(limit=100))
+        return answer(
+            "\n".join(f"{each.plan}  {each.state}  {each.goal}" for each in view.plans) or "no plans yet", view
+        )
+    run = opened.plans.live(plan)
+    if run is not None and not run.ended.is_set():
+        status = await something_to_do(run, wait_s)
+    else:
+        status = await _elsewhere(opened.plans, plan, wait_s)
+    bridge.news(status)
+    view = StatusView(plans=[], run=run_view(status, every_step=True))
+    return answer(f"{summary(status)}\n{view.run.next if view.run else ''}", view)
+
+
+async def something_to_do(run: PlanRun, wait_s: float, *, known: Container[str] = ()) -> PlanStatus:
+    """The run's status once an agent or a person is wanted, or it has ended; at the latest after `wait_s`.
+
+    An assignment whose ticket is `known` is nothing new.
+    """
+    status = run.status()
+    with trio.move_on_after(wait_s):
+        while status.state == "running" and not _wanted(status, known):
+            status = await run.changed(status.version)
+    latest = trio.current_time() + _TOGETHER_AT_MOST_S
+    while _wanted(status, known) and status.state == "running" and trio.current_time() < latest:
+        with trio.move_on_after(_TOGETHER_S) as quiet:
+            status = await run.changed(status.version)
+        if quiet.cancelled_caught:
+            break
+    return status
+
+
+def _wanted(status: PlanStatus, known: Container[str]) -> bool:
+    return bool(status.questions) or any(each.ticket not in known for each in status.assignments)
+
+
+async def _elsewhere(plans: Plans, plan: str, wait_s: float) -> PlanStatus:
+    """The status of a run that is not at work here, once it differs, or after `wait_s`."""
+    before = status = await plans.status(plan)
+    with trio.move_on_after(wait_s if before.state in ("running", "paused") else 0):
+        while status == before:
+            await trio.sleep(_LOOKED_AGAIN_S)
+            status = await plans.status(plan)
+    return status
+
+
+def _at_work(plans: Plans, plan: str) -> bool:
+    run = plans.live(plan)
+    return run is not None and not run.ended.is_set()
+
+
+async def running(plans: Plans, plan: str) -> PlanRun:
+    """The run at work here.
+
+    Raises:
+        ToolError: it is not.
+        UnknownRun: there is no such plan.
+    """
+    run = plans.live(plan)
+    if run is not None:
+        return run
+    state = (await plans.status(plan)).state
+    raise ToolError(f'plan {plan} is {state} and not at work here; stratum_execute(plan="{plan}") goes on with it')

@@ -1,0 +1,368 @@
+"""The tools as an agent uses them: plan, approve, execute, report, mend, audit."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+from tests.mcp_bridge.agents import PROPOSAL, Agent, Mode, Refused, User, agent, approving, project
+
+from stratum import compute
+
+MODES: list[Mode] = ["auto", "legacy"]
+
+
+@compute(inline=True)
+def count(files: list[str]) -> int:
+    return len(files)
+
+
+async def to_the_end(agent: Agent, plan: str) -> None:
+    run = await agent.call("stratum_execute", plan=plan)
+    report = await agent.done(plan, run["assignments"][0], {"files": ["a.py"]})
+    report = await agent.done(plan, report["run"]["assignments"][0], {"files": ["a.py"]})
+    assert report["run"]["state"] == "succeeded"
+
+
+async def test_a_plan_is_shown_as_it_will_be_approved(tmp_path: Path) -> None:
+    """CASES H1."""
+    async with agent(project(tmp_path)) as codex:
+        plan = await codex.call("stratum_plan", **PROPOSAL, budget={"usd": 0.5})
+
+    assert plan["text"] == (
+        "ExecutionPlan {\n"
+        "  steps: [\n"
+        '    { id: "1", fn: "read_code", output: Files },\n'
+        '    { id: "2", fn: "change_code", output: Files, depends_on: ["1"],\n'
+        '      ensure: "len(result.files) > 0" },\n'
+        "  ],\n"
+        '  budget: "at most $0.50"\n'
+        "}"
+    )
+    assert (plan["state"], plan["first"], plan["estimate"]) == ("draft", ["1"], "at most $0.50")
+    assert plan["steps"][1]["depends_on"] == ["1"]
+    assert plan["steps"][1]["ensure"] == [{"text": "len(result.files) > 0", "checked_by": "expression"}]
+    assert f'stratum_execute(plan="{plan["plan"]}")' in plan["next"]
+
+
+async def test_everything_that_is_wrong_with_a_plan_is_told_at_once_and_nothing_is_kept(tmp_path: Path) -> None:
+    steps = [
+        {"id": "1", "fn": "read", "output": "Fils", "ensures": "x"},
+        {"id": "2", "fn": "write", "depends_on": ["3"], "ensure": "len(result"},
+    ]
+    async with agent(project(tmp_path)) as codex:
+        with pytest.raises(Refused) as refused:
+            await codex.plan(steps=steps)
+        listed = await codex.call("stratum_status")
+
+    for told in ("$.steps[0].ensures", "$.steps[1].depends_on[0]", "$.steps[1].ensure[0]"):
+        assert told in str(refused.value)
+    assert listed["plans"] == []
+
+
+async def test_a_plan_file_in_the_project_is_read(tmp_path: Path) -> None:
+    (tmp_path / "plan.yaml").write_text("goal: From a file\nsteps:\n- {id: one, fn: look}\n")
+    async with agent(project(tmp_path)) as codex:
+        plan = await codex.call("stratum_plan", task="Look", file="plan.yaml")
+        kept = await codex.client.read_resource(f"stratum://plans/{plan['plan']}")
+
+    assert 'id: "one"' in plan["text"]
+    assert "From a file" in kept.contents[0].text  # type: ignore[union-attr]  # it is text
+
+
+@pytest.mark.parametrize("path", ["../plan.yaml", "/etc/passwd", "link", "missing.yaml", "folder", "a\0b", "pipe"])
+async def test_a_plan_file_elsewhere_is_not_read(path: str, tmp_path: Path) -> None:
+    folder = tmp_path / "project"
+    (folder / "folder").mkdir(parents=True)
+    (tmp_path / "plan.yaml").write_text("steps: []")
+    (folder / "link").symlink_to("../plan.yaml")
+    async with agent(project(folder)) as codex:
+        with pytest.raises(Refused, match="give the path of a plan file in the project"):
+            await codex.call("stratum_plan", task="Look", file=path)
+
+
+@pytest.mark.parametrize("mode", MODES)
+async def test_a_plan_runs_once_its_user_has_approved_it(mode: Mode, tmp_path: Path) -> None:
+    """CASES H4."""
+    user = approving()
+    async with agent(project(tmp_path), user, mode=mode) as codex:
+        plan = await codex.plan()
+        run = await codex.call("stratum_execute", plan=plan)
+        (first,) = run["assignments"]
+        report = await codex.done(plan, first, {"files": ["a.py"]})
+        (second,) = report["run"]["assignments"]
+        last = await codex.done(plan, second, {"files": ["a.py", "b.py"]})
+        audit = await codex.call("stratum_audit", plan=plan)
+
+    (form,) = user.asked
+    assert "title" not in form.requested_schema
+    assert form.requested_schema["required"] == ["decision"]
+    assert 'fn: "change_code"' in form.message
+    assert (first["step"], first["inputs"], first["result_schema"]["required"]) == ("1", {}, ["files"])
+    assert report["accepted"] is True
+    assert (second["step"], second["inputs"], second["ensure"]) == ("2", {"files": ["a.py"]}, ["len(result.files) > 0"])
+    assert last["run"]["state"] == "succeeded"
+    assert last["run"]["output"] == {"files": ["a.py", "b.py"]}
+    assert audit["text"].splitlines()[0].startswith("Step 1: 1 attempt")
+
+
+@pytest.mark.parametrize("mode", MODES)
+async def test_a_report_that_is_not_accepted_is_answered_with_what_to_mend_and_nothing_else(
+    mode: Mode, tmp_path: Path
+) -> None:
+    """CASES H6."""
+    async with agent(project(tmp_path), approving(), mode=mode) as codex:
+        plan = await codex.plan()
+        run = await codex.call("stratum_execute", plan=plan)
+        report = await codex.done(plan, run["assignments"][0], {"files": []})
+        report = await codex.done(plan, report["run"]["assignments"][0], {"files": []})
+        again = report["again"]
+        mended = await codex.done(plan, again, {"files": ["a.py"]})
+
+    assert (report["accepted"], report["run"]) == (False, None)
+    assert again["violation"] == (
+        "Previous attempt failed:\n  - ensure: len(result.files) > 0 (actual: 0)\nFix these issues specifically."
+    )
+    assert (again["step"], again["attempt"], again["attempts_left"], again["inputs"]) == ("2", 2, 0, {})
+    assert mended["run"]["state"] == "succeeded"
+
+
+async def test_a_result_that_does_not_fit_its_schema_uses_up_an_attempt(tmp_path: Path) -> None:
+    """CASES H5."""
+    async with agent(project(tmp_path), approving()) as codex:
+        plan = await codex.plan()
+        run = await codex.call("stratum_execute", plan=plan)
+        report = await codex.done(plan, run["assignments"][0], {"files": "a.py"})
+
+    assert report["accepted"] is False
+    assert 'schema: files: expected array, got "a.py"' in report["again"]["violation"]
+    assert report["again"]["attempt"] == 2
+
+
+async def test_a_text_that_looks_like_json_is_reported_as_the_text_that_it_is(tmp_path: Path) -> None:
+    steps = [{"id": "1", "fn": "write", "output": "str"}]
+    async with agent(project(tmp_path), approving()) as codex:
+        plan = await codex.plan(steps=steps, contracts={})
+        run = await codex.call("stratum_execute", plan=plan)
+        report = await codex.done(plan, run["assignments"][0], '{"a": [1, 2]}')
+
+    assert report["run"]["output"] == '{"a": [1, 2]}'
+
+
+async def test_retries_that_are_used_up_end_the_run(tmp_path: Path) -> None:
+    """CASES H8."""
+    async with agent(project(tmp_path), approving()) as codex:
+        plan = await codex.plan()
+        run = await codex.call("stratum_execute", plan=plan)
+        report = await codex.done(plan, run["assignments"][0], {"files": []})
+        report = await codex.done(plan, report["run"]["assignments"][0], {"files": []})
+        last = report["again"]
+        report = await codex.done(plan, last, {"files": []})
+        with pytest.raises(Refused, match="step 2"):
+            await codex.done(plan, {**last, "ticket": "2:3:another"}, {"files": ["a.py"]})
+
+    assert (report["accepted"], report["again"], report["run"]["state"]) == (False, None, "failed")
+    assert [step["id"] for step in report["run"]["steps"]] == ["2"]
+    assert "failed for good" in report["next"]
+
+
+async def test_an_agent_may_give_up_on_an_attempt(tmp_path: Path) -> None:
+    async with agent(project(tmp_path), approving()) as codex:
+        plan = await codex.plan()
+        run = await codex.call("stratum_execute", plan=plan)
+        step, ticket = run["assignments"][0]["step"], run["assignments"][0]["ticket"]
+        report = await codex.call("stratum_step_done", plan=plan, step=step, ticket=ticket, gave_up="no such folder")
+
+    assert report["accepted"] is False
+    assert "no such folder" in report["again"]["violation"]
+
+
+async def test_steps_that_can_be_done_in_parallel_are_handed_out_together(tmp_path: Path) -> None:
+    steps = [{"id": name, "fn": "look"} for name in ("a", "b", "c")] + [
+        {"id": "all", "fn": "join", "depends_on": ["a", "b", "c"]}
+    ]
+    async with agent(project(tmp_path), approving()) as codex:
+        plan = await codex.plan(steps=steps)
+        run = await codex.call("stratum_execute", plan=plan)
+        a, b, c = run["assignments"]
+        report = await codex.done(plan, a, 1)
+        await codex.done(plan, b, 2)
+        last = await codex.done(plan, c, 3)
+
+    assert [each["step"] for each in (a, b, c)] == ["a", "b", "c"]
+    assert "in parallel" in run["next"]
+    assert (report["run"]["assignments"], report["run"]["in_hand"]) == ([], ["b", "c"])
+    assert [each["step"] for each in last["run"]["assignments"]] == ["all"]
+
+
+async def test_what_the_engine_can_run_it_runs(tmp_path: Path) -> None:
+    steps = [
+        {"id": "1", "fn": "read_code", "output": "Files"},
+        {"id": "2", "fn": "count", "inputs": {"files": "$.steps.1.output.files"}},
+    ]
+    async with agent(project(tmp_path, steps=[count]), approving()) as codex:
+        plan = await codex.plan(steps=steps)
+        run = await codex.call("stratum_execute", plan=plan)
+        report = await codex.done(plan, run["assignments"][0], {"files": ["a", "b"]})
+
+    assert (report["run"]["state"], report["run"]["output"]) == ("succeeded", 2)
+
+
+@pytest.mark.parametrize("mode", MODES)
+@pytest.mark.parametrize(
+    ("action", "content"),
+    [
+        ("decline", {}),
+        ("cancel", {}),
+        ("accept", {}),
+        ("accept", {"decision": "reject"}),
+        ("accept", {"decision": "yes"}),
+        ("accept", {"decision": True}),
+    ],
+)
+async def test_without_the_choice_to_approve_nothing_runs(
+    mode: Mode, action: Any, content: dict[str, Any], tmp_path: Path
+) -> None:
+    user = User(action, **content)
+    async with agent(project(tmp_path), user, mode=mode) as codex:
+        plan = await codex.plan()
+        with pytest.raises(Refused, match=f"stratum approve {plan}"):
+            await codex.call("stratum_execute", plan=plan)
+        status = await codex.call("stratum_status", plan=plan)
+
+    assert len(user.asked) == 1
+    assert status["run"]["state"] == "draft"
+
+
+@pytest.mark.parametrize("mode", MODES)
+async def test_a_client_that_cannot_ask_is_told_how_its_user_approves(mode: Mode, tmp_path: Path) -> None:
+    served = project(tmp_path)
+    assert served.approvals is not None
+    async with agent(served, mode=mode) as codex:
+        plan = await codex.call("stratum_plan", **PROPOSAL)
+        for tool in ("stratum_approve", "stratum_execute"):
+            with pytest.raises(Refused, match=f"stratum approve {plan['plan']}"):
+                await codex.call(tool, plan=plan["plan"])
+        served.approvals.approve(plan["digest"], by="ada", how="terminal")
+        run = await codex.call("stratum_execute", plan=plan["plan"])
+
+    assert run["state"] == "running"
+
+
+async def test_an_approval_can_be_asked_for_without_starting(tmp_path: Path) -> None:
+    user = approving()
+    async with agent(project(tmp_path), user) as codex:
+        plan = await codex.plan()
+        approved = await codex.call("stratum_approve", plan=plan)
+        again = await codex.call("stratum_approve", plan=plan)
+
+    assert approved["state"] == again["state"] == "approved"
+    assert len(user.asked) == 1
+
+
+async def test_a_plan_that_was_changed_has_to_be_approved_again(tmp_path: Path) -> None:
+    user = approving()
+    async with agent(project(tmp_path), user) as codex:
+        plan = await codex.plan()
+        await codex.call("stratum_approve", plan=plan)
+        changed = await codex.call("stratum_plan", **PROPOSAL, budget={"usd": 1}, revises=plan)
+        await codex.call("stratum_execute", plan=plan)
+        with pytest.raises(Refused, match="is running it"):
+            await codex.call("stratum_plan", **PROPOSAL, revises=plan)
+
+    assert (changed["plan"], changed["state"]) == (plan, "draft")
+    assert len(user.asked) == 2
+
+
+async def test_a_plan_too_long_for_a_form_is_approved_in_a_terminal(tmp_path: Path) -> None:
+    user = approving()
+    steps = [{"id": f"s{number}", "fn": "look", "intent": "x" * 200} for number in range(50)]
+    async with agent(project(tmp_path), user) as codex:
+        plan = await codex.plan(steps=steps)
+        with pytest.raises(Refused, match=f"too long .*`stratum approve {plan}`"):
+            await codex.call("stratum_execute", plan=plan)
+
+    assert user.asked == []
+
+
+@pytest.mark.parametrize("mode", MODES)
+async def test_a_gate_is_answered_by_the_user(mode: Mode, tmp_path: Path) -> None:
+    steps = [
+        {"id": "1", "fn": "write"},
+        {"id": "ok", "gate": {"question": "Ship it?", "revise": "1"}, "depends_on": ["1"]},
+        {"id": "2", "fn": "ship", "depends_on": ["ok"]},
+    ]
+    user = approving()
+    async with agent(project(tmp_path), user, mode=mode) as codex:
+        plan = await codex.plan(steps=steps)
+        run = await codex.call("stratum_execute", plan=plan)
+        report = await codex.done(plan, run["assignments"][0], "text")
+        user.content = {"decision": "revise", "comment": "shorter"}
+        revised = await codex.call("stratum_gate", plan=plan, step="ok")
+        report = await codex.done(plan, revised["assignments"][0], "txt")
+        user.content = {"decision": "approve"}
+        approved = await codex.call("stratum_gate", plan=plan, step="ok")
+
+    assert report["run"]["questions"][0]["options"] == ["approve", "revise", "kill"]
+    assert "stratum_gate" in report["next"]
+    assert "Ship it?" in user.asked[1].message
+    assert "shorter" in revised["assignments"][0]["violation"]
+    assert [each["step"] for each in approved["assignments"]] == ["2"]
+
+
+async def test_nobody_else_answers_a_gate(tmp_path: Path) -> None:
+    """CASES H24."""
+    steps = [{"id": "ok", "gate": {"question": "Ship it?"}}, {"id": "2", "fn": "ship", "depends_on": ["ok"]}]
+    user = approving()
+    async with agent(project(tmp_path), user) as codex:
+        plan = await codex.plan(steps=steps)
+        await codex.call("stratum_execute", plan=plan)
+        with pytest.raises(Refused, match="step ok"):
+            await codex.call("stratum_step_done", plan=plan, step="ok", ticket="ok:1:x", result="approve")
+        with pytest.raises(Refused, match="no gate of this name"):
+            await codex.call("stratum_gate", plan=plan, step="2")
+        user.content = {}
+        with pytest.raises(Refused, match="did not answer"):
+            await codex.call("stratum_gate", plan=plan, step="ok")
+        status = await codex.call("stratum_status", plan=plan)
+
+    assert status["run"]["questions"][0]["step"] == "ok"
+
+
+async def test_the_status_lists_plans_and_shows_one_in_full(tmp_path: Path) -> None:
+    async with agent(project(tmp_path), approving()) as codex:
+        plan = await codex.plan()
+        await to_the_end(codex, plan)
+        draft = await codex.plan(task="Another")
+        listed = await codex.call("stratum_status")
+        one = await codex.call("stratum_status", plan=plan)
+        read = await codex.client.read_resource(f"stratum://runs/{plan}")
+
+    assert {(each["plan"], each["state"]) for each in listed["plans"]} == {(plan, "succeeded"), (draft, "draft")}
+    assert [step["standing"] for step in one["run"]["steps"]] == ["done", "done"]
+    assert '"state":"succeeded"' in read.contents[0].text  # type: ignore[union-attr]  # it is text
+
+
+async def test_the_prompt_carries_the_task(tmp_path: Path) -> None:
+    async with agent(project(tmp_path)) as codex:
+        prompt = await codex.client.get_prompt("plan_a_task", {"task": "Add rate limiting"})
+
+    assert prompt.messages[0].content.text.startswith("Add rate limiting\n")  # type: ignore[union-attr]  # it is text
+
+
+async def test_every_tool_says_what_it_takes_and_gives(tmp_path: Path) -> None:
+    async with agent(project(tmp_path)) as codex:
+        tools = {tool.name: tool for tool in (await codex.client.list_tools()).tools}
+
+    for tool in tools.values():
+        assert tool.title and tool.description and tool.annotations and tool.output_schema
+        assert len(tool.description) < 300
+        for field in tool.input_schema["properties"].values():
+            assert field.get("description"), (tool.name, field)
+        for field in tool.output_schema["properties"].values():
+            assert field.get("description"), (tool.name, field)
+        hints = tool.annotations
+        assert None not in (hints.read_only_hint, hints.destructive_hint, hints.idempotent_hint, hints.open_world_hint)
+    assert tools["stratum_status"].annotations.read_only_hint  # type: ignore[union-attr]  # checked above
+    assert tools["stratum_execute"].annotations.destructive_hint  # type: ignore[union-attr]  # checked above
