@@ -118,6 +118,7 @@ class _Guarded:
             status, told = os.pipe()
             stack.callback(os.close, status)
             guard = [sys.executable, "-I", "-S", str(_GUARD), str(told), str(self._grace_s), str(int(sandboxed)), *argv]
+            process: trio.Process | None = None
             try:
                 # Shielded: a process that was started and is not known here could not be ended.
                 with trio.CancelScope(shield=True):
@@ -135,6 +136,7 @@ class _Guarded:
                 raise CommandRefused(program=argv[0], problem=f"cannot be run: {error.strerror}") from error
             finally:
                 os.close(told)
+            assert process is not None, "a shield does not end by itself"
             timed_out = await self._attend(process, timeout_s)
             os.set_blocking(status, False)
             try:

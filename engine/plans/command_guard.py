@@ -32,7 +32,7 @@ def main() -> None:
     woken, wake = os.pipe()
     os.set_blocking(wake, False)
     signal.set_wakeup_fd(wake)
-    signal.signal(signal.SIGCHLD, lambda *_: None)
+    signal.signal(signal.SIGCHLD, _noted)
     _prctl(PR_SET_CHILD_SUBREAPER, 1)  # what leaves the group by daemonizing becomes our child, and is found
     child, error = _spawn(argv)
     if error:
@@ -46,6 +46,10 @@ def main() -> None:
     if ended is not None:
         code = os.waitstatus_to_exitcode(ended)
         os.write(status, b"exit %d" % code if code >= 0 else b"signal %d" % -code)
+
+
+def _noted(number: int, frame: object) -> None:
+    """For a signal that only has to wake us."""
 
 
 def _spawn(argv: list[str]) -> tuple[int, int]:

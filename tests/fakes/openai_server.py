@@ -128,7 +128,7 @@ class FakeOpenAI:
 
     async def _answer_requests(self, stream: trio.abc.Stream) -> None:
         buffer = bytearray()
-        while (request := await _read_request(stream, buffer)) is not None:
+        while (request := await read_request(stream, buffer)) is not None:
             path, headers, body = request
             dialect = _dialect(path, body)
             self._count += 1
@@ -166,7 +166,7 @@ def head(status: int, headers: Mapping[str, str]) -> bytes:
     return ("\r\n".join(lines) + "\r\n\r\n").encode()
 
 
-async def _read_request(stream: trio.abc.Stream, buffer: bytearray) -> tuple[str, dict[str, str], bytes] | None:
+async def read_request(stream: trio.abc.Stream, buffer: bytearray) -> tuple[str, dict[str, str], bytes] | None:
     """Path, headers and body of the next request; `None` once the client has hung up."""
     while (end := buffer.find(b"\r\n\r\n")) < 0:
         if not await _receive(stream, buffer):
