@@ -8,7 +8,6 @@ from mcp.server.mcpserver.exceptions import ToolError
 from mcp_types import InputRequiredResult
 
 from stratum.contracts.compiled_plan import CompiledPlan
-from stratum.contracts.plan_check import compile_plan
 from stratum.contracts.plan_render import render_details, render_plan
 from stratum.contracts.plan_status import PlanStatus
 from stratum.mcp_bridge.asking import ask
@@ -32,7 +31,7 @@ async def obtain(ctx: Call, plans: Plans, run: str) -> InputRequiredResult | Non
     status = await plans.status(run)
     if status.state != "draft":
         return None
-    message = consent_message(status, compile_plan(await plans.plan(run), plans.functions.registry))
+    message = consent_message(status, await plans.compiled(run))
     by_hand = f"have the user run `stratum approve {run}` in a terminal, then call again"
     if len(message) > MAX_SHOWN:
         raise ToolError(f"The plan is too long to be approved in a form: {by_hand}.")

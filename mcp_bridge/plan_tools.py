@@ -60,9 +60,9 @@ async def stratum_plan(
             document(goal=task, contracts=contracts, input=input, steps=steps, output=output, budget=budget), registry
         )
     if revises:
-        status = await plans.revise(revises, compiled.plan, by=str(caller(ctx)))
+        status = await plans.revise(revises, compiled, by=str(caller(ctx)))
     else:
-        status = await plans.propose(compiled.plan, inputs, by=str(caller(ctx)))
+        status = await plans.propose(compiled, inputs, by=str(caller(ctx)))
     view = plan_view(status, compiled)
     return answer(f"{view.text}\n{view.next}", view)
 

@@ -12,6 +12,7 @@ from contextlib import asynccontextmanager, suppress
 from hashlib import sha256
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
+from weakref import WeakValueDictionary
 
 import msgspec
 import trio
@@ -25,13 +26,13 @@ from stratum.contracts.errors import ContractViolation, RunError, UnknownRun
 from stratum.contracts.expression_evidence import Source
 from stratum.contracts.messages import AnswerGate, CancelRun, Message, RaiseLimits
 from stratum.contracts.plan import ExecutionPlan
-from stratum.contracts.plan_check import compile_plan
 from stratum.contracts.plan_errors import NotApproved, StepNotReady
 from stratum.contracts.plan_status import PlanState, PlanStatus
 from stratum.contracts.records import Approved, PlanProposed, RunResumed, RunStarted
 from stratum.contracts.violation import Violation
 from stratum.engine.file_evidence import file_sources
 from stratum.engine.plans.approvals import Approvals
+from stratum.engine.plans.compiled_plans import CompiledPlans
 from stratum.engine.plans.conditions import Judge
 from stratum.engine.plans.functions import Functions
 from stratum.engine.plans.judges import Unjudged
@@ -67,20 +68,24 @@ class Plans:
         self._nursery = nursery
         self._judge = judge
         self._sources: Mapping[str, Source] = file_sources(workspace)
+        self._compiled = CompiledPlans(functions.registry)
         self._live: dict[str, PlanRun] = {}
+        self._starting: WeakValueDictionary[str, trio.Lock] = WeakValueDictionary()
         self._begun = trio.Event()
 
-    async def propose(self, plan: ExecutionPlan, inputs: Mapping[str, Any] | None = None, *, by: str) -> PlanStatus:
+    async def propose(
+        self, plan: ExecutionPlan | CompiledPlan, inputs: Mapping[str, Any] | None = None, *, by: str
+    ) -> PlanStatus:
         """Check a plan and keep it, as a run that has not begun: nothing of it is done before it is approved.
 
         Raises:
             PlanError: with everything that is wrong with it.
             ContractViolation: an input is missing, unknown, or not what the plan says.
         """
-        compiled = compile_plan(plan, self.functions.registry)
+        compiled = self._compiled.of(plan)
         checked = checked_inputs(compiled, inputs or {})
         run, journal = uuid.uuid4().hex[:12], self._runtime.journal
-        name = plan.goal or next((step.fn for step in plan.steps if step.fn), "plan")
+        name = compiled.plan.goal or next((step.fn for step in compiled.plan.steps if step.fn), "plan")
         journal.append(
             run,
             RunStarted(
@@ -89,25 +94,25 @@ class Plans:
                 target=PLAN_TARGET,
                 inputs=msgspec.Raw(msgspec.json.encode(checked)),
             ),
-            _proposed(plan, checked, by=by),
+            _proposed(compiled.plan, checked, by=by),
         )
         await journal.release(run)
         return await self.status(run)
 
-    async def revise(self, run: str, plan: ExecutionPlan, *, by: str) -> PlanStatus:
+    async def revise(self, run: str, plan: ExecutionPlan | CompiledPlan, *, by: str) -> PlanStatus:
         """Replace a plan that has not begun; it has to be approved anew.
 
         Raises:
             PlanError: the new one is not valid; the old one stays.
             RunError: it has begun.
         """
-        compiled = compile_plan(plan, self.functions.registry)
+        compiled = self._compiled.of(plan)
         past = await self._claim(run)
         try:
             if past.begun:
                 raise RunError(run=run, problem="it has begun", fix="propose a new plan for what is left to do")
             inputs = checked_inputs(compiled, _inputs(past))
-            await self._runtime.journal.commit(run, _proposed(plan, inputs, by=by))
+            await self._runtime.journal.commit(run, _proposed(compiled.plan, inputs, by=by))
         finally:
             await self._release(run)
         return await self.status(run)
@@ -121,12 +126,15 @@ class Plans:
         if (live := self._live.get(run)) is not None and not live.ended.is_set():
             return live.status()
         past = await self._past(run)
-        compiled = compile_plan(past.plan, self.functions.registry)
-        return recorded_status(run, compiled, past, state=await self._state(run, past))
+        return recorded_status(run, self._compiled.of(past.plan), past, state=await self._state(run, past))
 
     async def plan(self, run: str) -> ExecutionPlan:
         """The plan as it was proposed last. Raises as `status`."""
         return (await self._past(run)).plan
+
+    async def compiled(self, run: str) -> CompiledPlan:
+        """The same, checked. Raises as `status`."""
+        return self._compiled.of(await self.plan(run))
 
     def live(self, run: str) -> PlanRun | None:
         """The run, if it is at work in this process."""
@@ -143,8 +151,13 @@ class Plans:
             RunError: it has succeeded.
             UnknownRun: there is no such plan.
         """
-        if (live := self._live.get(run)) is not None and not live.ended.is_set():
-            return live
+        # Of many that start it at once the first does; the others get what it started.
+        async with self._starting.setdefault(run, trio.Lock()):
+            if (live := self._live.get(run)) is not None and not live.ended.is_set():
+                return live
+            return await self._start(run)
+
+    async def _start(self, run: str) -> PlanRun:
         past = await self._claim(run)
         try:
             compiled = self._may_start(run, past)
@@ -190,7 +203,7 @@ class Plans:
         digest = _digest_of(past)
         if self.approvals.find(digest) is None and (past.approved is None or past.approved.digest != digest):
             raise NotApproved(run=run, digest=digest)
-        return compile_plan(past.plan, self.functions.registry)
+        return self._compiled.of(past.plan)
 
     async def _past(self, run: str) -> PlanHistory:
         past = PlanHistory(await self._runtime.journal.read(run))
