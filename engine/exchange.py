@@ -133,13 +133,17 @@ class Line:
             await self._refused(refusal)
 
     async def _send_reserved(self, reservation: Reservation, body: bytes) -> Exchange | _Failure:
+        request = Request(path=self._runtime.provider.dialect.path, body=body, streamed=self._streamed)
         try:
-            answer = await self._send(body, cap=reservation.cap)
+            answer = await self._send(request, cap=reservation.cap)
         except TransportFailure as failure:
             return self._lost(reservation, failure)
         except BaseException as error:
             reason = "stopped" if was_stopped(error) else type(error).__name__
-            self._leave_in_doubt(reservation, f"{reason} while in flight")
+            if request.departure.waiting:
+                self._release(reservation, f"{reason} before it was sent")
+            else:
+                self._leave_in_doubt(reservation, f"{reason} while in flight")
             raise
         # No checkpoint from here until the caller has journalled the settlement.
         return self._answered(reservation, answer, request_bytes=len(body))
@@ -221,15 +225,16 @@ class Line:
             self._release(reservation, "not sent")
             raise
 
-    async def _send(self, body: bytes, *, cap: int) -> Answer:
+    async def _send(self, request: Request, *, cap: int) -> Answer:
         runtime = self._runtime
-        request = Request(path=runtime.provider.dialect.path, body=body, streamed=self._streamed)
         with trio.move_on_after(runtime.request_timeout_s) as timeout:
             if not self._streamed:
                 return await runtime.provider.send(request)
             return await self._stream(request, cap=cap)
         assert timeout.cancelled_caught
-        raise TransportFailure(reason=f"no answer in {runtime.request_timeout_s:g} s", sent=True)
+        raise TransportFailure(
+            reason=f"no answer in {runtime.request_timeout_s:g} s", sent=not request.departure.waiting
+        )
 
     async def _stream(self, request: Request, *, cap: int) -> Answer:
         """Receive event by event, so that a provider that ignores the cap is cut off at it."""

@@ -13,6 +13,27 @@ from stratum.contracts.price import Price
 from stratum.engine.dialects.protocol import Dialect
 
 
+class Departure:
+    """Whether a request has left, told by a provider that knows; one that says nothing leaves it unknown.
+
+    Between `waits` and `leaves` a request that fails or is cancelled cannot have been billed.
+    """
+
+    __slots__ = ("waiting",)
+
+    def __init__(self) -> None:
+        self.waiting = False
+        """It is certain that no byte of the request has left."""
+
+    def waits(self) -> None:
+        """Nothing has left yet, and nothing will before `leaves` is called."""
+        self.waiting = True
+
+    def leaves(self) -> None:
+        """Called before the first byte goes, with no checkpoint in between."""
+        self.waiting = False
+
+
 class Request(msgspec.Struct, frozen=True, kw_only=True):
     """One HTTP request, complete but for host and credentials."""
 
@@ -20,6 +41,7 @@ class Request(msgspec.Struct, frozen=True, kw_only=True):
     """Below the provider's base URL: `/responses`."""
     body: bytes
     streamed: bool = False
+    departure: Departure = msgspec.field(default_factory=Departure)
 
 
 class Answer(msgspec.Struct, frozen=True, kw_only=True):

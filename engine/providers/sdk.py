@@ -6,7 +6,6 @@ The one module that imports openai, which takes over a second; `OpenAI` imports 
 from __future__ import annotations
 
 import ssl
-import urllib.request
 from collections.abc import AsyncGenerator, AsyncIterator
 from contextlib import aclosing, asynccontextmanager
 from typing import Any, Protocol, cast
@@ -16,15 +15,11 @@ import openai
 import trio
 
 from stratum.engine.dialects.sse import EventParser
-from stratum.engine.providers.failure import transport_failure
+from stratum.engine.providers.limits import KEEPALIVE_S, affordable_connections
 from stratum.engine.providers.protocol import Answer, Request, StatusError
-from stratum.engine.providers.transport import CALLS_PER_SHARD, ShardedTransport, affordable_connections, run_out
-
-KEEPALIVE_S = 15.0
-"""How long an idle connection is kept, seconds; servers commonly close theirs after 60."""
-
-
-_LOOPBACK = ("localhost", "127.0.0.1", "::1")
+from stratum.engine.providers.proxy import proxy_for
+from stratum.engine.providers.sdk_failure import transport_failure
+from stratum.engine.providers.transport import CALLS_PER_SHARD, ShardedTransport, run_out
 
 
 class MakeClient(Protocol):
@@ -147,7 +142,7 @@ async def open_session(
     ) as http:
         # Retries are the attempt loop's, inside the budget.
         client = make_client(http_client=http, max_retries=0)
-        proxy = _proxy(client.base_url)
+        proxy = proxy_for(client.base_url.scheme, client.base_url.host)
         if client.base_url.scheme == "https":
             context = httpx2.create_ssl_context()
         await _warm_up(client, path)
@@ -160,11 +155,3 @@ async def _warm_up(client: openai.AsyncOpenAI, path: str) -> None:
     nowhere = httpx2.MockTransport(lambda request: httpx2.Response(200))
     async with httpx2.AsyncClient(transport=nowhere) as http:
         await client.with_options(http_client=http).post(path, content=b"{}", cast_to=httpx2.Response)
-
-
-def _proxy(url: httpx2.URL) -> str | None:
-    """What HTTPS_PROXY and its kin say; httpx2 reads them only for transports of its own."""
-    if url.host in _LOOPBACK or urllib.request.proxy_bypass(url.host):
-        return None
-    proxies = urllib.request.getproxies()
-    return proxies.get(url.scheme) or proxies.get("all")

@@ -5,30 +5,19 @@ Above it an httpx2 client (the openai SDK's), below it httpx2's own transports.
 
 from __future__ import annotations
 
-import sys
 from collections.abc import AsyncIterator, Callable
 from contextlib import suppress
 
 import httpx2
 import trio
 
+from stratum.engine.providers.limits import refuse_body, too_long
 from stratum.engine.providers.protocol import TransportFailure
 
 CALLS_PER_SHARD = 8
 """A pool looks at all its connections on every request, so pools are kept this small."""
-MOST_CONNECTIONS = 1024
 SWEEP_S = 30.0
 """Between two looks at the idle pools, seconds: what has been idle that long is closed."""
-
-
-def affordable_connections() -> int:
-    """Half of the process's file descriptors, at most `MOST_CONNECTIONS`: the rest belong to its other files."""
-    if sys.platform == "win32":  # pragma: no cover  # has no such limit
-        return MOST_CONNECTIONS
-    import resource
-
-    soft, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
-    return MOST_CONNECTIONS if soft == resource.RLIM_INFINITY else max(1, min(MOST_CONNECTIONS, soft // 2))
 
 
 async def run_out(parts: AsyncIterator[bytes]) -> None:
@@ -131,10 +120,7 @@ class _CappedBody(httpx2.AsyncByteStream):
     def check(self, headers: httpx2.Headers) -> None:
         # Over the raw pairs: looking two names up in httpx2's Headers costs ten times as much.
         for name, value in headers.raw:
-            if name.lower() == b"content-encoding" and value.strip().lower() not in (b"", b"identity"):
-                raise _compressed(value.decode("latin-1"))
-            if name.lower() == b"content-length" and value.isdigit() and int(value) > self._limit:
-                raise self._too_long()
+            refuse_body(name.lower(), value, max_body_bytes=self._limit)
 
     async def __aiter__(self) -> AsyncIterator[bytes]:
         parts = aiter(self._stream)
@@ -144,7 +130,7 @@ class _CappedBody(httpx2.AsyncByteStream):
             if received > self._limit:
                 await self.aclose()
                 await run_out(parts)
-                raise self._too_long()
+                raise too_long(self._limit)
             yield part
 
     async def aclose(self) -> None:
@@ -154,20 +140,3 @@ class _CappedBody(httpx2.AsyncByteStream):
             on_close, self._on_close = self._on_close, None
             if on_close is not None:
                 on_close()
-
-    def _too_long(self) -> TransportFailure:
-        return TransportFailure(
-            reason=f"the answer is longer than {self._limit:,} bytes; it was cut off",
-            sent=True,
-            retryable=False,
-            fix="pass max_body_bytes= if answers of this size are meant",
-        )
-
-
-def _compressed(encoding: str) -> TransportFailure:
-    return TransportFailure(
-        reason=f"the answer is compressed ({encoding}) although that was declined; it was not unpacked",
-        sent=True,
-        retryable=False,
-        fix="switch compression off in the server or proxy at base_url",
-    )

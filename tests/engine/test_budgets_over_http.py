@@ -18,6 +18,8 @@ from stratum.actors.ledger import Amount, replay
 from stratum.contracts.records import Leaked, LeftInDoubt, Record, Reserved, Settled
 from stratum.engine.providers.openai import OpenAI
 
+pytestmark = pytest.mark.usefixtures("transport")
+
 PRICE = Price.per_million(input=2, output=8)
 CENT = 10**10
 RELEASED = threading.Event()

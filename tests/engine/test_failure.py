@@ -8,8 +8,8 @@ import resource
 import httpx2
 import pytest
 
-from stratum.engine.providers.failure import transport_failure
-from stratum.engine.providers.transport import MOST_CONNECTIONS, affordable_connections
+from stratum.engine.providers.limits import MOST_CONNECTIONS, affordable_connections
+from stratum.engine.providers.sdk_failure import transport_failure
 
 
 def caused(error: Exception, *causes: BaseException) -> Exception:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import socket
 import ssl
 import subprocess
@@ -31,6 +32,8 @@ from tests.fakes.openai_server import Behaviour, Exchange, head, open_server, se
 
 from stratum.engine.providers.openai import OpenAI
 from stratum.engine.providers.protocol import Answer, StatusError, TransportFailure
+
+pytestmark = pytest.mark.usefixtures("transport")
 
 
 async def send(behaviour: Behaviour, *, max_body_bytes: int = 2**20) -> Answer:
@@ -288,14 +291,15 @@ async def test_the_calls_that_wait_for_a_connection_are_served_in_turn() -> None
             assert server.connections <= 3
 
 
-@pytest.fixture(scope="module")
-def with_64_descriptors(tmp_path_factory: pytest.TempPathFactory) -> list[str]:
+@pytest.fixture(scope="module", params=["sdk", "lean"])
+def with_64_descriptors(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> list[str]:
     """What became of 500 calls at once: by default, and with 200 connections."""
     root = Path(__file__).resolve().parents[2]
     log = tmp_path_factory.mktemp("fake") / "bills.jsonl"
     with serve_process(log, "--latency-ms", "50") as server:
         command = [sys.executable, "-m", "tests.fakes.few_descriptors", server.url]
-        ended = subprocess.run(command, cwd=root, capture_output=True, text=True, check=True, timeout=120)
+        chosen = os.environ | {"STRATUM_TRANSPORT": request.param}
+        ended = subprocess.run(command, cwd=root, env=chosen, capture_output=True, text=True, check=True, timeout=120)
     return ended.stdout.splitlines()
 
 
@@ -314,9 +318,9 @@ async def fails(provider: OpenAI) -> TransportFailure:
     return caught.value
 
 
-def server_tls(authority: trustme.CA) -> ssl.SSLContext:
+def server_tls(authority: trustme.CA, *, host: str = "localhost") -> ssl.SSLContext:
     context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
-    authority.issue_cert("localhost").configure_cert(context)  # pyright: ignore[reportUnknownMemberType]  # also takes pyOpenSSL's
+    authority.issue_cert(host).configure_cert(context)  # pyright: ignore[reportUnknownMemberType]  # also takes pyOpenSSL's
     return context
 
 

@@ -17,6 +17,8 @@ from stratum.engine.dialects.protocol import CallShape, Dialect, Prompt
 from stratum.engine.providers.openai import OpenAI
 from stratum.engine.providers.protocol import Request
 
+pytestmark = pytest.mark.usefixtures("transport")
+
 SCHEMA = b'{"type":"object","properties":{"level":{"enum":["low","high"]}},"required":["level"],"additionalProperties":false}'
 
 
@@ -225,6 +227,7 @@ async def test_a_provider_belongs_to_one_runtime_at_a_time() -> None:
 
 async def test_connections_left_idle_by_a_burst_are_closed_by_a_later_call(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("stratum.engine.providers.transport.SWEEP_S", 0.05)
+    monkeypatch.setattr("stratum.engine.providers.connection_pool.KEEPALIVE_S", 0.05)
     async with open_server(answers(latency_s=0.02)) as server:
         provider = OpenAI("sk-test", server.url)
         async with provider.open():
