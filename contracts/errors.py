@@ -31,6 +31,8 @@ StratumError
 │   ├── PlanFailed            steps of a plan failed for good
 │   └── RunCancelled          a person stopped it
 ├── CommandRefused            a program cannot be run as it is written; nothing was started
+├── WorkspaceError            a work tree cannot be kept, compared or restored
+│   └── RestoreRefused        restoring it would lose changes
 ├── ActorClosed               an actor's mailbox closed before it answered
 └── NoRuntime                 called where no runtime can be opened
 """
@@ -371,6 +373,32 @@ class CommandRefused(StratumError):
 
     def __str__(self) -> str:
         return f"command {one_line(self.program)!r}: {self.problem}; {self.fix}"
+
+
+@dataclass(kw_only=True, eq=False)
+class WorkspaceError(StratumError):
+    """The work tree that a plan works in cannot be kept, compared or restored."""
+
+    path: str
+    problem: str = ""
+    fix: str = ""
+
+    def __str__(self) -> str:
+        return f"{self.path}: {self.problem}; {self.fix}"
+
+
+@dataclass(kw_only=True, eq=False)
+class RestoreRefused(WorkspaceError):
+    """Restoring the work tree would lose changes that no snapshot has."""
+
+    files: Sequence[str]
+    problem: str = "changed since the last snapshot"
+    fix: str = "commit them or put them aside, or use force, which keeps a snapshot of them"
+
+    def __str__(self) -> str:
+        shown = "".join(f"\n  - {one_line(file)}" for file in self.files[:_PROBLEMS_SHOWN])
+        more = len(self.files) - _PROBLEMS_SHOWN
+        return f"{self.path}: {self.problem}:{shown}" + (f"\n  and {more:,} more" if more > 0 else "") + f"\n{self.fix}"
 
 
 @dataclass(kw_only=True, eq=False)
