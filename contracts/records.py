@@ -178,6 +178,8 @@ class PlanProposed(_Record, frozen=True, kw_only=True, omit_defaults=True, tag="
     digest: str
     """64 hex characters: what an approval is bound to, the inputs included."""
     by: str = ""
+    modules: tuple[str, ...] = ()
+    """Where the functions that it names are, as `file.py` or a module's name: for whoever goes on with it."""
 
 
 class Approved(_Record, frozen=True, kw_only=True, omit_defaults=True, tag="approved"):

@@ -57,7 +57,7 @@ class FlowCall(Generic[R]):
             history = History(await runtime.journal.read(run_id))
             assert history.started is not None, "claim() refuses a run without a beginning"
             arguments = self._signature.decode(bytes(history.started.inputs))
-            raises = _raises(raised, history, run=run_id)
+            raises = limits_raised(raised, history, run=run_id)
             done = history.finished if history.finished and history.finished.state == "succeeded" else None
         except BaseException:
             await _let_go(runtime, run_id)
@@ -143,7 +143,7 @@ class FlowCall(Generic[R]):
             run.append(Diverged(elapsed_ms=run.elapsed_ms, calls=unused, code_changed=changed))
 
 
-def _raises(raised: Raised, history: History, *, run: str) -> list[LimitRaised]:
+def limits_raised(raised: Raised, history: History, *, run: str) -> list[LimitRaised]:
     """What a person raises, as records.
 
     Raises:

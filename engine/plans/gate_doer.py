@@ -74,6 +74,7 @@ class GateDoer:
 
     async def _ask(self) -> tuple[Decision, str, str]:
         opened = self._opened()
+        await self._run.log.synced()  # whoever sees the question may answer it from another process
         asking = Asking(question=self._question(opened))
         self._run.asking[self._past.id] = asking
         self._steps.stands(self._number, "asking")

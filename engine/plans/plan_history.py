@@ -40,6 +40,11 @@ class PlanHistory(History):
         return msgspec.json.decode(bytes(self.proposed.plan), type=ExecutionPlan)
 
     @property
+    def modules(self) -> Sequence[str]:
+        """Where the functions that the plan names are."""
+        return () if self.proposed is None else self.proposed.modules
+
+    @property
     def state(self) -> PlanState:
         """As recorded; whether it is paused, or its process is gone, is for others to tell."""
         if self.finished is not None:

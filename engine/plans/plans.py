@@ -7,7 +7,7 @@ for those that are live here.
 from __future__ import annotations
 
 import uuid
-from collections.abc import AsyncGenerator, Mapping
+from collections.abc import AsyncGenerator, Mapping, Sequence
 from contextlib import asynccontextmanager, suppress
 from hashlib import sha256
 from pathlib import Path
@@ -31,6 +31,7 @@ from stratum.contracts.plan_status import PlanState, PlanStatus
 from stratum.contracts.records import Approved, PlanProposed, RunResumed, RunStarted
 from stratum.contracts.violation import Violation
 from stratum.engine.file_evidence import file_sources
+from stratum.engine.flow_call import Raised, limits_raised
 from stratum.engine.plans.approvals import Approvals
 from stratum.engine.plans.compiled_plans import CompiledPlans
 from stratum.engine.plans.conditions import Judge
@@ -74,7 +75,12 @@ class Plans:
         self._begun = trio.Event()
 
     async def propose(
-        self, plan: ExecutionPlan | CompiledPlan, inputs: Mapping[str, Any] | None = None, *, by: str
+        self,
+        plan: ExecutionPlan | CompiledPlan,
+        inputs: Mapping[str, Any] | None = None,
+        *,
+        by: str,
+        modules: Sequence[str] = (),
     ) -> PlanStatus:
         """Check a plan and keep it, as a run that has not begun: nothing of it is done before it is approved.
 
@@ -94,7 +100,7 @@ class Plans:
                 target=PLAN_TARGET,
                 inputs=msgspec.Raw(msgspec.json.encode(checked)),
             ),
-            _proposed(compiled.plan, checked, by=by),
+            _proposed(compiled.plan, checked, by=by, modules=modules),
         )
         await journal.release(run)
         return await self.status(run)
@@ -112,7 +118,7 @@ class Plans:
             if past.begun:
                 raise RunError(run=run, problem="it has begun", fix="propose a new plan for what is left to do")
             inputs = checked_inputs(compiled, _inputs(past))
-            await self._runtime.journal.commit(run, _proposed(compiled.plan, inputs, by=by))
+            await self._runtime.journal.commit(run, _proposed(compiled.plan, inputs, by=by, modules=past.modules))
         finally:
             await self._release(run)
         return await self.status(run)
@@ -140,10 +146,11 @@ class Plans:
         """The run, if it is at work in this process."""
         return self._live.get(run)
 
-    async def start(self, run: str) -> PlanRun:
+    async def start(self, run: str, *, raised: Raised = None) -> PlanRun:
         """Begin an approved plan, or go on with one that ended or was killed; what is done is not done again.
 
-        Returns at once: it runs on until it has ended or `open_plans` is left.
+        Returns at once: it runs on until it has ended or `open_plans` is left. The budget keeps counting; `raised` gives it, or
+        that of a step by its id, new limits, what was used included.
 
         Raises:
             NotApproved: nobody has approved exactly this plan.
@@ -155,12 +162,13 @@ class Plans:
         async with self._starting.setdefault(run, trio.Lock()):
             if (live := self._live.get(run)) is not None and not live.ended.is_set():
                 return live
-            return await self._start(run)
+            return await self._start(run, raised)
 
-    async def _start(self, run: str) -> PlanRun:
+    async def _start(self, run: str, raised: Raised) -> PlanRun:
         past = await self._claim(run)
         try:
             compiled = self._may_start(run, past)
+            raises = limits_raised(raised, past, run=run)
             log = PlanLog(self._runtime, id=run, history=past)
             if past.approved is None or past.approved.digest != _digest_of(past):
                 approval = self.approvals.find(_digest_of(past))
@@ -170,6 +178,9 @@ class Plans:
             await self._release(run)
             raise
         log.append(RunResumed(elapsed_ms=past.elapsed_ms, session=self._runtime.session))
+        for raise_ in raises:
+            if past.raise_limits(raise_):
+                log.append(raise_)
         live = PlanRun(
             self._runtime,
             log,
@@ -309,8 +320,13 @@ def _wrong(name: str, problem: str) -> Violation:
     return Violation(kind="schema", condition=f"{name}: {problem}")
 
 
-def _proposed(plan: ExecutionPlan, inputs: Mapping[str, Any], *, by: str) -> PlanProposed:
-    return PlanProposed(plan=msgspec.Raw(msgspec.json.encode(plan)), digest=approval_digest(plan, inputs), by=by)
+def _proposed(plan: ExecutionPlan, inputs: Mapping[str, Any], *, by: str, modules: Sequence[str]) -> PlanProposed:
+    return PlanProposed(
+        plan=msgspec.Raw(msgspec.json.encode(plan)),
+        digest=approval_digest(plan, inputs),
+        by=by,
+        modules=tuple(modules),
+    )
 
 
 def _inputs(past: PlanHistory) -> dict[str, Any]:

@@ -19,8 +19,11 @@ class _Commands(click.Group):
     """Commands by name, each imported when it is called: `stratum audit` need not load an LLM client."""
 
     _modules: ClassVar[dict[str, str]] = {
+        "approve": "approve_command",
         "audit": "audit_command",
+        "cancel": "cancel_command",
         "doctor": "doctor_command",
+        "gate": "gate_command",
         "journal": "journal_command",
         "local": "local_command",
         "mcp": "mcp_command",
@@ -30,6 +33,7 @@ class _Commands(click.Group):
         "resume": "resume_command",
         "run": "run_command",
         "runs": "runs_command",
+        "status": "status_command",
     }
 
     def invoke(self, ctx: click.Context) -> object:

@@ -6,6 +6,7 @@
 3    a budget is exhausted; the journal has what completed, `stratum resume` goes on
 4    the journal cannot be used, or another process owns the run
 5    no model to call
+6    a plan waits for a person to approve it: `stratum approve`, then `stratum resume`
 130  interrupted (Ctrl-C); `stratum resume` goes on
 """
 
@@ -21,12 +22,14 @@ from stratum.contracts.errors import (
     StratumError,
     UnknownRun,
 )
+from stratum.contracts.plan_errors import NotApproved
 
 FAILED = 1
 USAGE = 2
 EXHAUSTED = 3
 JOURNAL = 4
 NO_MODEL = 5
+NOT_APPROVED = 6
 INTERRUPTED = 130
 
 
@@ -37,6 +40,8 @@ def exit_code(error: StratumError) -> int:
             return EXHAUSTED
         case JournalError() | RunLocked():
             return JOURNAL
+        case NotApproved():
+            return NOT_APPROVED
         case NoProvider():
             return NO_MODEL
         case UnknownRun() | ContractDefinitionError() | PlanError():

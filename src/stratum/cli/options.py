@@ -25,6 +25,17 @@ def journal_option(function: F) -> F:
     )(function)
 
 
+def steps_option(function: F) -> F:
+    """`--steps PLACE`, repeated."""
+    return click.option(
+        "--steps",
+        "modules",
+        multiple=True,
+        metavar="PLACE",
+        help="file.py or module whose steps a plan may name; repeat it.",
+    )(function)
+
+
 def runtime_options(function: F) -> F:
     """`--model NAME` and `--json`."""
     function = click.option("--model", help="Model for calls that name none; default: $STRATUM_MODEL.")(function)

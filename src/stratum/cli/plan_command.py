@@ -6,12 +6,12 @@ from pathlib import Path
 
 import click
 
-from stratum.cli.target import load_module, steps_of
+from stratum.cli.options import steps_option
+from stratum.cli.plan_session import functions_in
 from stratum.contracts.compiled_plan import CompiledPlan
 from stratum.contracts.plan_mermaid import render_mermaid
 from stratum.contracts.plan_render import render_details, render_plan, render_table
 from stratum.contracts.plan_text import load_plan
-from stratum.engine.plans.functions import Functions
 
 FORMS = {"plan": render_plan, "table": render_table, "details": render_details, "mermaid": render_mermaid}
 
@@ -22,18 +22,11 @@ def command() -> None:
 
 
 _file = click.argument("file", type=click.Path(exists=True, dir_okay=False, path_type=Path))
-_steps = click.option(
-    "--steps",
-    "modules",
-    multiple=True,
-    metavar="PLACE",
-    help="file.py or module whose steps the plan may name; repeat it.",
-)
 
 
 @command.command()
 @_file
-@_steps
+@steps_option
 def check(file: Path, *, modules: tuple[str, ...]) -> None:
     """Report everything that is wrong with FILE at once; exits with 2 if anything is."""
     compiled = _load(file, modules)
@@ -42,7 +35,7 @@ def check(file: Path, *, modules: tuple[str, ...]) -> None:
 
 @command.command()
 @_file
-@_steps
+@steps_option
 @click.option("--as", "form", type=click.Choice(sorted(FORMS)), default="plan", show_default=True)
 def show(file: Path, *, modules: tuple[str, ...], form: str) -> None:
     """Print FILE's plan; what is wrong with it instead, if anything is."""
@@ -50,5 +43,4 @@ def show(file: Path, *, modules: tuple[str, ...], form: str) -> None:
 
 
 def _load(file: Path, modules: tuple[str, ...]) -> CompiledPlan:
-    functions = Functions(step for place in modules for step in steps_of(load_module(place)))
-    return load_plan(file.read_bytes(), functions.registry)
+    return load_plan(file.read_bytes(), functions_in(modules).registry)

@@ -56,7 +56,9 @@ class Progress:
                 return f"run {run}  {record.name}"
             case RunResumed():
                 self.run = run
-                return f"run {run}  resumed after {record.elapsed_ms / 1000:.1f} s"
+                return f"run {run}  " + (
+                    f"resumed after {record.elapsed_ms / 1000:.1f} s" if record.elapsed_ms else "begins"
+                )
             case ScopeOpened() if record.scope == "" and run == self.run:
                 self.limit_picousd = record.limits.get("usd")
                 return None
@@ -145,22 +147,25 @@ def _table(progress: Progress) -> Table:
 
 
 @contextmanager
-def _view(*, quiet: bool) -> Generator[View]:
+def _view(*, quiet: bool, live: bool) -> Generator[View]:
     if quiet:
         yield _Quiet()
-    elif sys.stderr.isatty():
-        live = _Live()
-        with live.live:
-            yield live
+    elif live and sys.stderr.isatty():
+        shown = _Live()
+        with shown.live:
+            yield shown
     else:
         yield _Lines()
 
 
 @asynccontextmanager
-async def shown_progress(runtime: Runtime, *, quiet: bool) -> AsyncGenerator[Progress]:
-    """Show what happens in `runtime` until the block ends; everything that happened in it has then been shown."""
+async def shown_progress(runtime: Runtime, *, quiet: bool, live: bool = True) -> AsyncGenerator[Progress]:
+    """Show what happens in `runtime` until the block ends; everything that happened in it has then been shown.
+
+    Not `live`, there are lines alone: a table would be drawn over whatever a person is asked.
+    """
     progress = Progress()
-    with _view(quiet=quiet) as view:
+    with _view(quiet=quiet, live=live) as view:
         async with trio.open_nursery() as nursery, runtime.events.subscribe() as events:
             followed = trio.Event()
             nursery.start_soon(_follow, events, progress, view, followed)

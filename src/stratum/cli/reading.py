@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import uuid
 from collections.abc import Callable
 from contextlib import closing
 from functools import partial
@@ -9,11 +10,17 @@ from pathlib import Path
 from sqlite3 import Connection
 from typing import TypeVar
 
+import click
+import trio
+
+from stratum.actors.journal import open_journal
 from stratum.actors.journal_file import open_anywhere, sessions_folder
 from stratum.actors.journal_records import Run, list_runs, read_run
 from stratum.actors.session_lock import session_alive
 from stratum.contracts.errors import JournalUnavailable, UnknownRun
+from stratum.contracts.messages import Message
 from stratum.contracts.records import Record
+from stratum.engine.plans.plan_history import PlanHistory
 
 T = TypeVar("T")
 
@@ -54,6 +61,34 @@ def read_records(journal: Path, run: str) -> list[Record]:
         UnknownRun, JournalCorrupt: it is not there, or not as it was written.
     """
     return _read(journal, lambda file: read_run(file, run))
+
+
+def read_plan_history(journal: Path, run: str) -> PlanHistory:
+    """What the records of a plan's run say of it.
+
+    Raises:
+        click.UsageError: it is a flow's run.
+    """
+    past = PlanHistory(read_records(journal, run))
+    if past.proposed is None:
+        raise click.UsageError(f"{run} is a flow's run, not a plan's; see `stratum audit {run}`")
+    return past
+
+
+def post(journal: Path, run: str, message: Message) -> None:
+    """Ask something of the process that owns a run.
+
+    Raises:
+        click.UsageError: no process does.
+    """
+
+    async def main() -> bool:
+        async with open_journal(journal, session=uuid.uuid4().hex[:12]) as here:
+            return await here.post(run, message)
+
+    require_journal(journal)
+    if not trio.run(main):
+        raise click.UsageError(f"no process is running {run}; `stratum resume {run}` goes on with it")
 
 
 def require_journal(journal: Path) -> None:

@@ -8,12 +8,15 @@ from typing import Any
 import click
 
 from stratum.cli.options import journal_option, runtime_options
-from stratum.cli.reading import find_run, read_records
+from stratum.cli.plan_session import resume_plan
+from stratum.cli.reading import find_run, read_plan_history, read_records
 from stratum.cli.session import run_and_show
 from stratum.cli.target import load_step
+from stratum.contracts.any_json import ANY_JSON
 from stratum.contracts.budget import Budget
 from stratum.contracts.records import RunStarted
 from stratum.engine.flow import Flow
+from stratum.engine.plans.plans import PLAN_TARGET
 from stratum.engine.runtime import Runtime
 
 
@@ -47,11 +50,23 @@ def command(
     The same budget keeps counting, unless a new limit is given: that is recorded as your approval.
     """
     run_id = find_run(journal, run)
-    started = next(record for record in read_records(journal, run_id) if isinstance(record, RunStarted))
+    records = read_records(journal, run_id)
+    started = next(record for record in records if isinstance(record, RunStarted))
+    raised = None if (usd, tokens, ms) == (None, None, None) else {scope: Budget(usd=usd, tokens=tokens, ms=ms)}
+    if started.target == PLAN_TARGET:
+        modules = read_plan_history(journal, run_id).modules
+        run_and_show(
+            ANY_JSON,
+            lambda runtime: resume_plan(runtime, run_id, modules=modules, raised=raised),
+            model=model,
+            journal=journal,
+            as_json=as_json,
+            asks=True,
+        )
+        return
     step = load_step(target or started.target)
     if not isinstance(step, Flow):
         raise click.UsageError(f"{started.target} is not a flow any more; name one with --flow")
-    raised = None if (usd, tokens, ms) == (None, None, None) else {scope: Budget(usd=usd, tokens=tokens, ms=ms)}
 
     async def work(runtime: Runtime) -> Any:
         return await runtime.resume(step, run_id, raised=raised)

@@ -7,9 +7,12 @@ from typing import Any
 
 import click
 
-from stratum.cli.options import journal_option, runtime_options
+from stratum.cli.options import journal_option, runtime_options, steps_option
+from stratum.cli.plan_session import functions_in, is_plan_file, run_plan
 from stratum.cli.session import run_and_show
-from stratum.cli.target import load_step, read_inputs
+from stratum.cli.target import load_step, read_file, read_inputs, read_values
+from stratum.contracts.any_json import ANY_JSON
+from stratum.contracts.plan_text import load_plan
 from stratum.engine.runtime import Runtime
 
 
@@ -22,13 +25,30 @@ from stratum.engine.runtime import Runtime
     metavar="NAME=VALUE",
     help="An input: name=value, name=@file, or @file.json for all.",
 )
+@steps_option
 @runtime_options
 @journal_option
-def command(target: str, inputs: tuple[str, ...], *, model: str | None, journal: Path, as_json: bool) -> None:
-    """Run TARGET, a flow or step given as file.py:flow or module:flow.
+def command(
+    target: str, inputs: tuple[str, ...], modules: tuple[str, ...], *, model: str | None, journal: Path, as_json: bool
+) -> None:
+    """Run TARGET, a flow or step given as file.py:flow or module:flow, or a plan's file.
 
-    The result is printed as JSON on standard output, progress on standard error.
+    The result is printed as JSON on standard output, progress on standard error. A plan is shown first, and run only once it is
+    approved.
     """
+    if is_plan_file(target):
+        functions = functions_in(modules)
+        compiled = load_plan(read_file(Path(target)), functions.registry)
+        values = read_values(inputs, compiled.inputs or None, of=target)
+        run_and_show(
+            ANY_JSON,
+            lambda runtime: run_plan(runtime, compiled, values, functions=functions, modules=modules),
+            model=model,
+            journal=journal,
+            as_json=as_json,
+            asks=True,
+        )
+        return
     step = load_step(target)
     arguments = read_inputs(step.signature, inputs)
 

@@ -27,8 +27,12 @@ def run_and_show(
     model: str | None,
     journal: Path,
     as_json: bool,
+    asks: bool = False,
 ) -> None:
-    """Do `work` in a runtime of its own; prints its result on standard output and exits with a code that says how it ended."""
+    """Do `work` in a runtime of its own; prints its result on standard output and exits with a code that says how it ended.
+
+    `asks`: it may have questions to a person at the terminal.
+    """
     shown = Progress()
     provider = provider_from_environment(os.environ, progress=download_lines("the embedded model"))
 
@@ -36,7 +40,7 @@ def run_and_show(
         nonlocal shown
         async with (
             open_runtime(provider=provider, model=model, journal=journal) as runtime,
-            shown_progress(runtime, quiet=as_json) as shown,
+            shown_progress(runtime, quiet=as_json, live=not asks) as shown,
         ):
             return await work(runtime)
 

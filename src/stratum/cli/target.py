@@ -5,7 +5,7 @@ from __future__ import annotations
 import importlib
 import importlib.util
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from types import ModuleType
 from typing import Any, TypeGuard
@@ -13,6 +13,8 @@ from typing import Any, TypeGuard
 import click
 import msgspec
 
+from stratum.contracts.any_json import ANY_JSON
+from stratum.contracts.codec import Codec
 from stratum.contracts.errors import ContractViolation
 from stratum.contracts.signature import Signature
 from stratum.engine.step import Step
@@ -56,6 +58,20 @@ def read_inputs(signature: Signature[Any], inputs: Sequence[str]) -> dict[str, A
     Raises:
         click.UsageError: an input that no parameter takes or that does not fit, or one that is missing.
     """
+    codecs = {name: parameter.codec for name, parameter in signature.parameters.items()}
+    values = read_values(inputs, codecs, of=signature.name)
+    try:
+        return signature.decode(msgspec.json.encode(values))
+    except (ContractViolation, TypeError) as error:
+        raise click.UsageError(str(error)) from error
+
+
+def read_values(inputs: Sequence[str], codecs: Mapping[str, Codec[Any]] | None, *, of: str) -> dict[str, Any]:
+    """JSON values from `--input` options; where nobody says what is taken, a text that is JSON is that.
+
+    Raises:
+        click.UsageError: an input that nothing takes, or a file that cannot be read.
+    """
     values: dict[str, Any] = {}
     for item in inputs:
         if item.startswith("@"):
@@ -64,26 +80,34 @@ def read_inputs(signature: Signature[Any], inputs: Sequence[str]) -> dict[str, A
         name, equals, text = item.partition("=")
         if not equals:
             raise click.UsageError(f"--input {item!r}: write name=value, name=@file, or @file.json")
-        if name not in signature.parameters:
-            raise click.UsageError(
-                f"--input {name}: {signature.name} takes {', '.join(signature.parameters) or 'no inputs'}"
-            )
-        values[name] = _value(signature, name, _read(Path(text[1:])) if text.startswith("@") else text)
+        if codecs is not None and name not in codecs:
+            raise click.UsageError(f"--input {name}: {of} takes {', '.join(codecs) or 'no inputs'}")
+        text = read_file(Path(text[1:])) if text.startswith("@") else text
+        values[name] = _value(text, ANY_JSON if codecs is None else codecs[name])
+    return values
+
+
+def read_file(path: Path) -> str:
+    """A text file that was named on the command line.
+
+    Raises:
+        click.UsageError: it cannot be read.
+    """
     try:
-        return signature.decode(msgspec.json.encode(values))
-    except (ContractViolation, TypeError) as error:
-        raise click.UsageError(str(error)) from error
+        return path.read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        raise click.UsageError(f"cannot read {path}: {error}") from error
 
 
 def _is_step(found: object) -> TypeGuard[Step[Any, Any]]:
     return isinstance(found, Step)
 
 
-def _value(signature: Signature[Any], name: str, text: str) -> Any:
-    """JSON if that meets the parameter's type, else the text."""
+def _value(text: str, codec: Codec[Any]) -> Any:
+    """JSON if that meets the type, else the text."""
     try:
         value = msgspec.json.decode(text)
-        signature.parameters[name].codec.decode_value(msgspec.json.encode(value))
+        codec.decode_value(msgspec.json.encode(value))
     except (msgspec.DecodeError, ContractViolation):
         return text
     return value
@@ -117,13 +141,6 @@ def _load_file(path: Path) -> ModuleType:
 
 def _read_object(path: Path) -> dict[str, Any]:
     try:
-        return msgspec.json.decode(_read(path), type=dict[str, Any])
+        return msgspec.json.decode(read_file(path), type=dict[str, Any])
     except msgspec.DecodeError as error:
         raise click.UsageError(f"{path}: expected a JSON object of inputs: {error}") from error
-
-
-def _read(path: Path) -> str:
-    try:
-        return path.read_text(encoding="utf-8")
-    except (OSError, UnicodeDecodeError) as error:
-        raise click.UsageError(f"cannot read {path}: {error}") from error

@@ -1,0 +1,34 @@
+"""`stratum approve RUN`: look at a proposed plan, and let it run."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+
+from stratum.cli.options import journal_option
+from stratum.cli.plan_session import approve_at_terminal, functions_in
+from stratum.cli.reading import find_run, read_plan_history
+from stratum.contracts.plan_check import compile_plan
+from stratum.engine.plans.approvals import Approvals
+
+
+@click.command("approve")
+@click.argument("run")
+@click.option("--revoke", is_flag=True, help="Take the approval back; what runs already goes on.")
+@journal_option
+def command(run: str, *, revoke: bool, journal: Path) -> None:
+    """Show all that RUN's plan would do, and approve exactly that by typing the head of its digest.
+
+    It needs a terminal: a program cannot approve. The approval is kept in your own folder, not in the work tree.
+    """
+    run = find_run(journal, run)
+    past = read_plan_history(journal, run)
+    assert past.proposed is not None, "a plan's"
+    digest, approvals = past.proposed.digest, Approvals(Path.cwd())
+    if revoke:
+        click.echo(f"{run}: {'no longer approved' if approvals.revoke(digest) else 'it was not approved'}")
+        return
+    compiled = compile_plan(past.plan, functions_in(past.proposed.modules).registry)
+    approve_at_terminal(run, digest, compiled, approvals=approvals)
+    click.echo(f"{run}: approved, digest {digest[:12]}")

@@ -1,0 +1,125 @@
+"""Plans from the command line: shown, approved at the terminal, run, asked about."""
+
+from __future__ import annotations
+
+import getpass
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import click
+import trio
+
+from stratum.cli.target import load_module, steps_of
+from stratum.contracts.compiled_plan import CompiledPlan
+from stratum.contracts.plan_check import compile_plan
+from stratum.contracts.plan_errors import NotApproved
+from stratum.contracts.plan_render import render_details
+from stratum.contracts.plan_status import PlanStatus, Question
+from stratum.engine.flow_call import Raised
+from stratum.engine.plans.approvals import Approvals
+from stratum.engine.plans.functions import Functions
+from stratum.engine.plans.plan_run import PlanRun
+from stratum.engine.plans.plans import open_plans
+from stratum.engine.runtime import Runtime
+
+TYPED = 6
+"""Characters of the digest that are typed to approve: enough to have looked at it."""
+
+
+def functions_in(modules: Sequence[str]) -> Functions:
+    """The steps that a plan may name, from `file.py` and module names."""
+    return Functions(step for place in modules for step in steps_of(load_module(place)))
+
+
+def approve_at_terminal(run: str, digest: str, compiled: CompiledPlan, *, approvals: Approvals) -> None:
+    """Show all that would be approved, and have the head of its digest typed.
+
+    Raises:
+        NotApproved: it was not, or there is no terminal to ask at.
+    """
+    if approvals.find(digest) is not None:
+        return
+    if not sys.stdin.isatty():
+        raise NotApproved(run=run, digest=digest, fix=f"run `stratum approve {run}` at a terminal")
+    click.echo(render_details(compiled), err=True)
+    if digest != compiled.digest:
+        click.echo(f"with these inputs: {digest}", err=True)
+    typed = click.prompt(f"to approve, type the first {TYPED} characters of the digest", err=True, default="")
+    if typed.strip().lower() != digest[:TYPED]:
+        raise NotApproved(run=run, digest=digest, problem="this plan was not approved")
+    approvals.approve(digest, by=getpass.getuser(), how="terminal")
+
+
+async def run_plan(
+    runtime: Runtime, compiled: CompiledPlan, inputs: dict[str, Any], *, functions: Functions, modules: Sequence[str]
+) -> Any:
+    """Propose a plan, have it approved at the terminal, and run it to its end."""
+    async with open_plans(runtime, functions=functions) as plans:
+        draft = await plans.propose(compiled.plan, inputs, by=getpass.getuser(), modules=modules)
+        _refuse_agent_steps(draft)
+        # Not in a thread: Ctrl-C must reach the prompt, and nothing else is to do yet.
+        approve_at_terminal(draft.run, draft.digest, compiled, approvals=plans.approvals)
+        return await _followed(await plans.start(draft.run))
+
+
+async def resume_plan(runtime: Runtime, run: str, *, modules: Sequence[str], raised: Raised) -> Any:
+    """Go on with a plan's run, once it is approved."""
+    functions = functions_in(modules)
+    async with open_plans(runtime, functions=functions) as plans:
+        status = await plans.status(run)
+        _refuse_agent_steps(status)
+        compiled = compile_plan(await plans.plan(run), functions.registry)
+        approve_at_terminal(run, status.digest, compiled, approvals=plans.approvals)
+        return await _followed(await plans.start(run, raised=raised))
+
+
+async def _followed(run: PlanRun) -> Any:
+    """The run's result; meanwhile its gates are asked here."""
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(_ask_gates, run)
+        result = await run.result()
+        nursery.cancel_scope.cancel(reason="the plan has ended")
+    return result
+
+
+async def _ask_gates(run: PlanRun) -> None:
+    asked: set[tuple[str, int]] = set()
+    status = run.status()
+    while True:
+        for question in status.questions:
+            if (question.step, question.round) not in asked:
+                asked.add((question.step, question.round))
+                await _ask(run, question)
+        status = await run.changed(status.version)
+
+
+async def _ask(run: PlanRun, question: Question) -> None:
+    options = ", ".join(question.options)
+    click.echo(f"gate {question.step} asks: {question.question}", err=True)
+    if not sys.stdin.isatty():
+        click.echo(f"  answer with: stratum gate {run.id} {question.step} DECISION, one of {options}", err=True)
+        return
+    decision, comment = await trio.to_thread.run_sync(_prompted, question, abandon_on_cancel=True)
+    if question.step in run.asking:  # else somebody was faster
+        run.answer(question.step, decision, by=getpass.getuser(), comment=comment)
+
+
+def _prompted(question: Question) -> tuple[Any, str]:
+    decision = click.prompt("  decide", type=click.Choice(question.options), err=True)
+    comment = "" if decision == "approve" else click.prompt("  comment", default="", show_default=False, err=True)
+    return decision, comment
+
+
+def _refuse_agent_steps(status: PlanStatus) -> None:
+    agents = [step.id for step in status.steps if step.kind == "agent" and step.standing not in ("done", "skipped")]
+    if agents:
+        raise click.UsageError(
+            f"steps {', '.join(agents[:10])} are for an agent, and none is here: let one run the plan through `stratum mcp`"
+        )
+
+
+def is_plan_file(target: str) -> bool:
+    """Whether what is to be run is a plan's file, not a flow."""
+    return Path(target).suffix in (".yaml", ".yml", ".json")

@@ -1,0 +1,67 @@
+"""`stratum status RUN`: where a plan's steps stand, whichever process runs it."""
+
+from __future__ import annotations
+
+import time
+from pathlib import Path
+
+import click
+import msgspec
+
+from stratum.cli.options import journal_option
+from stratum.cli.plan_session import functions_in
+from stratum.cli.reading import find_run, list_journal, read_plan_history
+from stratum.contracts.money import format_usd
+from stratum.contracts.plan_check import compile_plan
+from stratum.contracts.plan_status import PlanStatus, StepStatus
+from stratum.engine.plans.approvals import Approvals
+from stratum.engine.plans.plan_view import recorded_status
+
+ENDED = ("succeeded", "failed", "exhausted", "cancelled", "interrupted")
+
+
+@click.command("status")
+@click.argument("run", default="")
+@click.option("--watch", is_flag=True, help="Again whenever something changes, until the run has ended.")
+@click.option("--json", "as_json", is_flag=True, help="As one JSON object a line.")
+@journal_option
+def command(run: str, *, watch: bool, as_json: bool, journal: Path) -> None:
+    """Where RUN's steps stand, what they took, and who is waited for; the latest run where none is named."""
+    run, shown = find_run(journal, run), ""
+    while True:
+        status = _status(journal, run)
+        text = msgspec.json.encode(status).decode() if as_json else _rendered(status)
+        if text != shown:
+            click.echo(text)
+            shown = text
+        if not watch or status.state in ENDED:
+            return
+        time.sleep(0.5)
+
+
+def _status(journal: Path, run: str) -> PlanStatus:
+    past = read_plan_history(journal, run)
+    assert past.proposed is not None, "a plan's"
+    compiled = compile_plan(past.plan, functions_in(past.proposed.modules).registry)
+    (listed,) = [each for each in list_journal(journal, limit=10_000) if each.run == run]
+    state = listed.state
+    if state == "draft" and Approvals(Path.cwd()).find(past.proposed.digest) is not None:
+        state = "approved"
+    return recorded_status(run, compiled, past, state=state)  # type: ignore[arg-type]  # the journal's states are a plan's
+
+
+def _rendered(status: PlanStatus) -> str:
+    width = max(len(step.id) for step in status.steps)
+    head = f"{status.run}  {status.state}  {format_usd(status.settled_picousd)} USD"
+    doubt = f", {format_usd(status.in_doubt_picousd)} in doubt" if status.in_doubt_picousd else ""
+    lines = [head + doubt, *(_line(step, width) for step in status.steps)]
+    lines += [f"gate {question.step} asks: {question.question}" for question in status.questions]
+    return "\n".join([*lines, *([status.error] if status.error else [])])
+
+
+def _line(step: StepStatus, width: int) -> str:
+    cost = "" if not step.picousd else f"  {format_usd(step.picousd)} USD"
+    attempts = "" if step.attempts <= 1 else f"  {step.attempts} attempts"
+    return f"  {step.id:<{width}}  {step.standing:<10}  {step.fn}{attempts}{cost}" + (
+        f"  {step.error}" if step.error else ""
+    )

@@ -1,0 +1,230 @@
+"""Plans on the command line: approved at a terminal, run, watched, answered and stopped from another process."""
+
+from __future__ import annotations
+
+import json
+import os
+import pty
+import re
+import select
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from click.testing import CliRunner, Result
+
+from stratum.cli import stratum
+from tests.fakes.openai_server import serve_process
+
+FLOWS = Path(__file__).with_name("cli_flows.py")
+ANSWER = '{"label": "y", "score": 1}'
+PLAN = """
+goal: Judge it
+input: {text: str}
+steps:
+- {id: a, fn: judge, inputs: {text: $.input.text}}
+- {id: b, fn: loud, inputs: {verdict: $.steps.a.output}}
+"""
+GATED = """
+goal: Ask first
+steps:
+- {id: a, fn: loud, inputs: {verdict: {label: x, score: 1.0}}}
+- {id: g, gate: {question: Go on?}, depends_on: [a]}
+- {id: b, fn: loud, inputs: {verdict: {label: y, score: 1.0}}, depends_on: [g]}
+"""
+
+
+@pytest.fixture(scope="module")
+def url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    with serve_process(tmp_path_factory.mktemp("server") / "bill", "--arguments", ANSWER) as server:
+        yield server.url
+
+
+@pytest.fixture
+def project(tmp_path: Path, url: str, monkeypatch: pytest.MonkeyPatch) -> Path:
+    (tmp_path / "project").mkdir()
+    monkeypatch.chdir(tmp_path / "project")
+    monkeypatch.setenv("STRATUM_STATE_HOME", str(tmp_path / "state"))
+    monkeypatch.setenv("STRATUM_BASE_URL", url)
+    monkeypatch.setenv("STRATUM_MODEL", "house-model")
+    monkeypatch.setenv("STRATUM_PRICE", "1/2")
+    monkeypatch.setenv("OPENAI_API_KEY", "key")
+    monkeypatch.delenv("STRATUM_JOURNAL", raising=False)
+    Path("plan.yaml").write_text(PLAN, encoding="utf-8")
+    Path("gated.yaml").write_text(GATED, encoding="utf-8")
+    return Path.cwd()
+
+
+def call(*arguments: str) -> Result:
+    return CliRunner().invoke(stratum, arguments, catch_exceptions=False)
+
+
+class Terminal:
+    """A command at a terminal, as a person has it."""
+
+    def __init__(self, *arguments: str) -> None:
+        self._terminal, other = pty.openpty()
+        self.process = subprocess.Popen(
+            [sys.executable, "-m", "stratum", *arguments], stdin=other, stdout=other, stderr=other
+        )
+        os.close(other)
+        self.said = ""
+
+    def expect(self, pattern: str) -> re.Match[str]:
+        """Read until `pattern` is there."""
+        while (found := re.search(pattern, self.said)) is None:
+            ready, _, _ = select.select([self._terminal], [], [], 60)
+            assert ready, f"nothing more after: {self.said}"
+            try:
+                read = os.read(self._terminal, 4096)
+            except OSError:  # Linux says so where the other side is closed
+                read = b""
+            assert read, f"it ended after: {self.said}"
+            self.said += read.decode()
+        return found
+
+    def type(self, line: str) -> None:
+        os.write(self._terminal, line.encode() + b"\n")
+
+    def ended(self) -> int:
+        """Its exit code, once it has said all."""
+        code = self.process.wait(60)
+        while select.select([self._terminal], [], [], 0)[0]:
+            try:
+                self.said += os.read(self._terminal, 4096).decode()
+            except OSError:  # Linux says so where the other side is closed
+                break
+        os.close(self._terminal)
+        return code
+
+
+def proposed(plan: str = "plan.yaml") -> tuple[str, str]:
+    """A plan that waits for approval: its run, and its digest's head."""
+    result = call("run", plan, "--steps", str(FLOWS), *(["--input", "text=hello"] if plan == "plan.yaml" else []))
+    assert result.exit_code == 6, result.stderr
+    found = re.search(r"run (\w+): this plan has not been approved \(digest (\w+)\)", result.stderr)
+    assert found is not None, result.stderr
+    return found[1], found[2]
+
+
+def test_without_a_terminal_a_plan_waits_to_be_approved(project: Path) -> None:
+    run, digest = proposed()
+    assert call("runs").stdout.split()[:2] == [run, "draft"]
+    refused = call("approve", run)
+    assert refused.exit_code == 6
+    assert "at a terminal" in refused.stderr
+    assert call("resume", run).exit_code == 6
+    status = json.loads(call("status", run, "--json").stdout)
+    assert (status["state"], status["digest"][:12]) == ("draft", digest)
+    assert not list(project.parent.rglob("approvals/*/*.json"))
+
+
+def test_a_plan_is_approved_by_typing_its_digests_head_and_then_runs(project: Path) -> None:
+    run, digest = proposed()
+    wrong = Terminal("approve", run)
+    wrong.expect("first 6 characters of the digest")
+    wrong.type("y")
+    assert wrong.ended() == 6
+    assert "was not approved" in wrong.said
+    right = Terminal("approve", run)
+    right.expect("step a \\(infer\\)")
+    right.expect("first 6 characters of the digest")
+    right.type(digest[:6])
+    assert right.ended() == 0
+    assert "approved" in right.said
+    result = call("resume", run)
+    assert result.exit_code == 0, result.stderr
+    assert json.loads(result.stdout) == "Y"
+    assert call("status", run).stdout.splitlines()[0].split()[:2] == [run, "succeeded"]
+    audit = call("audit", run).stdout
+    assert audit.startswith("Step a: 1 attempt, ")
+    assert audit.endswith("0 retries, all passing\n")
+
+
+def test_an_approval_is_bound_to_the_inputs(project: Path) -> None:
+    run, digest = proposed()
+    terminal = Terminal("approve", run)
+    terminal.expect("first 6 characters")
+    terminal.type(digest[:6])
+    assert terminal.ended() == 0
+    again = call("run", "plan.yaml", "--steps", str(FLOWS), "--input", "text=hello")
+    assert again.exit_code == 0, again.stderr
+    other = call("run", "plan.yaml", "--steps", str(FLOWS), "--input", "text=another")
+    assert other.exit_code == 6
+    assert call("approve", run, "--revoke").stdout == f"{run}: no longer approved\n"
+    assert call("run", "plan.yaml", "--steps", str(FLOWS), "--input", "text=hello").exit_code == 6
+
+
+def test_a_gate_is_asked_where_the_plan_runs(project: Path) -> None:
+    terminal = Terminal("run", "gated.yaml", "--steps", str(FLOWS))
+    digest = terminal.expect(r"digest: (\w+)")[1]
+    terminal.expect("first 6 characters")
+    terminal.type(digest[:6])
+    terminal.expect("gate g asks: Go on")
+    terminal.expect("decide")
+    terminal.type("approve")
+    assert terminal.ended() == 0
+    assert '"Y"' in terminal.said
+
+
+def test_a_gate_is_answered_and_a_run_cancelled_from_another_process(project: Path) -> None:
+    run, digest = proposed("gated.yaml")
+    terminal = Terminal("approve", run)
+    terminal.expect("first 6 characters")
+    terminal.type(digest[:6])
+    assert terminal.ended() == 0
+    waiting = subprocess.Popen(
+        [sys.executable, "-m", "stratum", "resume", run], stdin=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True
+    )
+    assert waiting.stderr is not None
+    for line in waiting.stderr:
+        if "answer with: stratum gate" in line:
+            break
+    assert "paused" not in call("status", run).stdout
+    assert " asking " in call("status", run).stdout
+    assert call("gate", run, "a", "approve").exit_code == 2
+    assert call("gate", run, "g", "approve").exit_code == 0
+    assert waiting.wait(60) == 0
+    waiting.stderr.close()
+    refused = call("cancel", run)
+    assert refused.exit_code == 2
+    assert "no process is running it" in refused.stderr.replace(run, "it")
+
+
+def test_a_run_is_cancelled_from_another_process_and_gone_on_with(project: Path) -> None:
+    run, digest = proposed("gated.yaml")
+    terminal = Terminal("approve", run)
+    terminal.expect("first 6 characters")
+    terminal.type(digest[:6])
+    assert terminal.ended() == 0
+    waiting = subprocess.Popen(
+        [sys.executable, "-m", "stratum", "resume", run], stdin=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True
+    )
+    assert waiting.stderr is not None
+    for line in waiting.stderr:
+        if "answer with: stratum gate" in line:
+            break
+    assert call("cancel", run, "--because", "lunch").exit_code == 0
+    told = waiting.stderr.read()
+    assert waiting.wait(60) == 1
+    waiting.stderr.close()
+    assert "lunch" in told
+    status = call("status", run).stdout
+    assert status.splitlines()[0].split()[:2] == [run, "cancelled"]
+
+
+def test_a_plan_with_agent_steps_needs_an_agent(project: Path) -> None:
+    Path("agents.yaml").write_text("steps: [{id: a, intent: Look around, output: str}]", encoding="utf-8")
+    result = call("run", "agents.yaml")
+    assert result.exit_code == 2
+    assert "steps a are for an agent" in result.stderr
+
+
+def test_what_is_wrong_with_a_plan_is_told_before_anything_is_kept(project: Path) -> None:
+    Path("bad.yaml").write_text("steps: [{id: a, fn: nothing, kind: compute}]", encoding="utf-8")
+    assert call("run", "bad.yaml").exit_code == 2
+    assert call("run", "plan.yaml", "--steps", str(FLOWS), "--input", "txt=x").exit_code == 2
+    assert call("run", "none.yaml").exit_code == 2
+    assert "no runs" in call("runs").stderr or call("runs").exit_code == 4
