@@ -1,9 +1,9 @@
 """What does one `@infer` call cost the process that makes it, beside the bare openai SDK and bare httpx2?
 
 The baseline, `openai SDK`, is `client.responses.create` with the same tool, forced and strict, under trio, and no
-validation of the answer. `httpx2` posts the same bytes and parses nothing. `infer` is everything on: contract, ensure, budget,
-journal on disk, trace. `infer, in memory` is the same with the journal in memory, `engine alone` with a provider that
-answers in the process: what is ours of it. The server is on the loopback interface, in a process of its own, so that its
+validation of the answer. `httpx2` posts the same bytes and parses nothing, and so does `lean transport`. `infer` is everything on:
+contract, ensure, budget, journal on disk, trace; through the SDK's client, or over the lean transport. `engine alone` has a
+provider that answers in the process and its journal in memory: what is ours of it. The server is on the loopback interface, in a process of its own, so that its
 time is not counted. CPU is user and system time of this process.
 """
 
@@ -24,8 +24,8 @@ from tests.fakes.openai_server import serve_process
 
 from benchmarks.timing import Row, common_options, compare, parser, report
 from stratum import Budget, Price, Usage, contract, flow, infer, open_runtime
-from stratum.engine.providers.openai import OpenAI
-from stratum.engine.providers.protocol import Provider
+from stratum.engine.providers.openai import OpenAI, Transport
+from stratum.engine.providers.protocol import Provider, Request
 from stratum.engine.providers.scripted import Reply, scripted
 
 BASELINE = "openai SDK"
@@ -128,9 +128,23 @@ def through_httpx2(url: str, *, calls: int, at_once: int) -> None:
     trio.run(main)
 
 
+def through_lean(url: str, *, calls: int, at_once: int) -> None:
+    async def main() -> None:
+        provider = OpenAI("key", url, transport="lean")
+        content = msgspec.json.encode(body())
+
+        async def call(number: int) -> object:
+            return await provider.send(Request(path="/responses", body=content))
+
+        async with provider.open():
+            await in_flight(call, calls=calls, at_once=at_once)
+
+    trio.run(main)
+
+
 def contenders(url: str, folder: Path, *, calls: int, at_once: int) -> dict[str, Callable[[], object]]:
-    def networked() -> Provider:
-        return OpenAI("key", url, api="responses", price=PRICE)
+    def networked(transport: Transport) -> Provider:
+        return OpenAI("key", url, api="responses", price=PRICE, transport=transport)
 
     def answering() -> Provider:
         usage = Usage(input_tokens=200, output_tokens=40)
@@ -140,8 +154,9 @@ def contenders(url: str, folder: Path, *, calls: int, at_once: int) -> dict[str,
     return {
         BASELINE: partial(through_sdk, url, **many),
         "httpx2": partial(through_httpx2, url, **many),
-        "infer": partial(through_infer, networked, folder / "journal.db", **many),
-        "infer, in memory": partial(through_infer, networked, None, **many),
+        "infer": partial(through_infer, partial(networked, "sdk"), folder / "sdk.db", **many),
+        "infer, lean": partial(through_infer, partial(networked, "lean"), folder / "lean.db", **many),
+        "lean transport": partial(through_lean, url, **many),
         "engine alone": partial(through_infer, answering, None, **many),
     }
 

@@ -6,7 +6,6 @@ retried here, inside the budget, and are not attempts.
 
 from __future__ import annotations
 
-import uuid
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Final, NoReturn
@@ -149,7 +148,7 @@ class Line:
         return self._answered(reservation, answer, request_bytes=len(body))
 
     async def _reserve(self, body: bytes) -> Reservation:
-        ledger, scope, name = self._runtime.ledger, self._envelope.scope, uuid.uuid4().hex[:16]
+        ledger, scope, name = self._runtime.ledger, self._envelope.scope, self._runtime.reservation_id()
         rough = input_bound(self._model, body)
         try:
             held = ledger.try_reserve(scope, self._demand(rough, min_cap=self._cap), reservation=name)

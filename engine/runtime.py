@@ -12,6 +12,7 @@ import random
 import uuid
 from collections.abc import AsyncGenerator, Awaitable, Callable, Coroutine, Mapping
 from contextlib import asynccontextmanager
+from itertools import count
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, ParamSpec, TypeVar
 
@@ -77,6 +78,7 @@ class Runtime:
         self.jitter = jitter
         self.allowance = None if allowance is None else SharedAllowance(allowance, journal)
         self._prices = dict(prices)
+        self._reservations = count(1)
         self._place: Place | None = None
 
     async def run(self, step: Callable[P, Awaitable[R]], *args: P.args, **kwargs: P.kwargs) -> R:
@@ -116,6 +118,10 @@ class Runtime:
         """Where calls made directly in the session stand."""
         assert self._place is not None, "set by open_runtime before anything can be called"
         return self._place
+
+    def reservation_id(self) -> str:
+        """One that no other session has either. Counted: asking the system for randomness costs a tenth of a call."""
+        return f"{self.session}{next(self._reservations):04x}"
 
     def price(self, model: str) -> Price | None:
         """The price of a model here; `None` when nobody has said."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import socket
 import ssl
 from dataclasses import dataclass
 from urllib.parse import SplitResult, unquote, urlsplit
@@ -17,6 +18,18 @@ from stratum.engine.providers.proxy import proxy_for
 DEFAULT_PORTS = {"http": 80, "https": 443}
 MOST_HEADER_BYTES = 100 * 1024
 """Of an answer's status line and headers; as httpx2."""
+
+# A router that forgets a silent connection must not leave a long answer waited for in vain.
+_KEEPALIVE = [
+    (level, getattr(socket, name), value)
+    for level, name, value in (
+        (socket.SOL_SOCKET, "SO_KEEPALIVE", 1),
+        (socket.IPPROTO_TCP, "TCP_KEEPINTVL", 60),
+        (socket.IPPROTO_TCP, "TCP_KEEPCNT", 5),
+        (socket.IPPROTO_TCP, "TCP_KEEPIDLE", 60),
+    )
+    if hasattr(socket, name)
+]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -73,6 +86,8 @@ class Route:
             tcp = await trio.open_tcp_stream(host, port)
         except OSError as error:
             raise not_connected(error, host=self.host) from error
+        for level, option, value in _KEEPALIVE:
+            tcp.socket.setsockopt(level, option, value)
         try:
             stream: trio.abc.Stream = tcp
             if self._proxy_tls is not None:
