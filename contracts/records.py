@@ -277,6 +277,18 @@ class SnapshotTaken(_Record, frozen=True, kw_only=True, omit_defaults=True, tag=
     when: Literal["before", "after"]
 
 
+class RolledBack(_Record, frozen=True, kw_only=True, omit_defaults=True, tag="rolled_back"):
+    """A person had the work tree restored to what it was after a step; what came later no longer counts."""
+
+    call: str
+    commit: str
+    overwritten: str
+    """The commit that has the work tree as it was before that."""
+    undone: list[str]
+    """Steps that are to be done again if the run goes on."""
+    by: str = ""
+
+
 Record = (
     RunStarted
     | PlanProposed
@@ -290,6 +302,7 @@ Record = (
     | GateAnswered
     | CommandStarted
     | SnapshotTaken
+    | RolledBack
     | RunResumed
     | ScopeOpened
     | CallStarted

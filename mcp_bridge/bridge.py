@@ -21,7 +21,7 @@ from stratum.contracts.plan_status import Assignment, PlanStatus
 
 if TYPE_CHECKING:
     from stratum.engine.plans.approvals import Approvals
-    from stratum.engine.plans.conditions import Judge
+    from stratum.engine.plans.case import Judge
     from stratum.engine.plans.plans import Plans
     from stratum.engine.providers.protocol import Provider
     from stratum.engine.runtime import Runtime

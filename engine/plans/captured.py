@@ -50,3 +50,11 @@ class Captured:
         return (
             f"{head.decode(errors='replace')}\n… {left_out:,} bytes left out …\n{tail[start:].decode(errors='replace')}"
         )
+
+
+def shortened(text: str, limit: int) -> str:
+    """`text`, cut in the middle where it has more characters than `limit`."""
+    if len(text) <= limit:
+        return text
+    half = limit // 2
+    return f"{text[:half]}\n… {len(text) - 2 * half:,} characters left out …\n{text[-half:]}"

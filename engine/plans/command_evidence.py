@@ -6,39 +6,36 @@ runner that collected nothing has it too.
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from pathlib import Path
+from collections.abc import Awaitable, Callable, Sequence
 
 from stratum.contracts.expression_evidence import Evidence, Source
 from stratum.contracts.plan import Command
 from stratum.contracts.violation import one_line
-from stratum.engine.plans.command import CommandRun, run_command
+from stratum.engine.plans.command import CommandRun
 from stratum.engine.plans.runner_report import not_passing, runner_report
-from stratum.engine.plans.sandbox import Sandbox
 
+Run = Callable[[Command], Awaitable[CommandRun]]
 Keep = Callable[[Command, CommandRun], object]
 """Called with each command that was run, for the record."""
 
 
-def command_source(
-    workspace: Path,
-    *,
-    key: str,
-    timeout_s: float | None = None,
-    sandbox: Sandbox | None = None,
-    keep: Keep | None = None,
-) -> Source:
-    """A source for expressions that run commands in `workspace`. Raises CommandRefused as `run_command` does."""
+def command_source(run_command: Run, keep: Keep) -> Source:
+    """A source for expressions. Raises what `run_command` does."""
 
     async def command_succeeds(*words: str) -> Evidence:
         command = Command(argv=words)
-        run = await run_command(command, workspace=workspace, key=key, timeout_s=timeout_s, sandbox=sandbox)
-        if keep is not None:
-            keep(command, run)
-        problem = run.problem or not_passing(words, run.result.stdout + "\n" + run.result.stderr)
-        return Evidence(holds=not problem, detail=f"{problem}{_last_words(run)}" if problem else "")
+        run = await run_command(command)
+        keep(command, run)
+        problem = unsuccessful(words, run)
+        return Evidence(holds=not problem, detail=problem)
 
     return command_succeeds
+
+
+def unsuccessful(argv: Sequence[str], run: CommandRun) -> str:
+    """Why a command did not do what it was to do, in its own last words; empty where it did."""
+    problem = run.problem or not_passing(argv, run.result.stdout + "\n" + run.result.stderr)
+    return f"{problem}{_last_words(run)}" if problem else ""
 
 
 def _last_words(run: CommandRun) -> str:

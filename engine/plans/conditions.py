@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any
 
 import msgspec
 
@@ -11,23 +11,12 @@ from stratum.contracts.compiled_plan import CompiledPlan
 from stratum.contracts.expression_evidence import Source
 from stratum.contracts.plan import Ensure
 from stratum.contracts.violation import Violation
+from stratum.engine.plans.case import Case, Judge
+from stratum.engine.plans.command_evidence import command_source
 from stratum.engine.plans.values import Values
 
-
-class Judged(msgspec.Struct, frozen=True, kw_only=True):
-    """What came of one condition in plain English."""
-
-    holds: bool
-    detail: str = ""
-    """Why not."""
-    attested: bool = False
-    """Nobody but the agent vouches for it."""
-
-
-class Judge(Protocol):
-    """Decides conditions in plain English."""
-
-    async def __call__(self, condition: str, *, step: str, result: Any, inputs: Mapping[str, Any]) -> Judged: ...
+if TYPE_CHECKING:
+    from stratum.engine.plans.gathering import Gathering
 
 
 class Verified(msgspec.Struct, frozen=True, kw_only=True):
@@ -41,11 +30,20 @@ class Verified(msgspec.Struct, frozen=True, kw_only=True):
 class Conditions:
     """Those of one plan's steps."""
 
-    def __init__(self, compiled: CompiledPlan, values: Values, *, sources: Mapping[str, Source], judge: Judge) -> None:
+    def __init__(
+        self,
+        compiled: CompiledPlan,
+        values: Values,
+        *,
+        sources: Mapping[str, Source],
+        judge: Judge,
+        gathering: Gathering,
+    ) -> None:
         self._compiled = compiled
         self._values = values
         self._sources = sources
         self._judge = judge
+        self._gathering = gathering
 
     async def verify(
         self, conditions: Sequence[Ensure], number: int, result: Any, *, step: str, inputs: Mapping[str, Any]
@@ -53,29 +51,31 @@ class Conditions:
         """Check a result, as JSON values, against each of the conditions; all that is wrong is found together."""
         violations: list[Violation] = []
         attested: list[str] = []
+        sources = self._sources_of(step)
         for condition in conditions:
             if condition.expr:
                 expression = self._compiled.expressions[condition.expr]
                 violations += await expression.check(
-                    self._known(number, expression.steps, result=result, inputs=inputs), self._sources
+                    self._known(number, expression.steps, result=result, inputs=inputs), sources
                 )
             elif condition.command:
                 arguments = [self._values.text(argument) for argument in condition.command]
-                evidence = await _answer(self._sources["command_succeeds"], arguments)
+                evidence = await _answer(sources["command_succeeds"], arguments)
                 if not evidence.holds:
                     violations.append(Violation(kind="ensure", condition=condition.text, detail=evidence.detail))
             else:
-                judged = await self._judge(condition.judge, step=step, result=result, inputs=inputs)
+                judged = await self._judge(self._case(condition.judge, number, result, step=step, inputs=inputs))
                 if not judged.holds:
                     violations.append(Violation(kind="ensure", condition=condition.judge, detail=judged.detail))
                 elif judged.attested:
                     attested.append(condition.judge)
         return Verified(violations=tuple(violations), attested=tuple(attested))
 
-    async def unmet(self, text: str, number: int, *, inputs: Mapping[str, Any]) -> str:
+    async def unmet(self, text: str, number: int, *, step: str, inputs: Mapping[str, Any]) -> str:
         """Why a `when` is not true; empty if it is."""
         expression = self._compiled.expressions[text]
-        violations = await expression.check(self._known(number, expression.steps, inputs=inputs), self._sources)
+        known = self._known(number, expression.steps, inputs=inputs)
+        violations = await expression.check(known, self._sources_of(step))
         return "; ".join(violation.for_trace for violation in violations)
 
     def value(self, text: str, number: int, result: Any, *, inputs: Mapping[str, Any]) -> Any:
@@ -86,6 +86,25 @@ class Conditions:
         """
         expression = self._compiled.expressions[text]
         return expression.evaluate(self._known(number, expression.steps, result=result, inputs=inputs))
+
+    def _sources_of(self, step: str) -> Mapping[str, Source]:
+        gathering = self._gathering
+        run = command_source(
+            lambda command: gathering.run(step, command), lambda command, run: gathering.note(step, command, run)
+        )
+        return {**self._sources, "command_succeeds": run}
+
+    def _case(self, condition: str, number: int, result: Any, *, step: str, inputs: Mapping[str, Any]) -> Case:
+        written = self._compiled.plan.steps[number]
+        return Case(
+            condition=condition,
+            step=step,
+            task=written.intent or written.fn,
+            result=result,
+            inputs=inputs,
+            gather=lambda: self._gathering.exhibits(step),
+            ask=lambda: self._gathering.ask(step, number, condition),
+        )
 
     def _known(
         self, number: int, steps: frozenset[str], *, inputs: Mapping[str, Any], result: Any = None

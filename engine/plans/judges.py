@@ -2,14 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import Any
-
-from stratum.engine.plans.conditions import Judged
+from stratum.engine.plans.case import Case, Judged
 
 
 class Unjudged:
     """No judge: such a condition never holds by itself. An agent's claim about itself is not evidence."""
 
-    async def __call__(self, condition: str, *, step: str, result: Any, inputs: Mapping[str, Any]) -> Judged:
+    async def __call__(self, case: Case) -> Judged:
         return Judged(holds=False, detail="there is nobody to judge it: name a model, or write it as an expression")

@@ -12,7 +12,9 @@ from stratum.contracts.records import (
     Approved,
     PlanProposed,
     Record,
+    RolledBack,
     RunResumed,
+    SnapshotTaken,
     StartedOver,
     StepDone,
     StepsDone,
@@ -30,6 +32,10 @@ class PlanHistory(History):
         self.plain: dict[str, StepDone] = {}
         """Steps that only computed, by id."""
         self.by_id: dict[str, StepHistory] = {}
+        self.kept: list[str] = []
+        """Steps whose workspace was kept as they left it, in the order in which they were done."""
+        self.rolled_back = False
+        """And not gone on with since."""
         self._begun = False
         super().__init__(records)
 
@@ -87,6 +93,11 @@ class PlanHistory(History):
         match record:
             case StartedOver():
                 self._start_over(record)
+            case RolledBack():
+                self._roll_back(record)
+            case SnapshotTaken(when="after"):
+                self.kept = [*(id for id in self.kept if id != call), call]
+                self.by_id[call].note(record)
             case _ if of_a_step:
                 self.by_id[call].note(record)
             case PlanProposed():
@@ -95,6 +106,7 @@ class PlanHistory(History):
                 self.approved = record
             case RunResumed():
                 self._begun = True
+                self.rolled_back = False
                 self._try_failed_ones_again()
             case StepsDone():
                 self.plain |= {done.step: done for done in record.steps}
@@ -107,6 +119,15 @@ class PlanHistory(History):
             self.plain.pop(id, None)
             for known in list(self.within(id)):
                 known.start_over(record, first=known.id == record.first)
+
+    def _roll_back(self, record: RolledBack) -> None:
+        self.rolled_back = bool(record.undone)
+        for id in record.undone:
+            self.plain.pop(id, None)
+            for known in list(self.within(id)):
+                known.skipped = None
+                known.begin_anew(rerun=False)
+        self.kept = [id for id in self.kept if id not in record.undone]
 
     def _try_failed_ones_again(self) -> None:
         """A run that goes on gives a step that had failed for good its retries anew."""

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import uuid
 from collections.abc import Mapping
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import msgspec
@@ -23,13 +22,14 @@ from stratum.engine.envelope import Envelope, Overrun, open_envelope
 from stratum.engine.flow_call import unwrapped
 from stratum.engine.place import Place
 from stratum.engine.plans.agent_doer import Handout
+from stratum.engine.plans.case import Judge
 from stratum.engine.plans.clock import Clock
-from stratum.engine.plans.conditions import Judge
 from stratum.engine.plans.functions import Functions
 from stratum.engine.plans.gate_doer import Asking, Decision
 from stratum.engine.plans.plan_log import PlanLog
 from stratum.engine.plans.plan_view import live_status
 from stratum.engine.plans.steps import PlanSteps
+from stratum.engine.plans.workspace import Workspace
 
 if TYPE_CHECKING:
     from stratum.engine.runtime import Runtime
@@ -46,7 +46,7 @@ class PlanRun:
         inputs: Mapping[str, Any],
         *,
         functions: Functions,
-        workspace: Path,
+        workspace: Workspace,
         sources: Mapping[str, Source],
         judge: Judge,
     ) -> None:

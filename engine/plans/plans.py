@@ -28,19 +28,21 @@ from stratum.contracts.messages import AnswerGate, CancelRun, Message, RaiseLimi
 from stratum.contracts.plan import ExecutionPlan
 from stratum.contracts.plan_errors import NotApproved, StepNotReady
 from stratum.contracts.plan_status import PlanState, PlanStatus
-from stratum.contracts.records import Approved, PlanProposed, RunResumed, RunStarted
+from stratum.contracts.records import Approved, PlanProposed, RolledBack, RunResumed, RunStarted
 from stratum.contracts.violation import Violation
 from stratum.engine.file_evidence import file_sources
 from stratum.engine.flow_call import Raised, limits_raised
 from stratum.engine.plans.approvals import Approvals
+from stratum.engine.plans.case import Judge
 from stratum.engine.plans.compiled_plans import CompiledPlans
-from stratum.engine.plans.conditions import Judge
 from stratum.engine.plans.functions import Functions
 from stratum.engine.plans.judges import Unjudged
 from stratum.engine.plans.plan_history import PlanHistory
 from stratum.engine.plans.plan_log import PlanLog
 from stratum.engine.plans.plan_run import PlanRun
 from stratum.engine.plans.plan_view import recorded_status
+from stratum.engine.plans.snapshots import Restored
+from stratum.engine.plans.workspace import Workspace
 
 if TYPE_CHECKING:
     from stratum.engine.runtime import Runtime
@@ -64,6 +66,7 @@ class Plans:
     ) -> None:
         self.functions = functions
         self.workspace = workspace
+        self._workspace = Workspace(workspace)
         self.approvals = approvals
         self._runtime = runtime
         self._nursery = nursery
@@ -187,7 +190,7 @@ class Plans:
             compiled,
             _inputs(past),
             functions=self.functions,
-            workspace=self.workspace,
+            workspace=self._workspace,
             sources=self._sources,
             judge=self._judge,
         )
@@ -195,6 +198,40 @@ class Plans:
         self._nursery.start_soon(live.work, name=f"plan {run}")
         self._begun.set()
         return live
+
+    async def rollback(self, run: str, step: str, *, by: str, force: bool = False) -> Restored:
+        """Restore the workspace to what it was after a step; what came later is done again if the run goes on.
+
+        Raises:
+            RestoreRefused: files were changed since the last snapshot, and `force` is not given.
+            RunError: it is at work, or the step has no snapshot.
+            UnknownRun, RunLocked, WorkspaceError: as elsewhere.
+        """
+        if (live := self._live.get(run)) is not None and not live.ended.is_set():
+            raise RunError(run=run, problem="it is at work", fix="cancel it, then roll it back")
+        past = await self._claim(run)
+        try:
+            if step not in past.kept:
+                kept = ", ".join(past.kept) or "no step"
+                raise RunError(
+                    run=run, problem=f"step {step} has no snapshot", fix=f"{kept} has; agents' and commands' steps do"
+                )
+            commit = past.of(step).after
+            restored = await (await self._workspace.snapshots()).restore(run, commit, force=force)
+            await self._runtime.journal.commit(
+                run,
+                RolledBack(
+                    elapsed_ms=past.elapsed_ms,
+                    call=step,
+                    commit=commit,
+                    overwritten=restored.overwritten,
+                    undone=undone_by(self._compiled.of(past.plan), past.kept[past.kept.index(step) + 1 :]),
+                    by=by,
+                ),
+            )
+        finally:
+            await self._release(run)
+        return restored
 
     async def read_inbox(self) -> None:
         """Runs beside the runs: does what other processes ask of them. An answer that no gate waits for is dropped."""
@@ -209,7 +246,7 @@ class Plans:
             await trio.sleep(POLL_S)
 
     def _may_start(self, run: str, past: PlanHistory) -> CompiledPlan:
-        if past.finished is not None and past.finished.state == "succeeded":
+        if past.finished is not None and past.finished.state == "succeeded" and not past.rolled_back:
             raise RunError(run=run, problem="it has succeeded", fix="propose it again to do it again")
         digest = _digest_of(past)
         if self.approvals.find(digest) is None and (past.approved is None or past.approved.digest != digest):
@@ -299,6 +336,14 @@ def checked_inputs(compiled: CompiledPlan, inputs: Mapping[str, Any]) -> dict[st
     if wrong:
         raise ContractViolation(contract="the plan's input", violations=wrong)
     return dict(inputs)
+
+
+def undone_by(compiled: CompiledPlan, later: Sequence[str]) -> list[str]:
+    """The steps that a rollback voids: those that changed the workspace later, and what depends on them."""
+    outer = {compiled.index[id.partition("/")[0]] for id in later}
+    for number in list(outer):
+        outer |= set(compiled.dag.descendants(number))
+    return [compiled.plan.steps[number].id for number in sorted(outer)]
 
 
 def approval_digest(plan: ExecutionPlan, inputs: Mapping[str, Any]) -> str:

@@ -62,6 +62,10 @@ class Snapshots:
         """
         return await self._in_thread(lambda: self._take(run, reference(run, step, when), f"{when} step {step}")[0])
 
+    async def now(self) -> str:
+        """The work tree as it is, as a tree to compare with; no ref names it, so git will drop it some day."""
+        return await self._in_thread(lambda: self._files.write(self._files.read()))
+
     async def find(self, run: str, step: str, when: Literal["before", "after"] = "after") -> str | None:
         """The commit that `take` made; `None` if it did not."""
         named = reference(run, step, when)

@@ -17,6 +17,7 @@ from stratum.contracts.records import (
     Record,
     Reported,
     Skipped,
+    SnapshotTaken,
     StartedOver,
 )
 from stratum.contracts.trace import Attempt
@@ -41,6 +42,10 @@ class StepHistory(PlannedStep):
     gate: GateOpened | None = None
     command: CommandStarted | None = None
     """Begun, and its end not recorded."""
+    before: str = ""
+    """The commit of the workspace as it was before the step; empty: none was taken."""
+    after: str = ""
+    """The same as the step left it."""
 
     @property
     def done(self) -> bool:
@@ -74,6 +79,10 @@ class StepHistory(PlannedStep):
                 self.gate = None
             case CommandStarted():
                 self.command = record
+            case SnapshotTaken(when="before"):
+                self.before = record.commit
+            case SnapshotTaken():
+                self.after = record.commit
             case _:
                 pass
 
@@ -101,4 +110,5 @@ class StepHistory(PlannedStep):
         self.recorded.answers.clear()
         self.recorded.finished = None
         self.handed_out = self.reported = None
+        self.before = self.after = ""
         self.sent = ()

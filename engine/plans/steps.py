@@ -16,7 +16,7 @@ import trio
 from stratum.contracts.any_json import ANY_JSON
 from stratum.contracts.budget import Budget
 from stratum.contracts.compiled_plan import CompiledPlan
-from stratum.contracts.plan import Kind, Step
+from stratum.contracts.plan import Command, Kind, Step
 from stratum.contracts.plan_errors import PlanFailed, StepRejected
 from stratum.contracts.plan_status import StepStanding
 from stratum.contracts.records import AttemptFinished, Record, Skipped, StartedOver
@@ -30,10 +30,13 @@ from stratum.engine.infer import DEFAULT_RETRIES
 from stratum.engine.lane import Lane
 from stratum.engine.place import Place, current_place
 from stratum.engine.plans.agent_doer import AgentDoer
+from stratum.engine.plans.command import CommandRun
+from stratum.engine.plans.command_doer import CommandDoer
 from stratum.engine.plans.compute_doer import ComputeDoer
 from stratum.engine.plans.conditions import Conditions, Verified
 from stratum.engine.plans.doer import Doer, Outcome
 from stratum.engine.plans.gate_doer import GateDoer, Revise
+from stratum.engine.plans.gathering import Gathering
 from stratum.engine.plans.infer_steps import infer_call
 from stratum.engine.plans.step_history import StepHistory
 from stratum.engine.plans.sub_plan_doer import SubPlanDoer
@@ -76,7 +79,10 @@ class PlanSteps:
         self._log = run.log
         self._place = place
         self._prefix = prefix
-        self._conditions = Conditions(compiled, self.values, sources=run.sources, judge=run.judge)
+        self._gathering = Gathering(run, self)
+        self._conditions = Conditions(
+            compiled, self.values, sources=run.sources, judge=run.judge, gathering=self._gathering
+        )
         self._targets = {
             compiled.index[id]
             for step in compiled.plan.steps
@@ -117,6 +123,10 @@ class PlanSteps:
         """The step has come to stand otherwise."""
         self.standing[number] = standing
         self._run.touch()
+
+    def gathered(self, id: str, command: Command, run: CommandRun) -> None:
+        """A step's program has ended: what it wrote is evidence."""
+        self._gathering.note(id, command, run)
 
     @trio.lowlevel.enable_ki_protection
     async def _run_step(self, number: int, lane: Lane) -> StartOver | None:
@@ -162,7 +172,8 @@ class PlanSteps:
         if number in self._stands_in_for and self._stands_in_for[number] not in self._failed_with_stand_in:
             return f"step {self.compiled.plan.steps[self._stands_in_for[number]].id} did not fail"
         if step.when:
-            unmet = await self._conditions.unmet(step.when, number, inputs=self.values.plain_arguments(step))
+            inputs = self.values.plain_arguments(step)
+            unmet = await self._conditions.unmet(step.when, number, step=self.id(number), inputs=inputs)
             return unmet or None
         return None
 
@@ -241,9 +252,15 @@ class PlanSteps:
         self, number: int, step: Step, past: StepHistory, doer: Doer, record: StepRecord
     ) -> StartOver | None:
         inputs = self.values.plain_arguments(step)
-        retries = DEFAULT_RETRIES if step.retries is None else step.retries
+        kind = self.compiled.kinds[number]
+        # A program that failed would most likely do so again, and have its effects twice.
+        retries = step.retries if step.retries is not None else 0 if kind == "command" else DEFAULT_RETRIES
+        changes_files = kind in ("agent", "command")
+        if changes_files:
+            await self._gathering.keep_before(past.id)
         while True:
             started_s = trio.current_time()
+            self._gathering.forget(past.id)
             try:
                 outcome = await doer.attempt(past.sent)
             except Revise as revise:
@@ -256,7 +273,8 @@ class PlanSteps:
             tried = sum(bool(attempt.violations) for attempt in past.attempts) - past.repairs
             last = not verified.violations or sent_on or tried > retries
             if not verified.violations:
-                record.completed(outcome.result)
+                kept = await self._gathering.keep_after(past.id) if changes_files else ()
+                record.completed(outcome.result, before=kept)
                 self._accept(number, outcome.result)
             doer.judged(verified.violations, verified.attested, last=last)
             if not verified.violations:
@@ -370,12 +388,14 @@ class PlanSteps:
                 return ComputeDoer(function, arguments, record)
             case "agent":
                 return AgentDoer(self._run, self, number, past, arguments, place.envelope)
+            case "command":
+                return CommandDoer(self._run, self, number, past)
             case "gate":
                 return GateDoer(self._run, self, number, past)
             case "plan":
                 return SubPlanDoer(self._inner(number, step, arguments, place))
-            case kind:
-                raise NotImplementedError(kind)
+            case "infer":
+                raise AssertionError("a call has its own attempt loop")
 
     def _inner(self, number: int, step: Step, inputs: Mapping[str, Any], place: Place) -> PlanSteps:
         """The steps of the plan that the step runs."""

@@ -13,7 +13,7 @@ from mcp_types import CallToolResult, ElicitRequestFormParams, ElicitRequestPara
 
 from stratum import Price
 from stratum.engine.plans.approvals import Approvals
-from stratum.engine.plans.conditions import Judge
+from stratum.engine.plans.case import Judge
 from stratum.engine.providers.scripted import Scripted, scripted
 from stratum.engine.step import Step
 from stratum.mcp_bridge.bridge import Project

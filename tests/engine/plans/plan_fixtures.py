@@ -13,7 +13,7 @@ from stratum import open_runtime
 from stratum.contracts.plan_status import Assignment, PlanStatus, Question, Verdict
 from stratum.contracts.plan_text import read_plan
 from stratum.engine.plans.approvals import Approvals
-from stratum.engine.plans.conditions import Judge
+from stratum.engine.plans.case import Judge
 from stratum.engine.plans.functions import Functions
 from stratum.engine.plans.plan_run import PlanRun
 from stratum.engine.plans.plans import Plans, open_plans

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +14,7 @@ from stratum.contracts.plan_text import read_plan
 from stratum.contracts.price import Usage
 from stratum.contracts.records import CallFinished
 from stratum.engine.plans.approvals import Approvals
-from stratum.engine.plans.conditions import Judged
+from stratum.engine.plans.case import Case, Judged
 from stratum.engine.plans.plans import open_plans
 from stratum.engine.providers.scripted import scripted
 
@@ -52,9 +51,9 @@ Total: 0.037 USD, 2 retries, all passing"""
 class ApiJudge:
     """Says what the tests left out."""
 
-    async def __call__(self, condition: str, *, step: str, result: Any, inputs: Mapping[str, Any]) -> Judged:
-        if result["uncovered"]:
-            return Judged(holds=False, detail=f"middleware not applied to {result['uncovered'][0]} prefix")
+    async def __call__(self, case: Case) -> Judged:
+        if case.result["uncovered"]:
+            return Judged(holds=False, detail=f"middleware not applied to {case.result['uncovered'][0]} prefix")
         return Judged(holds=True)
 
 

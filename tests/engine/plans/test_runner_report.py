@@ -10,7 +10,7 @@ import pytest
 
 from stratum.contracts.expression import Expression
 from stratum.contracts.plan import Command
-from stratum.engine.plans.command import CommandRun
+from stratum.engine.plans.command import CommandRun, run_command
 from stratum.engine.plans.command_evidence import command_source
 from stratum.engine.plans.runner_report import not_passing, runner_report
 
@@ -76,9 +76,11 @@ def test_exit_status_zero_is_no_pass_where_tests_are_run_and_none_passed(
     assert bool(problem) is bool(not_passing(command.split(), output))
 
 
-async def texts(words: list[str], workspace: Path, kept: list[CommandRun] | None = None) -> list[str]:
+async def texts(words: list[str], workspace: Path) -> list[str]:
     arguments = ", ".join(map(repr, words))
-    source = command_source(workspace, key="k", timeout_s=30, keep=lambda _, run: (kept or []).append(run))
+    source = command_source(
+        lambda command: run_command(command, workspace=workspace, key="k", timeout_s=60), lambda *_: None
+    )
     found = await Expression.compile(f"command_succeeds({arguments})").check({}, {"command_succeeds": source})
     return [violation.detail for violation in found]
 
@@ -101,7 +103,10 @@ async def test_a_condition_on_real_test_runs(tmp_path: Path) -> None:
 
 async def test_what_was_run_is_kept_as_evidence(tmp_path: Path) -> None:
     kept: list[tuple[Command, CommandRun]] = []
-    source = command_source(tmp_path, key="run", keep=lambda command, run: kept.append((command, run)))
+    source = command_source(
+        lambda command: run_command(command, workspace=tmp_path, key="run"),
+        lambda command, run: kept.append((command, run)),
+    )
     condition = Expression.compile('command_succeeds("sh", "-c", "echo $STRATUM_STEP_KEY; echo bad >&2; exit 4")')
     (violation,) = await condition.check({}, {"command_succeeds": source})
     assert violation.detail == "exit status 4: bad"
