@@ -44,7 +44,7 @@ async def stratum_audit(ctx: Call, plan: PlanId) -> Annotated[CallToolResult, Au
         steps=[_step(line) for line in lines[:MAX_STEPS]],
         total_usd=usd(sum(line.picousd or 0 for line in lines)),
     )
-    return answer(view.text, view)
+    return answer(view.text.splitlines()[-1], view)
 
 
 def audit_lines(records: list[Record]) -> list[AuditLine]:

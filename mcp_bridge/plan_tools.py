@@ -64,7 +64,8 @@ async def stratum_plan(
     else:
         status = await plans.propose(compiled, inputs, by=str(caller(ctx)))
     view = plan_view(status, compiled)
-    return answer(f"{view.text}\n{view.next}", view)
+    count = len(compiled.plan.steps)
+    return answer(f"{view.plan} {view.state}: {count} steps. {view.next}", view)
 
 
 async def stratum_approve(ctx: Call, plan: PlanId) -> Annotated[CallToolResult, RunView] | InputRequiredResult:

@@ -255,6 +255,8 @@ class PlanRun:
     ) -> Verdict:
         handout = self._handout(step, ticket)
         if handout.report is None:
+            if self.assignments.get(step) is not handout:
+                raise self._taken_back(step)
             handout.report = Reported(
                 elapsed_ms=self.log.elapsed_ms,
                 call=step,
@@ -269,11 +271,7 @@ class PlanRun:
             raise StaleTicket(run=self.id, step=step, problem="it was reported already, with another result")
         await handout.judged.wait()
         if handout.verdict is None:
-            raise (
-                self.failure
-                if self.failure is not None
-                else StaleTicket(run=self.id, step=step, problem="it was taken back before its result was judged")
-            )
+            raise self._taken_back(step)
         await self.log.synced()
         return msgspec.structs.replace(handout.verdict, again=handout.again)
 
@@ -284,6 +282,12 @@ class PlanRun:
         if step in self.assignments:
             raise StaleTicket(run=self.id, step=step, problem="it was handed out anew, with another ticket")
         raise StepNotReady(run=self.id, step=step, problem="nobody is asked to do it now")
+
+    def _taken_back(self, step: str) -> BaseException:
+        """Why a hand-out counts no longer: the run has ended, or the step starts over."""
+        if self.failure is not None:
+            return self.failure
+        return StaleTicket(run=self.id, step=step, problem="it was taken back before its result was judged")
 
     def _open_envelope(self) -> Envelope:
         if self.envelope is None or self.ended.is_set():

@@ -50,7 +50,7 @@ async def test_a_run_is_audited_step_by_step(mode: Any, tmp_path: Path) -> None:
     view = audited.structured_content
     assert not audited.is_error and view is not None
     assert isinstance(audited.content[0], TextContent)
-    assert audited.content[0].text == view["text"]
+    assert audited.content[0].text == "Total: 0.001 USD, 1 retry, all passing"
     assert view["text"].splitlines()[0] == "Step say#1: 2 attempts, 0.001 USD — retry: actual: r.text = 'x'"
     (step,) = view["steps"]
     assert (step["step"], step["attempts"], step["state"]) == ("say#1", 2, "passed")
