@@ -418,7 +418,7 @@ class NoRuntime(StratumError):
 
     function: str
     fix: str = field(
-        default="call it under trio; from asyncio, in a thread: `await asyncio.to_thread(stratum.run, step, ...)`"
+        default="call it under trio; from asyncio: `async with stratum.aio.open_runtime() as rt: await rt.run(step, ...)`"
     )
 
     def __str__(self) -> str:

@@ -21,7 +21,7 @@ def refuse_inside_loop(what: str) -> None:
 
 def refuse_outside_trio(function: str) -> None:
     """Raise `NoRuntime` under asyncio, whose tasks trio's primitives cannot run in."""
-    if not trio.lowlevel.in_trio_run():
+    if not trio.lowlevel.in_trio_task():
         raise NoRuntime(function=function)
 
 

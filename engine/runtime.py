@@ -38,6 +38,7 @@ from stratum.engine.providers.environment import provider_from_environment
 from stratum.engine.providers.protocol import Provider
 from stratum.engine.run import Run
 from stratum.engine.shared_allowance import SharedAllowance
+from stratum.engine.tenant import Tenant
 
 if TYPE_CHECKING:
     from stratum.engine.flow import Flow
@@ -80,6 +81,7 @@ class Runtime:
         self._prices = dict(prices)
         self._reservations = count(1)
         self._place: Place | None = None
+        self._tenants: dict[str, Tenant] = {}
 
     async def run(self, step: Callable[P, Awaitable[R]], *args: P.args, **kwargs: P.kwargs) -> R:
         """Call `step` in this runtime, from any task of the same trio run.
@@ -108,6 +110,20 @@ class Runtime:
         """
         with self.place.envelope.guest():
             return await flow.resume(run_id, self.place, raised=raised)
+
+    def tenant(self, name: str, *, budget: Budget | None = None) -> Tenant:
+        """The tenant of this name, with `budget` for all it does while this runtime is open; made when first asked for.
+
+        Raises:
+            ValueError: it exists, with another budget.
+        """
+        refuse_other_than_budget(f"tenant {name}", budget)
+        tenant = self._tenants.get(name)
+        if tenant is None:
+            tenant = self._tenants[name] = Tenant.within(self.place, name, budget=budget)
+        elif budget is not None and budget != tenant.budget:
+            raise ValueError(f"tenant {name!r} has {tenant.budget}, and cannot get {budget} while the runtime is open")
+        return tenant
 
     async def ready(self) -> None:
         """Wait for a provider that has to start something; before any clock runs."""
@@ -148,6 +164,8 @@ class Runtime:
                 finally:
                     current_place.reset(token)
                     await envelope.close_to_guests()
+                    for tenant in self._tenants.values():
+                        tenant.close()
         except BaseException as error:
             run.finish_badly(error)
             raise

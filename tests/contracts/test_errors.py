@@ -229,7 +229,7 @@ def test_no_provider_says_what_to_set_or_install() -> None:
 
 
 def test_no_runtime_says_how_to_open_one() -> None:
-    assert "await asyncio.to_thread(stratum.run, step, ...)" in str(NoRuntime(function="classify"))
+    assert "async with stratum.aio.open_runtime() as rt: await rt.run(step, ...)" in str(NoRuntime(function="classify"))
 
 
 def test_a_contract_violation_is_a_value_error_and_an_overrun_an_exceeded_budget() -> None:

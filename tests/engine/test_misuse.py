@@ -91,7 +91,7 @@ def test_under_asyncio_a_runtime_says_what_to_do_instead() -> None:
         async with open_runtime(provider=scripted(), journal=None):
             pass
 
-    with pytest.raises(NoRuntime, match="asyncio.to_thread"):
+    with pytest.raises(NoRuntime, match="stratum.aio.open_runtime"):
         asyncio.run(main())
 
 

@@ -1,0 +1,385 @@
+"""The engine inside asyncio: what goes in comes out, whichever side ends it."""
+
+from __future__ import annotations
+
+import asyncio
+import threading
+from collections.abc import AsyncGenerator, Awaitable, Callable
+from contextlib import asynccontextmanager
+from contextvars import ContextVar
+
+import pytest
+import trio
+import trio.lowlevel
+
+import stratum
+from stratum import Budget, BudgetExceeded, NoProvider, NoRuntime, Price, aio, contract, flow, infer
+from stratum.contracts.errors import RunError
+from stratum.engine.providers.scripted import Reply, scripted
+
+WITHIN_S = 20
+request_id: ContextVar[str] = ContextVar("request_id", default="none")
+
+
+@contract
+class Word:
+    text: str
+
+
+HELLO = Reply(value=Word(text="hello"))
+A_TENTH_OF_A_CENT = Price.per_million(input=0, output=0, per_request=0.001)
+
+
+@infer(intent="Say a word", max_output_tokens=100)
+def say(about: str) -> Word: ...
+
+
+@flow
+async def speak(about: str) -> str:
+    return (await say(about)).text
+
+
+def under_asyncio(program: Callable[[], Awaitable[None]]) -> None:
+    async def main() -> None:
+        async with asyncio.timeout(WITHIN_S):
+            await program()
+
+    asyncio.run(main())
+    # Trio keeps idle worker threads of its own for ten seconds; ours is named.
+    assert not [thread for thread in threading.enumerate() if thread.name == "stratum runtime"]
+
+
+@asynccontextmanager
+async def opened(*, budget: Budget | None = None) -> AsyncGenerator[aio.Runtime]:
+    provider = scripted(otherwise=HELLO, price=A_TENTH_OF_A_CENT)
+    async with aio.open_runtime(provider=provider, journal=None, budget=budget) as runtime:
+        yield runtime
+
+
+def test_a_flow_runs_from_an_asyncio_task() -> None:
+    async def program() -> None:
+        async with opened() as rt:
+            assert await rt.run(speak, "x") == "hello"
+            assert await rt.run(say, about="x") == Word(text="hello")
+
+    under_asyncio(program)
+
+
+def test_a_thousand_requests_share_one_runtime_and_keep_their_own_context() -> None:
+    @flow
+    async def echo(about: str) -> str:
+        await trio.lowlevel.checkpoint()
+        return f"{about} for {request_id.get()}"
+
+    async def program() -> None:
+        async with opened() as rt:
+
+            async def request(number: int) -> str:
+                request_id.set(f"r{number}")
+                return await rt.run(echo, f"{number}")
+
+            answers = await asyncio.gather(*(request(number) for number in range(1000)))
+        assert answers == [f"{number} for r{number}" for number in range(1000)]
+
+    under_asyncio(program)
+
+
+def test_a_context_variable_that_the_flow_sets_is_set_for_the_caller() -> None:
+    @flow
+    async def sets() -> str:
+        before = request_id.get()
+        request_id.set("set in trio")
+        return before
+
+    async def program() -> None:
+        request_id.set("set in asyncio")
+        async with opened() as rt:
+            assert await rt.run(sets) == "set in asyncio"
+            assert request_id.get() == "set in trio"
+
+    under_asyncio(program)
+
+
+def test_cancelling_the_asyncio_task_stops_the_flow_and_waits_for_its_cleanup() -> None:
+    events: list[str] = []
+
+    async def program() -> None:
+        started = asyncio.Event()
+        loop = asyncio.get_running_loop()
+
+        @flow
+        async def endless() -> None:
+            try:
+                loop.call_soon_threadsafe(started.set)
+                await trio.sleep_forever()
+            except trio.Cancelled:
+                events.append("cancelled")
+                with trio.CancelScope(shield=True):
+                    await trio.lowlevel.checkpoint()
+                events.append("cleaned up")
+                raise
+
+        async with opened() as rt:
+            task = asyncio.create_task(rt.run(endless))
+            await started.wait()
+            task.cancel()
+            with pytest.raises(asyncio.CancelledError):
+                await task
+            events.append("seen")
+            assert await rt.run(speak, "x") == "hello"
+
+    under_asyncio(program)
+    assert events == ["cancelled", "cleaned up", "seen"]
+
+
+def test_an_error_in_the_cleanup_of_a_cancelled_flow_is_not_lost() -> None:
+    async def program() -> None:
+        started = asyncio.Event()
+        loop = asyncio.get_running_loop()
+
+        @flow
+        async def fails_late() -> None:
+            try:
+                loop.call_soon_threadsafe(started.set)
+                await trio.sleep_forever()
+            finally:
+                raise LookupError("late")
+
+        async with opened() as rt:
+            task = asyncio.create_task(rt.run(fails_late))
+            await started.wait()
+            task.cancel()
+            with pytest.raises(LookupError, match="late"):
+                await task
+
+    under_asyncio(program)
+
+
+def test_an_asyncio_timeout_is_an_asyncio_timeout() -> None:
+    @flow
+    async def endless() -> None:
+        await trio.sleep_forever()
+
+    async def program() -> None:
+        async with opened() as rt:
+            with pytest.raises(TimeoutError):
+                async with asyncio.timeout(0.01):
+                    await rt.run(endless)
+
+    under_asyncio(program)
+
+
+def test_exceptions_arrive_as_they_were_raised() -> None:
+    class OwnError(Exception):
+        pass
+
+    error = OwnError("mine")
+
+    @flow
+    async def failing() -> None:
+        raise error
+
+    @flow(budget=Budget(usd=0.001))
+    async def greedy() -> None:
+        for _ in range(9):
+            await say("x")
+
+    async def program() -> None:
+        async with opened() as rt:
+            with pytest.raises(OwnError) as own:
+                await rt.run(failing)
+            assert own.value is error
+            with pytest.raises(BudgetExceeded) as caught:
+                await rt.run(greedy)
+        assert caught.value.step == "greedy"
+
+    under_asyncio(program)
+
+
+def test_an_exception_group_raised_in_the_block_leaves_it_as_it_is() -> None:
+    group = ExceptionGroup("of a TaskGroup", [LookupError("one")])
+
+    async def program() -> None:
+        with pytest.raises(ExceptionGroup) as caught:
+            async with opened():
+                raise group
+        assert caught.value is group
+
+    under_asyncio(program)
+
+
+def test_a_flow_awaits_what_only_asyncio_knows() -> None:
+    async def query(what: str) -> str:
+        request_id.set("set in asyncio")
+        await asyncio.sleep(0)
+        return f"{what} in {threading.current_thread().name}"
+
+    async def broken() -> None:
+        raise LookupError("no such row")
+
+    @flow
+    async def asks() -> str:
+        with pytest.raises(LookupError, match="no such row"):
+            await aio.in_asyncio(broken)
+        answer = await aio.in_asyncio(query, "row")
+        return f"{answer}, {request_id.get()}"
+
+    async def program() -> None:
+        async with opened() as rt:
+            assert await rt.run(asks) == f"row in {threading.current_thread().name}, set in asyncio"
+
+    under_asyncio(program)
+
+
+def test_cancelling_a_flow_cancels_what_it_awaits_in_asyncio_and_waits() -> None:
+    events: list[str] = []
+
+    async def endless() -> None:
+        try:
+            await asyncio.Event().wait()
+        except asyncio.CancelledError:
+            await asyncio.sleep(0)
+            events.append("cancelled in asyncio")
+            raise
+
+    @flow(budget=Budget(ms=20))
+    async def asks() -> None:
+        try:
+            await aio.in_asyncio(endless)
+        except trio.Cancelled:
+            events.append("cancelled in trio")
+            raise
+
+    async def program() -> None:
+        async with opened() as rt:
+            with pytest.raises(BudgetExceeded) as caught:
+                await rt.run(asks)
+        assert caught.value.resource == "ms"
+
+    under_asyncio(program)
+    assert events == ["cancelled in asyncio", "cancelled in trio"]
+
+
+async def test_outside_of_an_asyncio_program_nothing_can_be_asked_of_it() -> None:
+    async def query() -> None: ...
+
+    with pytest.raises(RunError, match="no asyncio loop"):
+        await aio.in_asyncio(query)
+
+
+def test_leaving_the_block_stops_what_still_runs_and_later_calls_are_refused() -> None:
+    async def program() -> None:
+        started = asyncio.Event()
+        loop = asyncio.get_running_loop()
+
+        @flow
+        async def endless() -> None:
+            loop.call_soon_threadsafe(started.set)
+            await trio.sleep_forever()
+
+        async with opened() as rt:
+            task = asyncio.create_task(rt.run(endless))
+            await started.wait()
+        with pytest.raises(RunError, match="closed"):
+            await task
+        with pytest.raises(RunError, match="closed"):
+            await rt.run(speak, "x")
+
+    under_asyncio(program)
+
+
+def test_a_session_whose_budget_ran_out_ends_the_block_with_its_error() -> None:
+    async def program() -> None:
+        with pytest.raises(BudgetExceeded) as caught:
+            async with opened(budget=Budget(usd=0.001)) as rt:
+
+                async def spend() -> None:
+                    for _ in range(9):
+                        await rt.run(say, "x")
+
+                task = asyncio.create_task(spend())
+                await asyncio.Event().wait()
+        assert caught.value.step == "session"
+        with pytest.raises(BudgetExceeded):
+            await task
+        current = asyncio.current_task()
+        assert current is not None and not current.cancelling()
+
+    under_asyncio(program)
+
+
+def test_a_runtime_that_cannot_be_opened_says_why(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("STRATUM_MODEL", "gpt-4o")
+    for name in ("OPENAI_API_KEY", "OPENAI_BASE_URL", "STRATUM_BASE_URL", "STRATUM_REPLAY"):
+        monkeypatch.delenv(name, raising=False)
+
+    async def program() -> None:
+        with pytest.raises(NoProvider):
+            async with aio.open_runtime(journal=None):
+                pytest.fail("it opened")
+
+    under_asyncio(program)
+
+
+def test_a_step_awaited_directly_names_the_way() -> None:
+    async def program() -> None:
+        async with opened():
+            with pytest.raises(NoRuntime, match=r"stratum\.aio\.open_runtime"):
+                await speak("x")
+
+    under_asyncio(program)
+
+
+def test_a_tenants_budget_outlives_its_requests_and_is_its_own() -> None:
+    async def program() -> None:
+        async with opened() as rt:
+            small = await rt.tenant("small", budget=Budget(usd=0.0025))
+            large = await rt.tenant("large", budget=Budget(usd=1))
+            assert [await small.run(speak, "x"), await small.run(speak, "x")] == ["hello", "hello"]
+            with pytest.raises(BudgetExceeded) as caught:
+                await small.run(speak, "x")
+            assert caught.value.step == "tenant small"
+            with pytest.raises(BudgetExceeded):
+                await (await rt.tenant("small")).run(speak, "again")
+            assert await large.run(speak, "x") == "hello"
+            assert (small.spent_usd, large.spent_usd) == (0.002, 0.001)
+
+    under_asyncio(program)
+
+
+async def test_of_a_tenants_requests_at_once_as_many_run_as_its_budget_affords() -> None:
+    provider = scripted(otherwise=HELLO, price=A_TENTH_OF_A_CENT)
+    outcomes: list[str] = []
+
+    async def request() -> None:
+        try:
+            outcomes.append(await tenant.run(speak, "x"))
+        except BudgetExceeded as error:
+            outcomes.append(error.step)
+
+    async with stratum.open_runtime(provider=provider, journal=None) as runtime:
+        tenant = runtime.tenant("acme", budget=Budget(usd=0.0055, on_exhaustion="drain"))
+        assert runtime.tenant("acme") is tenant
+        async with trio.open_nursery() as nursery:
+            for _ in range(20):
+                nursery.start_soon(request)
+        assert tenant.spent_usd <= 0.0055
+    assert outcomes.count("hello") == len(provider.received) == 5
+    assert outcomes.count("tenant acme") == 15
+
+
+async def test_a_tenant_is_not_given_another_budget() -> None:
+    async with stratum.open_runtime(provider=scripted(), journal=None) as runtime:
+        runtime.tenant("acme", budget=Budget(usd=1))
+        with pytest.raises(ValueError, match="acme"):
+            runtime.tenant("acme", budget=Budget(usd=2))
+
+
+async def test_what_tenants_spend_counts_in_the_session() -> None:
+    with pytest.raises(BudgetExceeded) as caught:
+        async with stratum.open_runtime(
+            provider=scripted(otherwise=HELLO, price=A_TENTH_OF_A_CENT), journal=None, budget=Budget(usd=0.0025)
+        ) as runtime:
+            for name in ("a", "b", "c"):
+                await runtime.tenant(name, budget=Budget(usd=1)).run(speak, "x")
+    assert caught.value.step == "session"
