@@ -17,6 +17,7 @@ from stratum.mcp_bridge.identity import INSTRUCTIONS, NAME, TITLE, server_versio
 from stratum.mcp_bridge.plan_tools import stratum_approve, stratum_plan
 from stratum.mcp_bridge.planning_prompt import add_prompt
 from stratum.mcp_bridge.resources import add_resources
+from stratum.mcp_bridge.rollback_tool import stratum_rollback
 from stratum.mcp_bridge.run_tools import stratum_execute, stratum_status, stratum_step_done
 from stratum.mcp_bridge.tool import told
 
@@ -26,6 +27,7 @@ _RECORDS = ToolAnnotations(read_only_hint=False, destructive_hint=False, idempot
 _RECORDS_ONCE = ToolAnnotations(
     read_only_hint=False, destructive_hint=False, idempotent_hint=True, open_world_hint=False
 )
+_RESTORES = ToolAnnotations(read_only_hint=False, destructive_hint=True, idempotent_hint=True, open_world_hint=False)
 _RUNS = ToolAnnotations(read_only_hint=False, destructive_hint=True, idempotent_hint=True, open_world_hint=True)
 """Runs what the plan says: programs, and models over the network."""
 
@@ -50,6 +52,7 @@ def build_server(project: Project, *, closing: trio.Event | None = None) -> MCPS
     add(stratum_step_done, "Report a step", _RECORDS_ONCE)
     add(stratum_status, "Where a plan stands", _READS)
     add(stratum_gate, "Ask a gate's question", _RECORDS)
+    add(stratum_rollback, "Restore the files", _RESTORES)
     add(stratum_audit, "Audit a run", _READS)
     add_resources(server)
     add_prompt(server)

@@ -72,12 +72,12 @@ class AppServer:
         if method is None:
             await self._replies.pop(message["id"]).send(message)
         elif "id" in message:
-            form = method == "mcpServer/elicitation/request" and not (params.get("_meta") or {}).get(
-                "codex_approval_kind"
-            )
+            meta: Mapping[str, Any] = params.get("_meta") or {}
+            form = method == "mcpServer/elicitation/request" and "codex_approval_kind" not in meta
             if form:
                 self.forms.append(params)
-            result = self.answer(params) if form else {"decision": "accept", "action": "accept", "content": {}}
+            consent: dict[str, Any] = {"decision": "accept", "action": "accept", "content": {}}
+            result = self.answer(params) if form else consent
             await self._send({"id": message["id"], "result": result})
         elif method == "item/completed":
             self.items.append(params["item"])

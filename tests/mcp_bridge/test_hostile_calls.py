@@ -99,7 +99,7 @@ async def test_a_report_that_nobody_asked_for_changes_nothing(
     async with agent(project(tmp_path), approving()) as codex:
         plan, first = await started(codex)
         before = await standing(codex, plan)
-        report = {"plan": plan, "step": "1", "ticket": first["ticket"], "result": {"files": []}}
+        report: dict[str, Any] = {"plan": plan, "step": "1", "ticket": first["ticket"], "result": {"files": []}}
         with pytest.raises(Refused, match=told):
             await codex.call("stratum_step_done", **report | changes)
         after = await standing(codex, plan)
@@ -113,13 +113,14 @@ async def test_a_plan_of_another_project_is_unknown_here(tmp_path: Path) -> None
     async with agent(project(tmp_path / "one"), approving()) as codex:
         plan, first = await started(codex)
         async with agent(project(tmp_path / "other"), approving()) as stranger:
-            for tool, more in (
+            calls: list[tuple[str, dict[str, Any]]] = [
                 ("stratum_execute", {}),
                 ("stratum_step_done", {"step": "1", "ticket": first["ticket"], "result": {"files": []}}),
                 ("stratum_status", {}),
                 ("stratum_audit", {}),
                 ("stratum_gate", {"step": "1"}),
-            ):
+            ]
+            for tool, more in calls:
                 with pytest.raises(Refused, match="not in this journal"):
                     await stranger.call(tool, plan=plan, **more)
         report = await codex.done(plan, first, {"files": []})

@@ -1,0 +1,163 @@
+"""A server from its start to its end: what it goes on with, what it leaves alone, and what a cancelled call stops."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+import trio
+import trio.testing
+from tests.mcp_bridge.agents import Agent, Refused, agent, approving, project
+
+from stratum import compute
+
+begun: list[str] = []
+
+
+@compute
+async def slow(about: str) -> str:
+    begun.append(about)
+    await trio.sleep_forever()
+    return about
+
+
+SLOW: list[dict[str, Any]] = [{"id": "1", "fn": "slow", "inputs": {"about": "x"}}]
+
+
+@pytest.fixture(autouse=True)
+def nothing_has_begun() -> None:
+    begun.clear()
+
+
+async def started(codex: Agent) -> tuple[str, Any]:
+    plan = await codex.plan()
+    run = await codex.call("stratum_execute", plan=plan)
+    return plan, run["assignments"][0]
+
+
+async def state(codex: Agent, plan: str) -> str:
+    return str((await codex.call("stratum_status", plan=plan))["run"]["state"])
+
+
+async def test_a_server_goes_on_with_what_another_left_and_asks_nobody_again(tmp_path: Path) -> None:
+    """CASES H39."""
+    served = project(tmp_path)
+    async with agent(served, approving()) as codex:
+        plan, first = await started(codex)
+        report = await codex.done(plan, first, {"files": ["a.py"]})
+        second = report["run"]["assignments"][0]
+    async with agent(served) as codex:
+        there = await codex.call("stratum_status", plan=plan, wait_s=20)
+        report = await codex.done(plan, second, {"files": ["b.py"]})
+
+    assert there["run"]["state"] == "running"
+    assert there["run"]["assignments"] == [second]
+    assert report["run"]["state"] == "succeeded"
+
+
+async def test_two_servers_of_one_project_leave_each_others_runs_alone(tmp_path: Path) -> None:
+    served = project(tmp_path)
+    async with agent(served, approving()) as one, agent(served, approving()) as other:
+        plan, first = await started(one)
+        seen = await state(other, plan)
+        with pytest.raises(Refused, match="is running it"):
+            await other.call("stratum_execute", plan=plan)
+        with pytest.raises(Refused, match="not at work here"):
+            await other.done(plan, first, {"files": []})
+        theirs, _ = await started(other)
+        report = await one.done(plan, first, {"files": ["a.py"]})
+
+    assert seen == "running"
+    assert theirs != plan
+    assert report["accepted"] is True
+
+
+async def test_a_call_that_is_cancelled_stops_the_run_that_it_started_and_no_other(tmp_path: Path) -> None:
+    async with agent(project(tmp_path, steps=[slow]), approving()) as codex:
+        other, _ = await started(codex)
+        plan = await codex.plan(steps=SLOW, contracts={})
+        async with trio.open_nursery() as nursery:
+
+            async def execute() -> None:
+                await codex.call("stratum_execute", plan=plan, wait_s=25)
+
+            nursery.start_soon(execute)
+            while not begun:
+                await trio.testing.wait_all_tasks_blocked()
+            nursery.cancel_scope.cancel()
+        while await state(codex, plan) == "running":
+            await trio.testing.wait_all_tasks_blocked()
+
+        assert await state(codex, plan) == "cancelled"
+        assert await state(codex, other) == "running"
+
+
+async def test_a_cancelled_wait_for_a_run_that_others_started_stops_the_wait_alone(tmp_path: Path) -> None:
+    async with agent(project(tmp_path, steps=[slow]), approving()) as codex:
+        plan = await codex.plan(steps=SLOW, contracts={})
+        await codex.call("stratum_execute", plan=plan, wait_s=0)
+        for tool in ("stratum_execute", "stratum_status"):
+            async with trio.open_nursery() as nursery:
+
+                async def wait(tool: str = tool) -> None:
+                    await codex.call(tool, plan=plan, wait_s=25)
+
+                nursery.start_soon(wait)
+                await trio.testing.wait_all_tasks_blocked(0.05)
+                nursery.cancel_scope.cancel()
+
+        assert await state(codex, plan) == "running"
+
+
+async def test_a_server_that_ends_leaves_the_run_to_the_next(tmp_path: Path) -> None:
+    served = project(tmp_path, steps=[slow])
+    async with agent(served, approving()) as codex:
+        plan = await codex.plan(steps=SLOW, contracts={})
+        await codex.call("stratum_execute", plan=plan, wait_s=0)
+    async with agent(served) as codex:
+        assert await state(codex, plan) == "running"
+    assert begun == ["x", "x"]
+
+
+def test_functions_that_cannot_be_imported_are_told_to_the_agent(tmp_path: Path) -> None:
+    (tmp_path / "steps.py").write_text("from stratum import nothing_of_this_name\n")
+    messages = (
+        '{"jsonrpc":"2.0","id":0,"method":"initialize","params":{"protocolVersion":"2025-06-18","capabilities":{},'
+        '"clientInfo":{"name":"test","version":"1"}}}\n'
+        '{"jsonrpc":"2.0","method":"notifications/initialized"}\n'
+        '{"jsonrpc":"2.0","id":1,"method":"tools/call","params":{"name":"stratum_status","arguments":{}}}\n'
+    )
+    command = [sys.executable, "-m", "stratum", "mcp", "--steps", "steps.py"]
+    with subprocess.Popen(
+        command, cwd=tmp_path, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True
+    ) as server:
+        assert server.stdin is not None and server.stdout is not None
+        server.stdin.write(messages)
+        server.stdin.flush()
+        server.stdout.readline()
+        told = server.stdout.readline()
+
+    assert "--steps steps.py: it cannot be imported" in told
+    assert '"isError":true' in told
+
+
+async def test_the_files_are_restored_to_what_they_were_after_a_step(tmp_path: Path) -> None:
+    await trio.run_process(["git", "init", "-q", str(tmp_path)])
+    (tmp_path / ".gitignore").write_text(".stratum\n")
+    async with agent(project(tmp_path), approving()) as codex:
+        plan, first = await started(codex)
+        (tmp_path / "code.py").write_text("first\n")
+        report = await codex.done(plan, first, {"files": ["code.py"]})
+        (tmp_path / "code.py").write_text("second\n")
+        await codex.done(plan, report["run"]["assignments"][0], {"files": ["code.py"]})
+        with pytest.raises(Refused, match="has no snapshot"):
+            await codex.call("stratum_rollback", plan=plan, step="9")
+        restored = await codex.call("stratum_rollback", plan=plan, step="1")
+        again = await codex.call("stratum_execute", plan=plan)
+
+    assert (tmp_path / "code.py").read_text() == "first\n"
+    assert restored["files"] == ["code.py"]
+    assert [each["step"] for each in again["assignments"]] == ["2"]
