@@ -30,6 +30,7 @@ StratumError
 │   │   └── StaleTicket       a hand-out that no longer counts, or was reported otherwise
 │   ├── PlanFailed            steps of a plan failed for good
 │   └── RunCancelled          a person stopped it
+├── JudgeUnavailable          nobody could decide a condition in plain English
 ├── CommandRefused            a program cannot be run as it is written; nothing was started
 ├── WorkspaceError            a work tree cannot be kept, compared or restored
 │   └── RestoreRefused        restoring it would lose changes

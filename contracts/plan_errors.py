@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from stratum.contracts.errors import CallFailed, RunError
+from stratum.contracts.errors import CallFailed, RunError, StratumError
 from stratum.contracts.violation import Violation, one_line
 
 
@@ -40,6 +40,21 @@ class StaleTicket(StepNotReady):
 @dataclass(kw_only=True, eq=False)
 class StepRejected(CallFailed):
     """A step of a plan had no acceptable result, and its retries are used up."""
+
+
+@dataclass(kw_only=True, eq=False)
+class JudgeUnavailable(StratumError):
+    """Nobody could decide a condition in plain English."""
+
+    step: str
+    condition: str
+    problem: str
+    fix: str = "name another judge, or write the condition as an expression or a command"
+
+    def __str__(self) -> str:
+        return (
+            f"step {self.step}: {one_line(self.condition)!r} could not be judged: {one_line(self.problem)}; {self.fix}"
+        )
 
 
 @dataclass(kw_only=True, eq=False)

@@ -243,6 +243,17 @@ class StartedOver(_Record, frozen=True, kw_only=True, omit_defaults=True, tag="s
     """Every step whose result no longer counts."""
 
 
+class Repeated(_Record, frozen=True, kw_only=True, omit_defaults=True, tag="repeated"):
+    """A step that is done until its result is good enough was done once more."""
+
+    call: str
+    output: msgspec.Raw
+    score: float | int | None = None
+    """The higher the better; `None`: the last result is the best."""
+    last: bool = False
+    """It is not done again: the best of its results is its result."""
+
+
 class GateOpened(_Record, frozen=True, kw_only=True, omit_defaults=True, tag="gate_opened"):
     """A person is asked."""
 
@@ -295,6 +306,7 @@ Record = (
     | Approved
     | StepsDone
     | Skipped
+    | Repeated
     | HandedOut
     | Reported
     | StartedOver

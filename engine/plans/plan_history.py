@@ -12,6 +12,7 @@ from stratum.contracts.records import (
     Approved,
     PlanProposed,
     Record,
+    Repeated,
     RolledBack,
     RunResumed,
     SnapshotTaken,
@@ -76,6 +77,10 @@ class PlanHistory(History):
         """Its result counts."""
         return id in self.plain or (id in self.by_id and self.by_id[id].done)
 
+    def began(self, id: str) -> bool:
+        """Something of it is recorded."""
+        return id in self.plain or id in self.by_id
+
     def within(self, id: str) -> Iterator[StepHistory]:
         """The step's, and those of the steps of the plan that it runs."""
         if id in self.by_id:
@@ -97,6 +102,11 @@ class PlanHistory(History):
                 self._roll_back(record)
             case SnapshotTaken(when="after"):
                 self.kept = [*(id for id in self.kept if id != call), call]
+                self.by_id[call].note(record)
+            case Repeated() if not record.last:
+                for known in list(self.within(call)):
+                    known.begin_anew(rerun=False)
+                    self.plain.pop(known.id, None)
                 self.by_id[call].note(record)
             case _ if of_a_step:
                 self.by_id[call].note(record)

@@ -74,6 +74,15 @@ class PlanLog(Run):
         elif len(self._segment) >= SEGMENT_STEPS:
             self._flush()
 
+    @property
+    def crowded(self) -> bool:
+        """A segment was written just now: a moment to see how far the disk is behind."""
+        return not self._segment
+
+    async def room(self) -> None:
+        """Wait while the disk is far behind."""
+        await self.runtime.journal.room()
+
     async def flush_soon(self) -> None:
         """Runs beside the steps: no segment stays unwritten for longer than `SEGMENT_S`."""
         while True:

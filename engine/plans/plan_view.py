@@ -96,7 +96,9 @@ def _step(
     known = past.by_id.get(step.id)
     name = step.fn or step.intent or (step.program.argv[0] if step.program is not None else compiled.kinds[number])
     if known is None:
-        done: StepStanding = "done" if step.id in past.plain else "waiting"
+        # Of a run that has ended, what did not begin does not wait any more.
+        not_begun: StepStanding = "waiting" if past.finished is None else "blocked"
+        done: StepStanding = "done" if step.id in past.plain else not_begun
         return StepStatus(id=step.id, fn=name, kind=compiled.kinds[number], standing=standing or done, error=error)
     attempts = [*known.carried, *known.attempts]
     finished = known.recorded.finished

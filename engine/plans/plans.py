@@ -36,7 +36,7 @@ from stratum.engine.plans.approvals import Approvals
 from stratum.engine.plans.case import Judge
 from stratum.engine.plans.compiled_plans import CompiledPlans
 from stratum.engine.plans.functions import Functions
-from stratum.engine.plans.judges import Unjudged
+from stratum.engine.plans.judges import default_judge
 from stratum.engine.plans.plan_history import PlanHistory
 from stratum.engine.plans.plan_log import PlanLog
 from stratum.engine.plans.plan_run import PlanRun
@@ -289,7 +289,8 @@ async def open_plans(
 ) -> AsyncGenerator[Plans]:
     """The project's plans, for as long as the block lasts; leaving it stops the runs, which can be gone on with.
 
-    `workspace` is the folder that steps work in, by default the current one; `judge` decides conditions in plain English.
+    `workspace` is the folder that steps work in, by default the current one; `judge` decides conditions in plain English:
+    by default a configured model, else Codex, else a person.
     """
     folder = (workspace or Path.cwd()).resolve()
     async with trio.open_nursery() as nursery:
@@ -299,7 +300,7 @@ async def open_plans(
             functions=functions or Functions(),
             workspace=folder,
             approvals=approvals or Approvals(folder),
-            judge=judge or Unjudged(),
+            judge=judge or default_judge(runtime, folder),
         )
         if runtime.journal.shared:
             nursery.start_soon(plans.read_inbox)

@@ -15,6 +15,7 @@ from stratum.contracts.records import (
     GateOpened,
     HandedOut,
     Record,
+    Repeated,
     Reported,
     Skipped,
     SnapshotTaken,
@@ -40,6 +41,8 @@ class StepHistory(PlannedStep):
     reported: Reported | None = None
     """To the hand-out, and not judged yet."""
     gate: GateOpened | None = None
+    repeats: list[Repeated] = field(default_factory=list[Repeated])
+    """What each time of a repeated step brought, so far."""
     command: CommandStarted | None = None
     """Begun, and its end not recorded."""
     before: str = ""
@@ -50,6 +53,21 @@ class StepHistory(PlannedStep):
     @property
     def done(self) -> bool:
         return self.recorded.completed or self.skipped is not None
+
+    @property
+    def output(self) -> bytes:
+        """Of a step that is done, and was not skipped."""
+        if self.repeats:
+            return self.best
+        assert self.recorded.finished is not None, "it is done"
+        return bytes(self.recorded.finished.output)
+
+    @property
+    def best(self) -> bytes:
+        """The result with the highest score, the earlier of equals; without scores, the last."""
+        scored = [repeat for repeat in self.repeats if repeat.score is not None]
+        best = max(scored, key=lambda repeat: repeat.score or 0) if scored else self.repeats[-1]
+        return bytes(best.output)
 
     @property
     def trace(self) -> CallFinished | None:
@@ -73,6 +91,10 @@ class StepHistory(PlannedStep):
                 self.handed_out = record
             case Reported():
                 self.reported = record
+            case Repeated():
+                self.repeats.append(record)
+                if not record.last:
+                    self.begin_anew(rerun=False)
             case GateOpened():
                 self.gate = record
             case GateAnswered():
@@ -90,6 +112,7 @@ class StepHistory(PlannedStep):
         """Its result no longer counts: as `first` it goes on from what was wrong with it, else it begins anew."""
         self.skipped = self.handed_out = self.reported = self.gate = None
         self.recorded.finished = None
+        self.repeats.clear()
         if not first:
             self.begin_anew(rerun=True)
             return

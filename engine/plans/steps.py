@@ -9,8 +9,9 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from contextlib import AbstractContextManager, ExitStack
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
+import msgspec
 import trio
 
 from stratum.contracts.any_json import ANY_JSON
@@ -19,7 +20,7 @@ from stratum.contracts.compiled_plan import CompiledPlan
 from stratum.contracts.plan import Command, Kind, Step
 from stratum.contracts.plan_errors import PlanFailed, StepRejected
 from stratum.contracts.plan_status import StepStanding
-from stratum.contracts.records import AttemptFinished, Record, Skipped, StartedOver
+from stratum.contracts.records import AttemptFinished, Record, Repeated, Skipped, StartedOver
 from stratum.contracts.reference import read_reference
 from stratum.contracts.signature import Parameter, Signature
 from stratum.contracts.trace import Attempt
@@ -38,6 +39,7 @@ from stratum.engine.plans.doer import Doer, Outcome
 from stratum.engine.plans.gate_doer import GateDoer, Revise
 from stratum.engine.plans.gathering import Gathering
 from stratum.engine.plans.infer_steps import infer_call
+from stratum.engine.plans.plain_steps import PlainCall, PlainSteps
 from stratum.engine.plans.step_history import StepHistory
 from stratum.engine.plans.sub_plan_doer import SubPlanDoer
 from stratum.engine.plans.values import Values
@@ -47,6 +49,10 @@ from stratum.engine.step_record import StepRecord
 
 if TYPE_CHECKING:
     from stratum.engine.plans.plan_run import PlanRun
+
+
+STAGNANT: Final = 3
+"""Equal results in a row that end a repetition."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -93,6 +99,7 @@ class PlanSteps:
             compiled.index[step.on_fail]: number for number, step in enumerate(compiled.plan.steps) if step.on_fail
         }
         self._failed_with_stand_in: set[int] = set()
+        self._plain = PlainSteps(run.functions, apart=self._targets | self._stands_in_for.keys())
 
     async def result(self) -> Any:
         """Do every step; what the plan returns, as JSON values.
@@ -131,8 +138,11 @@ class PlanSteps:
     @trio.lowlevel.enable_ki_protection
     async def _run_step(self, number: int, lane: Lane) -> StartOver | None:
         step, id = self.compiled.plan.steps[number], self.id(number)
-        if self._log.past.done(id):
+        if self._log.past.done(id) and not self._is_unverified(number, step):
             self._take_up(number, id)
+            return None
+        if (call := self._plain.call(number, step)) is not None:
+            await self._compute(call, number, step, id)
             return None
         if (reason := await self._not_needed(number, step)) is not None:
             self._skip(number, id, reason)
@@ -155,6 +165,27 @@ class PlanSteps:
             self.stands(number, "done")
         return started_over
 
+    async def _compute(self, call: PlainCall, number: int, step: Step, id: str) -> None:
+        try:
+            call(id, number, step, values=self.values, log=self._log)
+        except BaseException as error:
+            planned, arguments = self._call(number, step)
+            StepRecord(planned, arguments, self._place, planned=self._log.past.of(id)).failed(error)
+            raise
+        self.standing[number] = "done"
+        self._run.touch()
+        if self._log.crowded:
+            await self._log.room()
+
+    def _is_unverified(self, number: int, step: Step) -> bool:
+        """It had a result before the run was stopped, and perhaps nobody had yet looked at whether that is good enough."""
+        if step.repeat is not None:
+            repeats = self._log.past.of(self.id(number)).repeats
+            return not (repeats and repeats[-1].last)
+        if not step.repair or self.compiled.kinds[number] != "infer":
+            return False
+        return not any(self._log.past.began(self.id(other)) for other in self.compiled.dag.successors[number])
+
     def _take_up(self, number: int, id: str) -> None:
         """It was done before the run was resumed."""
         past = self._log.past
@@ -162,7 +193,7 @@ class PlanSteps:
         if plain is None and past.of(id).skipped is not None:
             self.standing[number] = "skipped"
             return
-        output = bytes(plain.output if plain is not None else past.of(id).recorded.finished.output)  # type: ignore[union-attr]  # it is done
+        output = bytes(plain.output) if plain is not None else past.of(id).output
         self.values.set(number, self.values.codec(number).decode(output))
         self.standing[number] = "done"
         self._fill_place(number)
@@ -191,12 +222,31 @@ class PlanSteps:
             if budget is not None and self.compiled.kinds[number] != "infer":
                 envelope = stack.enter_context(self._own_envelope(id, budget))
             place = replace(self._place, envelope=envelope)
-            if self.compiled.kinds[number] == "infer":
-                verified = await self._infer(number, step, place, past)
-                if verified.violations:
-                    return self._send(number, step, past, verified.violations)
-                return None
-            return await self._attempts(number, step, place, past)
+            while True:
+                started_over = await self._once(number, step, place, past)
+                if started_over is not None or step.repeat is None or self._is_enough(number, step, past):
+                    return started_over
+
+    async def _once(self, number: int, step: Step, place: Place, past: StepHistory) -> StartOver | None:
+        if self.compiled.kinds[number] == "infer":
+            verified = await self._infer(number, step, place, past)
+            return self._send(number, step, past, verified.violations) if verified.violations else None
+        return await self._attempts(number, step, place, past)
+
+    def _is_enough(self, number: int, step: Step, past: StepHistory) -> bool:
+        """Whether the step need not be done again; the best of its results is then its result."""
+        assert step.repeat is not None, "asked of repeated steps"
+        inputs, result = self.values.plain_arguments(step), self.values.plain(number)
+        enough = bool(self._conditions.value(step.repeat.until, number, result, inputs=inputs))
+        score = self._conditions.value(step.repeat.score, number, result, inputs=inputs) if step.repeat.score else None
+        output = msgspec.Raw(self.values.codec(number).encode(self.values.result(number)))
+        same = [bytes(earlier.output) for earlier in past.repeats[-STAGNANT + 1 :]]
+        stagnant = len(same) == STAGNANT - 1 and all(each == bytes(output) for each in same)
+        last = enough or stagnant or len(past.repeats) + 1 >= step.repeat.limit
+        self._append(Repeated(elapsed_ms=self._log.elapsed_ms, call=past.id, output=output, score=score, last=last))
+        if last:
+            self._accept(number, self.values.codec(number).decode(past.best))
+        return last
 
     def _budget_of_inner(self, number: int, step: Step) -> Budget | None:
         inner = self.compiled.plans.get(step.fn) if self.compiled.kinds[number] == "plan" else None

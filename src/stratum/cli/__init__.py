@@ -1,4 +1,4 @@
-"""The command line: `stratum run`, `resume`, `audit`, `runs`, `query`, `doctor`, `local`, `journal`, `mcp`.
+"""The command line: `stratum run`, `resume`, `audit`, `runs`, `query`, `doctor`, `drift`, `local`, `journal`, `mcp`.
 
 One command a file. Results go to standard output, progress and errors to standard error; exit_codes.py says what a
 script can rely on.
@@ -23,6 +23,7 @@ class _Commands(click.Group):
         "audit": "audit_command",
         "cancel": "cancel_command",
         "doctor": "doctor_command",
+        "drift": "drift_command",
         "gate": "gate_command",
         "journal": "journal_command",
         "local": "local_command",

@@ -13,7 +13,7 @@ from stratum import BudgetExceeded, ContractViolation, RunLocked, UnknownRun, co
 from stratum.contracts.errors import RunError
 from stratum.contracts.plan_errors import NotApproved, PlanFailed, RunCancelled, StaleTicket, StepNotReady
 from stratum.contracts.plan_text import read_plan
-from stratum.contracts.records import RunResumed
+from stratum.contracts.records import RunResumed, StepsDone
 from stratum.engine.providers.scripted import scripted
 
 
@@ -495,3 +495,76 @@ async def test_a_call_that_another_step_rejects_goes_on_from_its_answer(tmp_path
         )
         await reported(run, "b", True)
         assert await run.result() is True
+
+
+REPEATED = """
+steps:
+- id: a
+  intent: Improve it
+  output: int
+  repeat: {until: result >= 9, limit: 5, score: result}
+"""
+
+
+async def test_a_step_is_repeated_until_it_is_good_enough(tmp_path: Path) -> None:
+    """CASES H33."""
+    async with open_project(tmp_path) as plans:
+        run = await started(plans, REPEATED)
+        for result in (3, 7, 9):
+            assert (await reported(run, "a", result)).accepted
+        assert await run.result() == 9
+        assert (await plans.status(run.id)).steps[0].attempts == 3
+
+
+async def test_the_best_result_counts_where_none_is_good_enough_and_equal_ones_end_it(tmp_path: Path) -> None:
+    """CASES H33."""
+    async with open_project(tmp_path) as plans:
+        run = await started(plans, REPEATED)
+        for result in (3, 7, 5, 5, 5):
+            await reported(run, "a", result)
+        assert await run.result() == 7
+        run = await started(plans, REPEATED.replace("limit: 5", "limit: 50"))
+        for result in (6, 4, 4, 4):
+            await reported(run, "a", result)
+        assert await run.result() == 6
+
+
+async def test_a_repetition_is_gone_on_with(tmp_path: Path) -> None:
+    async with open_project(tmp_path) as plans:
+        run = await started(plans, REPEATED)
+        for result in (8, 3):
+            await reported(run, "a", result)
+        await assigned(run, "a")
+    async with open_project(tmp_path) as plans:
+        run = await plans.start(run.id)
+        for result in (1, 1):
+            await reported(run, "a", result)
+        assignment = await assigned(run, "a")
+        await run.report("a", 2, ticket=assignment.ticket)
+        assert await run.result() == 8
+
+
+PLAIN = """
+steps:
+- {id: a, fn: upper, inputs: {word: {text: a}}}
+- {id: b, fn: upper, inputs: {word: $.steps.a.output}}
+- {id: c, fn: fail, inputs: {about: $.steps.b.output.text}, depends_on: [b]}
+- {id: d, fn: upper, inputs: {word: $.steps.c.output}}
+"""
+
+
+async def test_steps_that_only_compute_are_recorded_together_and_not_done_again(tmp_path: Path) -> None:
+    async with open_project(tmp_path, steps=STEPS) as plans:
+        run = await started(plans, PLAIN)
+        with pytest.raises(PlanFailed, match="nothing about A"):
+            await run.result()
+        records = await plans._runtime.journal.read(run.id)
+        (together,) = [record for record in records if isinstance(record, StepsDone)]
+        assert [done.step for done in together.steps] == ["a", "b"]
+        assert standing(await plans.status(run.id)) == {"a": "done", "b": "done", "c": "failed", "d": "blocked"}
+        calls.clear()
+    async with open_project(tmp_path, steps=STEPS) as plans:
+        run = await plans.start(run.id)
+        with pytest.raises(PlanFailed, match="nothing about A"):
+            await run.result()
+    assert calls == ["fail A"]
