@@ -319,19 +319,23 @@ class PlanSteps:
             if not outcome.violations:
                 verified = await self._verify(number, step, outcome, id=past.id, inputs=inputs)
             sent_on = bool(verified.violations and step.repair and not outcome.violations)
-            self._attempted(record, past, outcome, () if sent_on else verified.violations, started_s=started_s)
-            tried = sum(bool(attempt.violations) for attempt in past.attempts) - past.repairs
-            last = not verified.violations or sent_on or tried > retries
+            kept = await self._gathering.keep_after(past.id) if changes_files and not verified.violations else ()
+            finished = self._attempted(
+                record, past, outcome, () if sent_on else verified.violations, started_s=started_s
+            )
+            # An attempt is recorded together with what comes of it: killed in between, it would be taken for another.
             if not verified.violations:
-                kept = await self._gathering.keep_after(past.id) if changes_files else ()
-                record.completed(outcome.result, before=kept)
+                record.completed(outcome.result, before=[*kept, finished])
                 self._accept(number, outcome.result)
-            doer.judged(verified.violations, verified.attested, last=last)
-            if not verified.violations:
+                doer.judged((), verified.attested, last=True)
                 return None
             if sent_on:
-                return self._send(number, step, past, verified.violations)
-            if last:
+                doer.judged(verified.violations, verified.attested, last=True)
+                return self._send(number, step, past, verified.violations, before=[finished])
+            self._append(finished)
+            tried = sum(bool(attempt.violations) for attempt in past.attempts) - past.repairs
+            doer.judged(verified.violations, verified.attested, last=tried > retries)
+            if tried > retries:
                 raise StepRejected(
                     function=past.id,
                     violations=verified.violations,
@@ -354,7 +358,7 @@ class PlanSteps:
         violations: Sequence[Violation],
         *,
         started_s: float,
-    ) -> None:
+    ) -> AttemptFinished:
         attempt = Attempt(
             number=len(past.attempts) + 1,
             duration_ms=round((trio.current_time() - started_s) * 1000),
@@ -364,30 +368,42 @@ class PlanSteps:
         )
         record.attempts.append(attempt)
         record.priced = record.priced and outcome.priced
-        self._append(AttemptFinished(elapsed_ms=self._log.elapsed_ms, call=past.id, attempt=attempt))
+        return AttemptFinished(elapsed_ms=self._log.elapsed_ms, call=past.id, attempt=attempt)
 
-    def _send(self, number: int, step: Step, past: StepHistory, violations: Sequence[Violation]) -> StartOver:
-        """Have the step that the plan names mend them.
+    def _send(
+        self,
+        number: int,
+        step: Step,
+        past: StepHistory,
+        violations: Sequence[Violation],
+        *,
+        before: Sequence[Record] = (),
+    ) -> StartOver:
+        """Have the step that the plan names mend them; `before` is recorded together with that, first.
 
         Raises:
             StepRejected: that was tried as often as it may be.
         """
         if past.asked_repairs >= (DEFAULT_RETRIES if step.retries is None else step.retries):
+            self._append(*before)
             raise StepRejected(function=past.id, violations=violations, retry_history=[violations])
-        return self._start_over(number, step.repair, violations)
+        return self._start_over(number, step.repair, violations, before=before)
 
-    def _start_over(self, number: int, first: str, violations: Sequence[Violation]) -> StartOver:
+    def _start_over(
+        self, number: int, first: str, violations: Sequence[Violation], *, before: Sequence[Record] = ()
+    ) -> StartOver:
         """Void the first step's result and all that came of it."""
         target = self.compiled.index[first]
         overtaken = sorted({target, *self.compiled.dag.descendants(target)})
         self._append(
+            *before,
             StartedOver(
                 elapsed_ms=self._log.elapsed_ms,
                 call=self.id(number),
                 first=self.id(target),
                 violations=list(violations),
                 overtaken=[self.id(other) for other in overtaken],
-            )
+            ),
         )
         for other in overtaken:
             self.values.set(other, None)
@@ -481,4 +497,5 @@ class PlanSteps:
         return failure
 
     def _append(self, *records: Record) -> None:
-        self._log.append(*records)
+        if records:
+            self._log.append(*records)

@@ -31,6 +31,7 @@ class _Commands(click.Group):
         "plan": "plan_command",
         "query": "query_command",
         "reconcile": "reconcile_command",
+        "report": "report_command",
         "resume": "resume_command",
         "run": "run_command",
         "runs": "runs_command",
