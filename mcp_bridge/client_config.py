@@ -34,26 +34,39 @@ def _json(key: str, **extra: str) -> Callable[[Sequence[str]], str]:
     return block
 
 
+def codex_server(command: Sequence[str]) -> dict[str, Any]:
+    """The server's entry as Codex reads it, without the comments."""
+    return {
+        "command": command[0],
+        "args": list(command[1:]),
+        "required": True,
+        "startup_timeout_sec": 30,
+        "tool_timeout_sec": 300,
+        "env_vars": ["CODEX_HOME"],
+        "omit_tools_from": ["deferred"],
+        "tools": {tool: {"approval_mode": mode} for tool, mode in CODEX_TOOLS.items()},
+    }
+
+
+_WHY: Final = {
+    "required": "Without it, a server that takes longer than a second to start is silently left out.",
+    "tool_timeout_sec": "A step's commands and its judge may take a while.",
+    "env_vars": "Where the cost of the agent's own steps is read from.",
+    "omit_tools_from": "Shows the tools up front on every model.",
+}
+
+
 def _codex(command: Sequence[str]) -> str:
-    lines = [
-        f"[mcp_servers.{NAME}]",
-        f"command = {_toml(command[0])}",
-        f"args = [{', '.join(map(_toml, command[1:]))}]",
-        "# Without it, a server that takes longer than a second to start is silently left out.",
-        "required = true",
-        "# Where the cost of the agent's own steps is read from.",
-        'env_vars = ["CODEX_HOME"]',
-        "# Shows the tools up front on every model.",
-        'omit_tools_from = ["deferred"]',
-    ]
-    for tool, mode in CODEX_TOOLS.items():
-        lines += ["", f"[mcp_servers.{NAME}.tools.{tool}]", f'approval_mode = "{mode}"']
+    server = codex_server(command)
+    tools: dict[str, dict[str, str]] = server.pop("tools")
+    lines = [f"[mcp_servers.{NAME}]"]
+    for key, value in server.items():
+        lines += [f"# {_WHY[key]}"] if key in _WHY else []
+        lines.append(f"{key} = {json.dumps(value, ensure_ascii=False)}")  # what JSON can say here is TOML too
+    for tool, options in tools.items():
+        lines += ["", f"[mcp_servers.{NAME}.tools.{tool}]"]
+        lines += [f"{key} = {json.dumps(value)}" for key, value in options.items()]
     return "\n".join(lines)
-
-
-def _toml(text: str) -> str:
-    """A basic string: JSON's escapes are TOML's."""
-    return json.dumps(text, ensure_ascii=False)
 
 
 FORMATS: Final[Mapping[str, Callable[[Sequence[str]], str]]] = {

@@ -1,4 +1,4 @@
-"""The command line: `stratum run`, `resume`, `audit`, `runs`, `query`, `doctor`, `drift`, `local`, `journal`, `mcp`.
+"""The command line: `stratum run`, `resume`, `audit`, `runs`, `query`, `codex`, `doctor`, `drift`, `local`, `journal`, `mcp`.
 
 One command a file. Results go to standard output, progress and errors to standard error; exit_codes.py says what a
 script can rely on.
@@ -22,6 +22,7 @@ class _Commands(click.Group):
         "approve": "approve_command",
         "audit": "audit_command",
         "cancel": "cancel_command",
+        "codex": "codex_command",
         "doctor": "doctor_command",
         "drift": "drift_command",
         "gate": "gate_command",
