@@ -219,7 +219,39 @@ def test_a_plan_with_agent_steps_needs_an_agent(project: Path) -> None:
     Path("agents.yaml").write_text("steps: [{id: a, intent: Look around, output: str}]", encoding="utf-8")
     result = call("run", "agents.yaml")
     assert result.exit_code == 2
-    assert "steps a are for an agent" in result.stderr
+    assert "steps a are for an agent, and none is here: pass --agent codex" in result.stderr
+
+
+def test_codex_has_to_be_installed_to_be_the_agent(project: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("PATH", str(project))
+    Path("agents.yaml").write_text("steps: [{id: a, intent: Look around, output: str}]", encoding="utf-8")
+    result = call("run", "agents.yaml", "--agent", "codex")
+    assert result.exit_code == 2
+    assert "--agent codex: there is no codex in PATH; install it" in result.stderr
+
+
+CODEX = """#!/bin/sh
+cat > seen-prompt
+echo '{"type":"thread.started","thread_id":"t-1"}'
+echo '{"type":"item.completed","item":{"type":"agent_message","text":"{\\"value\\": \\"a tidy room\\"}"}}'
+"""
+
+
+def test_codex_does_the_steps_of_agents(project: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (project / "codex").write_text(CODEX)
+    (project / "codex").chmod(0o755)
+    monkeypatch.setenv("PATH", f"{project}:{os.environ['PATH']}")
+    Path("agents.yaml").write_text("steps: [{id: a, intent: Look around, output: str}]", encoding="utf-8")
+    refused = call("run", "agents.yaml", "--agent", "codex")
+    found = re.search(r"run (\w+): this plan has not been approved \(digest (\w+)\)", refused.stderr)
+    assert found is not None, refused.stderr
+    approving = Terminal("approve", found[1])
+    approving.expect("characters of the digest")
+    approving.type(found[2][:6])
+    assert approving.ended() == 0
+    done = call("resume", found[1], "--agent", "codex")
+    assert done.stdout == '"a tidy room"\n', done.stderr
+    assert "Your step, a: Look around" in (project / "seen-prompt").read_text()
 
 
 def test_what_is_wrong_with_a_plan_is_told_before_anything_is_kept(project: Path) -> None:

@@ -31,6 +31,13 @@ class Handout:
     """One hand-out of a step, from the assignment to the verdict."""
 
     assignment: Assignment
+    arguments: dict[str, Any]
+    """Of the step, also on a retry: whoever takes it up then does not know them."""
+    answer_schema: bytes = b""
+    """The result's JSON Schema as models are given it; empty: any JSON value."""
+    wrapped: bool = False
+    """In it the result is the field `value` of an object."""
+    model_wanted: str = ""
     report: Reported | None = None
     usage: Usage | None = None
     model: str = ""
@@ -115,7 +122,15 @@ class AgentDoer:
             self._run.log.append(HandedOut(elapsed_ms=elapsed_ms, call=past.id, ticket=ticket, attempt=attempt))
         # Nobody is given work whose beginning could be forgotten.
         await self._run.log.synced()
-        handout = Handout(assignment=self._assignment(ticket, attempt, violations))
+        model = self._steps.compiled.plan.steps[self._number].model
+        codec = self._steps.values.codec(self._number)
+        handout = Handout(
+            assignment=self._assignment(ticket, attempt, violations),
+            arguments=self._arguments,
+            answer_schema=b"" if codec is ANY_JSON else codec.wire_schema,
+            wrapped=codec.wrapped,
+            model_wanted=model if isinstance(model, str) else model[0],
+        )
         if past.reported is not None:
             handout.report = past.reported  # before the run was resumed; nobody waits for the verdict any more
             handout.reported.set()

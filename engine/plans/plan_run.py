@@ -103,9 +103,12 @@ class PlanRun:
         """
         return await self._report(step, ticket, msgspec.json.encode(result), usage=usage, model=model)
 
-    async def fail(self, step: str, reason: str, *, ticket: str) -> Verdict:
+    async def fail(
+        self, step: str, reason: str, *, ticket: str, usage: Usage | None = None, model: str = ""
+    ) -> Verdict:
         """The agent gives up on this attempt; the step is handed out again while it has retries. Raises as `report`."""
-        return await self._report(step, ticket, b"null", given_up=reason or "no reason given")
+        given_up = reason or "no reason given"
+        return await self._report(step, ticket, b"null", usage=usage, model=model, given_up=given_up)
 
     def answer(self, step: str, decision: Decision, *, by: str, comment: str = "") -> None:
         """A person's answer to a gate.

@@ -11,7 +11,7 @@ from collections.abc import AsyncGenerator, Mapping, Sequence
 from contextlib import asynccontextmanager, suppress
 from hashlib import sha256
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING, Any, Protocol, cast
 from weakref import WeakValueDictionary
 
 import msgspec
@@ -51,6 +51,14 @@ PLAN_TARGET = "plan"
 """What the journal has as target of a plan's run."""
 
 
+class Agents(Protocol):
+    """Does the agent steps of runs."""
+
+    async def serve(self, run: PlanRun) -> None:
+        """Until the run has ended."""
+        ...
+
+
 class Plans:
     """Opened by `open_plans`."""
 
@@ -63,6 +71,7 @@ class Plans:
         workspace: Path,
         approvals: Approvals,
         judge: Judge,
+        agents: Agents | None = None,
     ) -> None:
         self.functions = functions
         self.workspace = workspace
@@ -71,6 +80,7 @@ class Plans:
         self._runtime = runtime
         self._nursery = nursery
         self._judge = judge
+        self._agents = agents
         self._sources: Mapping[str, Source] = file_sources(workspace)
         self._compiled = CompiledPlans(functions.registry)
         self._live: dict[str, PlanRun] = {}
@@ -196,6 +206,8 @@ class Plans:
         )
         self._live[run] = live
         self._nursery.start_soon(live.work, name=f"plan {run}")
+        if self._agents is not None:
+            self._nursery.start_soon(self._agents.serve, live, name=f"agents of plan {run}")
         self._begun.set()
         return live
 
@@ -286,11 +298,13 @@ async def open_plans(
     workspace: Path | None = None,
     approvals: Approvals | None = None,
     judge: Judge | None = None,
+    agents: Agents | None = None,
 ) -> AsyncGenerator[Plans]:
     """The project's plans, for as long as the block lasts; leaving it stops the runs, which can be gone on with.
 
     `workspace` is the folder that steps work in, by default the current one; `judge` decides conditions in plain English:
-    by default a configured model, else Codex, else a person.
+    by default a configured model, else Codex, else a person. `agents` does the steps of agents; by default they are handed out
+    to whoever asks for them.
     """
     folder = (workspace or Path.cwd()).resolve()
     async with trio.open_nursery() as nursery:
@@ -301,6 +315,7 @@ async def open_plans(
             workspace=folder,
             approvals=approvals or Approvals(folder),
             judge=judge or default_judge(runtime, folder),
+            agents=agents,
         )
         if runtime.journal.shared:
             nursery.start_soon(plans.read_inbox)

@@ -85,6 +85,10 @@ class Snapshots:
         """What changed from one commit to the other: every file in a line, then patches, cut where they are too long."""
         return await self._in_thread(lambda: self._diff(a, b, limit_bytes))
 
+    async def in_thread(self, do: Callable[[WorkTree], T]) -> T:
+        """Do something with the work tree, with nobody else at it."""
+        return await self._in_thread(lambda: do(self._files))
+
     async def _in_thread(self, do: Callable[[], T]) -> T:
         # Not abandoned when cancelled: half a restore is nothing to leave behind.
         async with self._lock:

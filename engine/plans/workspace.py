@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 from typing import Literal
 
@@ -40,6 +41,11 @@ class Workspace:
             if self._snapshots is None:
                 self._snapshots = await Snapshots.open(self.folder)
             return self._snapshots
+
+    async def within(self) -> Path:
+        """Where it lies in its work tree. Raises as `snapshots`."""
+        top = await (await self.snapshots()).in_thread(lambda files: Path(os.fsdecode(files.top)))
+        return self.folder.resolve().relative_to(top.resolve())
 
     async def keep(self, run: str, step: str, when: Literal["before", "after"]) -> str:
         """A snapshot's commit. Raises as `Snapshots.open` and `take`."""

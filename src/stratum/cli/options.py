@@ -36,6 +36,13 @@ def steps_option(function: F) -> F:
     )(function)
 
 
+def agent_option(function: F) -> F:
+    """`--agent codex`."""
+    return click.option(
+        "--agent", type=click.Choice(["codex"]), help="Who does a plan's agent steps: your own Codex, by `codex exec`."
+    )(function)
+
+
 def runtime_options(function: F) -> F:
     """`--model NAME` and `--json`."""
     function = click.option("--model", help="Model for calls that name none; default: $STRATUM_MODEL.")(function)

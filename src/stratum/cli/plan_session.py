@@ -19,6 +19,8 @@ from stratum.contracts.plan_render import render_details
 from stratum.contracts.plan_status import PlanStatus, Question
 from stratum.engine.flow_call import Raised
 from stratum.engine.plans.approvals import Approvals
+from stratum.engine.plans.codex_exec import Codex
+from stratum.engine.plans.codex_worker import CodexWorker
 from stratum.engine.plans.functions import Functions
 from stratum.engine.plans.plan_run import PlanRun
 from stratum.engine.plans.plans import open_plans
@@ -53,23 +55,33 @@ def approve_at_terminal(run: str, digest: str, compiled: CompiledPlan, *, approv
 
 
 async def run_plan(
-    runtime: Runtime, compiled: CompiledPlan, inputs: dict[str, Any], *, functions: Functions, modules: Sequence[str]
+    runtime: Runtime,
+    compiled: CompiledPlan,
+    inputs: dict[str, Any],
+    *,
+    functions: Functions,
+    modules: Sequence[str],
+    agent: str | None = None,
 ) -> Any:
     """Propose a plan, have it approved at the terminal, and run it to its end."""
-    async with open_plans(runtime, functions=functions) as plans:
+    async with open_plans(runtime, functions=functions, agents=_agents(agent)) as plans:
         draft = await plans.propose(compiled.plan, inputs, by=getpass.getuser(), modules=modules)
-        _refuse_agent_steps(draft)
+        if agent is None:
+            _refuse_agent_steps(draft)
         # Not in a thread: Ctrl-C must reach the prompt, and nothing else is to do yet.
         approve_at_terminal(draft.run, draft.digest, compiled, approvals=plans.approvals)
         return await _followed(await plans.start(draft.run))
 
 
-async def resume_plan(runtime: Runtime, run: str, *, modules: Sequence[str], raised: Raised) -> Any:
+async def resume_plan(
+    runtime: Runtime, run: str, *, modules: Sequence[str], raised: Raised, agent: str | None = None
+) -> Any:
     """Go on with a plan's run, once it is approved."""
     functions = functions_in(modules)
-    async with open_plans(runtime, functions=functions) as plans:
+    async with open_plans(runtime, functions=functions, agents=_agents(agent)) as plans:
         status = await plans.status(run)
-        _refuse_agent_steps(status)
+        if agent is None:
+            _refuse_agent_steps(status)
         compiled = compile_plan(await plans.plan(run), functions.registry)
         approve_at_terminal(run, status.digest, compiled, approvals=plans.approvals)
         return await _followed(await plans.start(run, raised=raised))
@@ -112,11 +124,21 @@ def _prompted(question: Question) -> tuple[Any, str]:
     return decision, comment
 
 
+def _agents(agent: str | None) -> CodexWorker | None:
+    if agent is None:
+        return None
+    codex = Codex()
+    if not codex.installed:
+        raise click.UsageError("--agent codex: there is no codex in PATH; install it (npm install -g @openai/codex)")
+    return CodexWorker(codex)
+
+
 def _refuse_agent_steps(status: PlanStatus) -> None:
     agents = [step.id for step in status.steps if step.kind == "agent" and step.standing not in ("done", "skipped")]
     if agents:
         raise click.UsageError(
-            f"steps {', '.join(agents[:10])} are for an agent, and none is here: let one run the plan through `stratum mcp`"
+            f"steps {', '.join(agents[:10])} are for an agent, and none is here: "
+            "pass --agent codex, or let one run the plan through `stratum mcp`"
         )
 
 

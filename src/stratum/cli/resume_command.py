@@ -7,7 +7,7 @@ from typing import Any
 
 import click
 
-from stratum.cli.options import journal_option, runtime_options
+from stratum.cli.options import agent_option, journal_option, runtime_options
 from stratum.cli.plan_session import resume_plan
 from stratum.cli.reading import find_run, read_plan_history, read_records
 from stratum.cli.session import run_and_show
@@ -31,6 +31,7 @@ from stratum.engine.runtime import Runtime
 @click.option(
     "--of", "scope", default="", metavar="STEP", help="Whose limit, as the error names it; default: the run's own."
 )
+@agent_option
 @runtime_options
 @journal_option
 def command(
@@ -41,6 +42,7 @@ def command(
     tokens: int | None,
     ms: float | None,
     scope: str,
+    agent: str | None,
     model: str | None,
     journal: Path,
     as_json: bool,
@@ -57,7 +59,7 @@ def command(
         modules = read_plan_history(journal, run_id).modules
         run_and_show(
             ANY_JSON,
-            lambda runtime: resume_plan(runtime, run_id, modules=modules, raised=raised),
+            lambda runtime: resume_plan(runtime, run_id, modules=modules, raised=raised, agent=agent),
             model=model,
             journal=journal,
             as_json=as_json,

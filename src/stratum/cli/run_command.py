@@ -7,7 +7,7 @@ from typing import Any
 
 import click
 
-from stratum.cli.options import journal_option, runtime_options, steps_option
+from stratum.cli.options import agent_option, journal_option, runtime_options, steps_option
 from stratum.cli.plan_session import functions_in, is_plan_file, run_plan
 from stratum.cli.session import run_and_show
 from stratum.cli.target import load_step, read_file, read_inputs, read_values
@@ -26,10 +26,18 @@ from stratum.engine.runtime import Runtime
     help="An input: name=value, name=@file, or @file.json for all.",
 )
 @steps_option
+@agent_option
 @runtime_options
 @journal_option
 def command(
-    target: str, inputs: tuple[str, ...], modules: tuple[str, ...], *, model: str | None, journal: Path, as_json: bool
+    target: str,
+    inputs: tuple[str, ...],
+    modules: tuple[str, ...],
+    *,
+    agent: str | None,
+    model: str | None,
+    journal: Path,
+    as_json: bool,
 ) -> None:
     """Run TARGET, a flow or step given as file.py:flow or module:flow, or a plan's file.
 
@@ -42,7 +50,7 @@ def command(
         values = read_values(inputs, compiled.inputs or None, of=target)
         run_and_show(
             ANY_JSON,
-            lambda runtime: run_plan(runtime, compiled, values, functions=functions, modules=modules),
+            lambda runtime: run_plan(runtime, compiled, values, functions=functions, modules=modules, agent=agent),
             model=model,
             journal=journal,
             as_json=as_json,

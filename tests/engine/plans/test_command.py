@@ -7,6 +7,7 @@ import signal
 import sys
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 import trio
@@ -33,9 +34,11 @@ async def until(true: Callable[[], bool]) -> None:
 def alive(pid: int) -> bool:
     try:
         os.kill(pid, 0)
+        return ") Z " not in Path(f"/proc/{pid}/stat").read_text()
+    except FileNotFoundError:
+        return not Path("/proc/self").exists()  # not Linux: it took the signal
     except ProcessLookupError:
         return False
-    return not (Path(f"/proc/{pid}/stat").exists() and ") Z " in Path(f"/proc/{pid}/stat").read_text())
 
 
 async def test_a_program_is_run_and_what_it_wrote_is_kept(tmp_path: Path) -> None:
@@ -155,17 +158,19 @@ async def test_it_runs_in_its_folder(tmp_path: Path) -> None:
 
 
 FAMILY = """
-import os, signal, subprocess, sys, time
-if sys.argv[2] == "stubborn":
-    signal.signal(signal.SIGTERM, signal.SIG_IGN)
-child = subprocess.Popen(["sleep", "1000"])
-daemon = subprocess.Popen(["sleep", "1000"], start_new_session=True)
-with open(sys.argv[1] + ".new", "w") as file:
-    file.write(f"{os.getpid()} {child.pid} {daemon.pid}")
-os.rename(sys.argv[1] + ".new", sys.argv[1])
-if sys.argv[2] != "leaves":
-    time.sleep(1000)
+case $2 in stubborn) trap '' TERM;; speaking) trap 'echo stopping; exit 5' TERM;; esac
+sleep 1000 & child=$!
+setsid sleep 1000 & daemon=$!
+echo "$$ $child $daemon" > "$1.new"
+mv "$1.new" "$1"
+[ "$2" = leaves ] || wait
 """
+
+
+async def family_of(pids: Path, temper: str, **options: Any) -> CommandRun:
+    """A shell, its child, and one that left its group. A shell starts at once, however busy the machine is."""
+    command = Command(argv=(FAMILY, str(pids), temper), shell=True)
+    return await run_command(command, workspace=pids.parent, key="k", **options)
 
 
 def family(file: Path) -> list[int]:
@@ -174,27 +179,21 @@ def family(file: Path) -> list[int]:
 
 @pytest.mark.parametrize("temper", ["mild", "stubborn"])
 async def test_a_timeout_ends_it_and_all_that_it_started(tmp_path: Path, temper: str) -> None:
-    run = await python(FAMILY, tmp_path, str(tmp_path / "pids"), temper, timeout_s=1.0, grace_s=0.2)
-    assert (run.ending, run.problem) == ("timed_out", "not done within 1 s")
+    run = await family_of(tmp_path / "pids", temper, timeout_s=2.0, grace_s=0.2)
+    assert (run.ending, run.problem) == ("timed_out", "not done within 2 s")
     assert run.result.exit_code == (-signal.SIGTERM if temper == "mild" else -signal.SIGKILL)
     assert not any(map(alive, family(tmp_path / "pids")))
 
 
 async def test_at_a_timeout_it_may_say_its_last_words(tmp_path: Path) -> None:
-    program = """
-import signal, sys, time
-def stop(*_): print("stopping", flush=True); sys.exit(5)
-signal.signal(signal.SIGTERM, stop)
-time.sleep(1000)
-"""
-    run = await python(program, tmp_path, timeout_s=1.0)
+    run = await family_of(tmp_path / "pids", "speaking", timeout_s=2.0)
     assert (run.ending, run.result.exit_code, run.result.stdout) == ("timed_out", 5, "stopping\n")
 
 
 async def test_cancelling_ends_it_and_all_that_it_started(tmp_path: Path) -> None:
     pids = tmp_path / "pids"
     async with trio.open_nursery() as nursery:
-        nursery.start_soon(python, FAMILY, tmp_path, str(pids), "mild")
+        nursery.start_soon(family_of, pids, "mild")
         await until(pids.exists)
         assert all(map(alive, family(pids)))
         nursery.cancel_scope.cancel()
@@ -202,7 +201,7 @@ async def test_cancelling_ends_it_and_all_that_it_started(tmp_path: Path) -> Non
 
 
 async def test_what_it_leaves_running_ends_with_it(tmp_path: Path) -> None:
-    run = await python(FAMILY, tmp_path, str(tmp_path / "pids"), "leaves")
+    run = await family_of(tmp_path / "pids", "leaves")
     assert (run.ending, run.problem) == ("exited", "")
     assert not any(map(alive, family(tmp_path / "pids")))
 
@@ -213,7 +212,7 @@ import sys, trio
 from pathlib import Path
 from stratum.contracts.plan import Command
 from stratum.engine.plans.command import run_command
-command = Command(argv=(sys.executable, "-c", {FAMILY!r}, {str(tmp_path / "pids")!r}, "mild"))
+command = Command(argv=({FAMILY!r}, {str(tmp_path / "pids")!r}, "mild"), shell=True)
 trio.run(lambda: run_command(command, workspace=Path({str(tmp_path)!r}), key="k"))
 """
     process = await trio.lowlevel.open_process([sys.executable, "-c", ours], env={**os.environ, "PYTHONPATH": str(SRC)})
@@ -228,7 +227,7 @@ async def test_when_its_guard_is_killed_it_ends_too(tmp_path: Path) -> None:
     runs: list[CommandRun] = []
 
     async def run() -> None:
-        runs.append(await python(FAMILY, tmp_path, str(tmp_path / "pids"), "mild"))
+        runs.append(await family_of(tmp_path / "pids", "mild"))
 
     async with trio.open_nursery() as nursery:
         nursery.start_soon(run)
@@ -288,17 +287,13 @@ async def test_in_a_sandbox_only_the_workspace_can_be_written_and_nothing_be_rea
     assert not Path("/tmp/scratch-of-a-test").exists()
 
 
-@pytest.mark.parametrize("temper", ["mild", "stubborn"])
+@pytest.mark.parametrize("temper", ["speaking", "stubborn"])
 async def test_a_sandboxed_program_gets_its_grace_and_ends_with_all_that_it_started(
     tmp_path: Path, sandbox: Sandbox, temper: str
 ) -> None:
-    program = FAMILY.replace(
-        'if sys.argv[2] == "stubborn"',
-        'signal.signal(signal.SIGTERM, lambda *_: sys.exit(5))\nif sys.argv[2] == "stubborn"',
-    )
-    run = await python(program, tmp_path, str(tmp_path / "pids"), temper, timeout_s=1.5, grace_s=0.5, sandbox=sandbox)
+    run = await family_of(tmp_path / "pids", temper, timeout_s=2.0, grace_s=0.5, sandbox=sandbox)
     assert run.ending == "timed_out"
-    assert (run.result.exit_code == 5) is (temper == "mild")
+    assert (run.result.exit_code == 5) is (temper == "speaking")
     left = await trio.run_process(["pgrep", "-f", str(tmp_path)], capture_stdout=True, check=False)
     assert left.stdout == b""
 
