@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 MAX_RESULT: Final = 2**20
 MAX_WAIT_S: Final = 25
 """Codex's code mode yields after 30 s."""
-_TOGETHER_S: Final = 0.05
+_TOGETHER_S: Final = 0.025
 """Steps that become ready within so many seconds of one another are handed out in one answer ..."""
 _TOGETHER_AT_MOST_S: Final = 0.5
 """... but nobody waits longer than this for more."""
@@ -124,6 +124,8 @@ async def something_to_do(run: PlanRun, wait_s: float, *, known: Container[str] 
     An assignment whose ticket is `known` is nothing new.
     """
     status = run.status()
+    if _wanted(status, known):
+        return status
     with trio.move_on_after(wait_s):
         while status.state == "running" and not _wanted(status, known):
             status = await run.changed(status.version)
