@@ -41,6 +41,8 @@ class Project:
     model: str | None = None
     steps: Callable[[], Sequence[Step[Any, Any]]] = tuple
     """Imports the functions that plans may name; called once, in a thread."""
+    modules: Sequence[str] = ()
+    """Where those are, as files or modules: kept with a plan, for whoever goes on with it elsewhere."""
     provider: Provider | None = None
     approvals: Approvals | None = None
     judge: Judge | None = None

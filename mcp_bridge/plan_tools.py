@@ -62,7 +62,7 @@ async def stratum_plan(
     if revises:
         status = await plans.revise(revises, compiled, by=str(caller(ctx)))
     else:
-        status = await plans.propose(compiled, inputs, by=str(caller(ctx)))
+        status = await plans.propose(compiled, inputs, by=str(caller(ctx)), modules=bridge.project.modules)
     view = plan_view(status, compiled)
     count = len(compiled.plan.steps)
     return answer(f"{view.plan} {view.state}: {count} steps. {view.next}", view)

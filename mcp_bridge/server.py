@@ -12,6 +12,7 @@ from mcp_types import ToolAnnotations
 
 from stratum.mcp_bridge.audit_tool import stratum_audit
 from stratum.mcp_bridge.bridge import Bridge, Project, open_bridge
+from stratum.mcp_bridge.drift_tool import stratum_drift
 from stratum.mcp_bridge.gate_tool import stratum_gate
 from stratum.mcp_bridge.identity import INSTRUCTIONS, NAME, TITLE, server_version
 from stratum.mcp_bridge.plan_tools import stratum_approve, stratum_plan
@@ -54,6 +55,7 @@ def build_server(project: Project, *, closing: trio.Event | None = None) -> MCPS
     add(stratum_gate, "Ask a gate's question", _RECORDS)
     add(stratum_rollback, "Restore the files", _RESTORES)
     add(stratum_audit, "Audit a run", _READS)
+    add(stratum_drift, "Find model calls past Stratum", _READS)
     add_resources(server)
     add_prompt(server)
     return server

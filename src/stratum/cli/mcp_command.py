@@ -130,7 +130,9 @@ def _tokens(host: str, file: Path | None) -> tuple[tuple[str, ...], str]:
 def _project(places: tuple[str, ...], model: str | None, journal: Path) -> Project:
     from stratum.mcp_bridge.bridge import Project
 
-    return Project(workspace=Path.cwd(), journal=journal.absolute(), model=model, steps=lambda: _steps(places))
+    return Project(
+        workspace=Path.cwd(), journal=journal.absolute(), model=model, steps=lambda: _steps(places), modules=places
+    )
 
 
 def _steps(places: tuple[str, ...]) -> list[Step[Any, Any]]:
