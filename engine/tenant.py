@@ -25,7 +25,8 @@ class Tenant:
         self.name = name
         self.budget = budget
         self._session = session
-        self._place = Place(run=session.run, envelope=envelope)
+        self.place = Place(run=session.run, envelope=envelope)
+        """Where its calls stand."""
 
     @classmethod
     def within(cls, session: Place, name: str, *, budget: Budget | None) -> Tenant:
@@ -58,9 +59,9 @@ class Tenant:
             BudgetExceeded: also when it is the tenant's budget, or the session's, that ran out, in this request or before.
             RunError: the runtime was closed in the meantime.
         """
-        token = current_place.set(self._place)
+        token = current_place.set(self.place)
         try:
-            with self._session.envelope.guest(), self._place.envelope.guest():
+            with self._session.envelope.guest(), self.place.envelope.guest():
                 return await step(*args, **kwargs)
         finally:
             current_place.reset(token)
@@ -68,12 +69,12 @@ class Tenant:
     @property
     def spent_usd(self) -> float:
         """What its calls count for so far: settled, in doubt, and reserved for those in flight."""
-        scope = self._place.envelope.scope
+        scope = self.place.envelope.scope
         return usd(scope.settled.picousd + scope.in_flight.picousd + scope.in_doubt.picousd)
 
     def close(self) -> None:
         """For the runtime, once all who were here have left."""
-        envelope = self._place.envelope
+        envelope = self.place.envelope
         if not envelope.occupied and not envelope.scope.children:
             envelope.run.close_scope(envelope.scope)
 

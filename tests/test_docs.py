@@ -72,6 +72,8 @@ def environment(page: Path, folder: Path) -> Generator[dict[str, str]]:
             "OPENAI_API_KEY": "key",
             "STRATUM_MODEL": "gpt-4o-mini",
             "STRATUM_PRICE": "0.15/0.60",
+            # An entry point of this package; an installation made before it had one does not know.
+            "PYTEST_PLUGINS": "stratum.testing.plugin",
         }
 
 

@@ -32,6 +32,7 @@ class LeanSession:
     """An open pool. Used from many tasks at once."""
 
     def __init__(self, pool: ConnectionPool, *, route: Route, url: str, key: str) -> None:
+        self.host = route.host
         self._pool = pool
         self._key = key.encode()
         self._target = _target(url, forwarded=route.forwarded, authority=route.authority)

@@ -14,6 +14,7 @@ from stratum.engine.dialects.chat import ChatDialect
 from stratum.engine.dialects.protocol import Dialect
 from stratum.engine.dialects.responses import ResponsesDialect
 from stratum.engine.providers.protocol import Answer, Request
+from stratum.engine.providers.real_network import refuse_network
 
 if TYPE_CHECKING:
     import httpx2
@@ -129,6 +130,7 @@ class OpenAI:
             raise ProviderError(
                 provider=self.name, message="not open", fix="call it inside `async with provider.open()`"
             )
+        refuse_network(self.name, self._session.host)
         return self._session
 
     def _sdk_client(self, *, http_client: httpx2.AsyncClient, max_retries: int) -> openai.AsyncOpenAI:

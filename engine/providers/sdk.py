@@ -33,7 +33,7 @@ class SdkSession:
 
     def __init__(self, client: openai.AsyncOpenAI) -> None:
         self._client = client
-        self._host = client.base_url.host
+        self.host = client.base_url.host
         self._key = client.api_key.encode()
 
     async def send(self, request: Request) -> Answer:
@@ -47,7 +47,7 @@ class SdkSession:
         except openai.APIStatusError as error:
             return self._error_answer(error)
         except openai.APIConnectionError as error:
-            raise transport_failure(error, host=self._host) from error
+            raise transport_failure(error, host=self.host) from error
         return Answer(status=response.status_code, headers=_headers(response), body=response.content)
 
     @asynccontextmanager
@@ -81,7 +81,7 @@ class SdkSession:
         except openai.APIStatusError as error:
             raise StatusError(answer=self._error_answer(error)) from error
         except openai.APIConnectionError as error:
-            raise transport_failure(error, host=self._host) from error
+            raise transport_failure(error, host=self.host) from error
         # `cast_to` wins over `stream_cls`, which the signature wants all the same.
         return cast("httpx2.Response", response)
 
@@ -92,7 +92,7 @@ class SdkSession:
                 for event in parser.feed(chunk):
                     yield event
         except httpx2.RequestError as error:
-            raise transport_failure(error, host=self._host) from error
+            raise transport_failure(error, host=self.host) from error
 
     def _error_answer(self, error: openai.APIStatusError) -> Answer:
         # Some servers quote the key they refuse.
