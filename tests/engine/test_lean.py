@@ -37,6 +37,8 @@ from stratum.contracts.records import LeftInDoubt, Released, Reserved
 from stratum.engine.providers.openai import OpenAI, Transport
 from stratum.engine.providers.protocol import Answer, TransportFailure
 
+pytestmark = pytest.mark.stratum_network
+
 OK = b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\n{}"
 PRICE = Price.per_million(input=2, output=8)
 SELF_DESCRIPTION = ("user-agent", "x-stainless-")

@@ -17,7 +17,7 @@ from stratum.engine.dialects.protocol import CallShape, Dialect, Prompt
 from stratum.engine.providers.openai import OpenAI
 from stratum.engine.providers.protocol import Request
 
-pytestmark = pytest.mark.usefixtures("transport")
+pytestmark = [pytest.mark.usefixtures("transport"), pytest.mark.stratum_network]
 
 SCHEMA = b'{"type":"object","properties":{"level":{"enum":["low","high"]}},"required":["level"],"additionalProperties":false}'
 
