@@ -96,6 +96,14 @@ class Signature(Generic[R]):
         self._refuse(wrong)
         return arguments
 
+    def names(self, args: Sequence[Any], kwargs: Mapping[str, Any]) -> dict[str, Any]:
+        """The arguments by name, defaults applied; what they are is not looked at.
+
+        Raises:
+            TypeError: as Python words it, for a call that does not match the parameters.
+        """
+        return self._arguments_of(*args, **kwargs)
+
     def checked(self, result: Any) -> R:
         """What the function returned.
 

@@ -14,6 +14,7 @@ from stratum.engine.budget_argument import refuse_other_than_budget
 from stratum.engine.step import Step
 
 if TYPE_CHECKING:
+    from stratum.contracts.plan import ExecutionPlan
     from stratum.engine.flow_call import Raised
     from stratum.engine.place import Place
 
@@ -37,6 +38,18 @@ class Flow(Step[P, R], Generic[P, R]):
         from stratum.engine.flow_call import FlowCall  # what only a call needs
 
         return await FlowCall(self, place).perform(arguments)
+
+    def plan(self, *args: P.args, **kwargs: P.kwargs) -> ExecutionPlan:
+        """What the flow would do with these arguments, as a plan: to be shown, approved and run as one. Nothing is called.
+
+        Steps wait for what they are passed, and for nothing else.
+
+        Raises:
+            ContractDefinitionError: what the flow does depends on what its steps return; names the line.
+        """
+        from stratum.engine.plans.flow_plan import plan_of_flow  # what only a plan needs
+
+        return plan_of_flow(self, self.signature.bind(args, kwargs))
 
     async def resume(self, run_id: str, place: Place, *, raised: Raised = None) -> R:
         """Go on with a run of this flow that ended or was killed; what completed is not done again.

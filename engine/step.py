@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import functools
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Coroutine
-from typing import Any, Generic, ParamSpec, TypeVar
+from collections.abc import Callable, Coroutine, Mapping
+from contextvars import ContextVar
+from typing import Any, Generic, ParamSpec, Protocol, TypeVar
 
 import trio
 
@@ -13,6 +14,15 @@ from stratum.contracts.signature import Signature
 from stratum.contracts.trace import CallKind
 from stratum.engine.event_loop import refuse_inside_loop, refuse_outside_trio
 from stratum.engine.place import Place, current_place
+
+
+class CallTracer(Protocol):
+    """Takes note of calls instead of making them: see `Flow.plan`."""
+
+    async def call(self, step: Step[Any, Any], args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> Any: ...
+
+
+tracing: ContextVar[CallTracer | None] = ContextVar("stratum_tracing", default=None)
 
 P = ParamSpec("P")
 R = TypeVar("R")
@@ -38,6 +48,9 @@ class Step(ABC, Generic[P, R]):
             TypeError: the arguments do not fit the signature.
             ContractViolation: an argument does not meet its type.
         """
+        tracer = tracing.get()
+        if tracer is not None:
+            return tracer.call(self, args, kwargs)
         return self._start(self.signature.bind(args, kwargs))
 
     def sync(self, *args: P.args, **kwargs: P.kwargs) -> R:
