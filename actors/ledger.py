@@ -187,6 +187,19 @@ class Ledger:
         self._room.enter(waiter, at)
         return waiter
 
+    def crowded(self, scope: Scope) -> bool:
+        """Somebody waits for room in `scope`, around it or below."""
+        lines = self._room.lines
+        return bool(lines) and any(each in lines for each in scope.chain)
+
+    async def turn(self, scope: Scope, *, reservation: str) -> None:
+        """Stand in line for nothing: until whoever came before has been admitted or refused. Holds nothing.
+
+        Raises:
+            Refused: the scope, or one around it, admits nothing more.
+        """
+        self.release(await self.reserve(scope, Demand(), reservation=reservation))
+
     def withdraw(self, waiter: Waiter) -> None:
         """Stop waiting, undecided. Nothing was held."""
         if waiter.at is not None:

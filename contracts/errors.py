@@ -10,6 +10,11 @@ StratumError
 │   ├── ParseFailure          retries used up, last answer did not fit the contract
 │   ├── PostconditionFailed   retries used up, last answer did not satisfy `ensure`
 │   └── StepRejected          retries used up, a plan's step had no acceptable result
+├── ParallelValidationFailed  enough branches succeeded, and what they gave will not do
+├── ConsensusFailure          too few samples of a quorum agreed
+├── ConvergenceFailure        `until` did not hold after the last iteration of a refinement
+├── StabilityAssertionError   samples of one call differ too often (also an AssertionError)
+├── HITLTimeoutError          nobody answered in time
 ├── BudgetExceeded            an envelope is exhausted; raised at its owner
 │   ├── BudgetOverrun         the provider billed more than the worst case it was sent
 │   └── AllowanceExceeded     what all sessions of a project may spend is spent
@@ -169,6 +174,84 @@ class PostconditionFailed(CallFailed):
     """The last answer: it fits the contract, and was paid for."""
 
     _fix: ClassVar = "Raise retries, say in the intent what `ensure` wants, or want less."
+
+
+@dataclass(kw_only=True, eq=False)
+class ParallelValidationFailed(StratumError):
+    """Enough branches succeeded, and `validate` says that what they gave will not do."""
+
+    results: Any
+
+    def __str__(self) -> str:
+        return "parallel: `validate` rejects the results; catch this and look at `results`, or ask for something else"
+
+
+@dataclass(kw_only=True, eq=False)
+class ConsensusFailure(StratumError):
+    """Too few samples of a quorum agreed."""
+
+    function: str
+    agree_on: str
+    threshold: int
+    outputs: Sequence[Any]
+    """All that were accepted: paid for, and yours."""
+    failures: Sequence[Exception] = ()
+    """Of samples that gave nothing."""
+
+    def __str__(self) -> str:
+        failed = f", {len(self.failures)} more failed" if self.failures else ""
+        return (
+            f"{self.function}: fewer than {self.threshold} of {len(self.outputs)} samples agree on "
+            f"{self.agree_on}{failed}; ask more precisely, raise quorum, or lower threshold"
+        )
+
+
+@dataclass(kw_only=True, eq=False)
+class ConvergenceFailure(StratumError):
+    """`until` did not hold after the last iteration of a refinement."""
+
+    function: str
+    max_iterations: int
+    history: Sequence[Any]
+    """Every output, first to last: paid for, and yours."""
+
+    def __str__(self) -> str:
+        return (
+            f"{self.function}: not there after {self.max_iterations} iterations; "
+            "raise max_iterations, give better feedback, or want less"
+        )
+
+
+@dataclass(kw_only=True, eq=False)
+class StabilityAssertionError(StratumError, AssertionError):
+    """Samples of one call differ too often."""
+
+    threshold: float
+    actual: float
+    """The share of the most frequent value."""
+    function: str = ""
+
+    def __str__(self) -> str:
+        where = f"{self.function}: " if self.function else ""
+        return (
+            f"{where}the share of samples that agree is {self.actual}, and {self.threshold} was wanted; "
+            "ask more precisely, or let a quorum decide"
+        )
+
+
+@dataclass(kw_only=True, eq=False)
+class HITLTimeoutError(StratumError):
+    """Nobody answered in time."""
+
+    review_id: str
+    question: str
+    timeout_s: float
+
+    def __str__(self) -> str:
+        return (
+            f"{self.review_id}: nobody answered {one_line(self.question)!r} within {self.timeout_s} s; "
+            "resume the run to ask again, or pass on_timeout= with an answer"
+        )
 
 
 @dataclass(kw_only=True, eq=False)

@@ -58,6 +58,8 @@ class CallStarted(_Record, frozen=True, kw_only=True, omit_defaults=True, tag="c
     type: CallKind
     input_digest: str
     model: str = ""
+    branch: str = ""
+    """Which branch of the fan-out around it made the call: branches run in any order, and are told apart on resume."""
 
 
 class Reserved(_Record, frozen=True, kw_only=True, omit_defaults=True, tag="reserved"):

@@ -10,8 +10,8 @@ from stratum.contracts.price import Usage
 from stratum.contracts.violation import Violation
 
 Outcome = Literal["ok", "failed", "cancelled"]
-CallKind = Literal["infer", "compute", "flow", "agent", "command", "gate", "plan"]
-"""What a step is; the last four only in plans."""
+CallKind = Literal["infer", "compute", "flow", "parallel", "quorum", "refine", "agent", "command", "gate", "plan"]
+"""What a step is; `parallel` to `refine` are around other calls, the ones after them in plans, `gate` in flows too."""
 
 
 class Attempt(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Generator, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal
 
@@ -137,6 +137,22 @@ class Envelope:
             yield ActiveCall(self, around=around)
         finally:
             self.count_active(-1)
+
+    async def turn(self) -> None:
+        """Wait, before a branch begins in here, until whoever stands in line for its budgets has been served.
+
+        Raises:
+            BudgetExceeded: one is exhausted, and its cancellation does not reach the caller.
+        """
+        ledger = self.run.runtime.ledger
+        for envelope in self._outwards():
+            if envelope.cause is not None:
+                await envelope.stopped.wait()
+                raise envelope.exceeded()
+        if ledger.crowded(self.scope):
+            with suppress(Refused):  # whoever was refused has exhausted its owner
+                await ledger.turn(self.scope, reservation=self.run.runtime.reservation_id())
+            await trio.lowlevel.checkpoint()
 
     @contextmanager
     def guest(self) -> Generator[None]:

@@ -22,8 +22,8 @@ from stratum.contracts.records import (
 )
 from stratum.contracts.trace import Attempt
 
-StepKey = tuple[str, str, str]
-"""Parent step id, function, input digest: with the occurrence among equals, a step's identity across resumes."""
+StepKey = tuple[str, str, str, str]
+"""Parent step id, function, input digest, branch: with the occurrence among equals, a step's identity across resumes."""
 
 
 @dataclass(kw_only=True, slots=True)
@@ -135,7 +135,7 @@ class History:
                 if record.call not in self.steps:
                     step = RecordedStep(id=record.call, parent=record.parent, function=record.function)
                     self.steps[record.call] = step
-                    self._by_key[record.parent, record.function, record.input_digest].append(step)
+                    self._by_key[record.parent, record.function, record.input_digest, record.branch].append(step)
             case Answered():
                 answer = RecordedAnswer(number=record.number, body=record.body, dialect=record.dialect)
                 self.steps[record.call].answers.append(answer)

@@ -22,6 +22,8 @@ class Place:
     step: str = ""
     """The id of the step that is running; empty directly under the run."""
     flow_id: str = ""
+    branch: str = ""
+    """Of the fan-out around it, from `0`; empty outside of any."""
     judged: ActiveCall | None = None
     """The call in one of whose conditions this is; it waits for what is called here."""
 

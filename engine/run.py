@@ -14,7 +14,7 @@ from stratum.contracts.errors import BudgetExceeded, Completed, RunError
 from stratum.contracts.plan_errors import RunCancelled
 from stratum.contracts.records import CallStarted, Leaked, Record, RunFinished, ScopeOpened
 from stratum.contracts.trace import Attempt, CallKind
-from stratum.engine.history import History, RecordedStep
+from stratum.engine.history import History, RecordedStep, StepKey
 from stratum.engine.stopped import ended_by, was_stopped
 
 if TYPE_CHECKING:
@@ -63,7 +63,7 @@ class Run:
         self._ended = False
         self._started_at = trio.current_time()
         self._numbers: Counter[tuple[str, str]] = Counter()
-        self._occurrences: Counter[tuple[str, str, str]] = Counter()
+        self._occurrences: Counter[StepKey] = Counter()
         self._unfinished: dict[str, None] = {}
         self._completed: list[Completed] = []
 
@@ -108,13 +108,14 @@ class Run:
         input_digest: str,
         model: str = "",
         planned: PlannedStep | None = None,
+        branch: str = "",
     ) -> EnteredStep:
         """Begin a step: the same one as before the run was resumed, else a new one."""
         if planned is not None:
             step = EnteredStep(id=planned.id, recorded=planned.recorded)
             recorded = planned.recorded if planned.begun else None
         else:
-            recorded = self._recorded(parent, function, input_digest) if self.resumable else None
+            recorded = self._recorded((parent, function, input_digest, branch)) if self.resumable else None
             step = EnteredStep(id=recorded.id if recorded else self._new_id(parent, function), recorded=recorded)
         if recorded is None:
             self.append(
@@ -126,16 +127,17 @@ class Run:
                     type=type,
                     input_digest=input_digest,
                     model=model,
+                    branch=branch,
                 )
             )
-        if self.resumable:
+        if self.resumable and type != "parallel":  # which is no work of its own: only what it is around
             self._unfinished[step.id] = None
         return step
 
     def completed(self, step: EnteredStep, *, function: str, result: object) -> None:
         """The step has its result."""
-        if self.resumable:
-            self._unfinished.pop(step.id, None)
+        if step.id in self._unfinished:
+            del self._unfinished[step.id]
             self._completed.append(Completed(call=step.id, function=function, result=result))
 
     def failed(self, step: EnteredStep) -> None:
@@ -188,8 +190,7 @@ class Run:
         self._ended = True
         return ticket
 
-    def _recorded(self, parent: str, function: str, input_digest: str) -> RecordedStep | None:
-        key = (parent, function, input_digest)
+    def _recorded(self, key: StepKey) -> RecordedStep | None:
         occurrence = self._occurrences[key]
         self._occurrences[key] += 1
         return self.history.step(key, occurrence)

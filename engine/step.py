@@ -41,7 +41,8 @@ class Step(ABC, Generic[P, R]):
         self.signature = signature
         functools.update_wrapper(self, function)
 
-    def __call__(self, *args: P.args, **kwargs: P.kwargs) -> Coroutine[Any, Any, R]:
+    # object, not Any: with an Any in their types mypy does not choose between the overloads of `parallel`.
+    def __call__(self, *args: P.args, **kwargs: P.kwargs) -> Coroutine[object, object, R]:
         """Call the step; arguments are checked here, before anything is awaited or spent.
 
         Raises:

@@ -65,6 +65,7 @@ class StepRecord:
             input_digest=input_digest or step.signature.digest(arguments),
             model=model,
             planned=planned,
+            branch=place.branch,
         )
         self.id = self._entered.id
         self.earlier = self._entered.recorded

@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from stratum.contracts.allowance import Allowance
     from stratum.contracts.budget import Budget
     from stratum.contracts.contract import contract
+    from stratum.contracts.ended import Failure, Success
     from stratum.contracts.errors import (
         AllowanceExceeded,
         BudgetExceeded,
@@ -39,6 +40,7 @@ if TYPE_CHECKING:
         JournalUnavailable,
         NoProvider,
         NoRuntime,
+        ParallelValidationFailed,
         ParseFailure,
         PostconditionFailed,
         PreconditionFailed,
@@ -54,6 +56,7 @@ if TYPE_CHECKING:
     from stratum.engine.compute import compute
     from stratum.engine.flow import Flow, flow
     from stratum.engine.infer import infer
+    from stratum.engine.parallel import parallel, race
     from stratum.engine.postcondition import ensure
     from stratum.engine.runtime import Runtime, open_runtime, run
     from stratum.engine.step import Step
@@ -67,12 +70,14 @@ __all__ = [
     "CallFailed",
     "ContractDefinitionError",
     "ContractViolation",
+    "Failure",
     "Flow",
     "JournalCorrupt",
     "JournalError",
     "JournalUnavailable",
     "NoProvider",
     "NoRuntime",
+    "ParallelValidationFailed",
     "ParseFailure",
     "PostconditionFailed",
     "PreconditionFailed",
@@ -83,6 +88,7 @@ __all__ = [
     "Runtime",
     "Step",
     "StratumError",
+    "Success",
     "TraceRecord",
     "UnknownPrice",
     "UnknownRun",
@@ -94,6 +100,8 @@ __all__ = [
     "infer",
     "opaque",
     "open_runtime",
+    "parallel",
+    "race",
     "run",
 ]
 
@@ -102,12 +110,14 @@ _HOMES: Final = {
     "stratum.contracts.allowance": ("Allowance",),
     "stratum.contracts.budget": ("Budget",),
     "stratum.contracts.contract": ("contract",),
+    "stratum.contracts.ended": ("Failure", "Success"),
     "stratum.contracts.opaque": ("opaque",),
     "stratum.contracts.price": ("Price", "Usage"),
     "stratum.contracts.trace": ("TraceRecord",),
     "stratum.engine.compute": ("compute",),
     "stratum.engine.flow": ("Flow", "flow"),
     "stratum.engine.infer": ("infer",),
+    "stratum.engine.parallel": ("parallel", "race"),
     "stratum.engine.postcondition": ("ensure",),
     "stratum.engine.runtime": ("Runtime", "open_runtime", "run"),
     "stratum.engine.step": ("Step",),
