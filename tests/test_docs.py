@@ -20,6 +20,9 @@ from typing import NamedTuple
 
 import pytest
 
+from stratum.contracts.plan_text import load_plan
+from stratum.engine.plans.functions import Functions
+from tests.cli_flows import judge
 from tests.fakes.openai_server import serve_process
 
 ROOT = Path(__file__).parents[1]
@@ -166,3 +169,11 @@ def test_the_code_of_the_page_runs_and_prints_what_it_says(page: Path, tmp_path:
 def test_links_between_pages_lead_somewhere(page: Path) -> None:
     for target in re.findall(r"\]\((?!https?://|#)([^)#]+)", page.read_text()):
         assert (page.parent / target).exists(), f"{page.name} links to {target}"
+
+
+def test_the_plan_in_the_readme_is_valid() -> None:
+    (text,) = re.findall(
+        r"```yaml\n# plan\.yaml\n(.*?)```", (ROOT / "README.md").read_text(encoding="utf-8"), re.DOTALL
+    )
+    compiled = load_plan(text, Functions([judge]).registry)
+    assert compiled.kinds == ("infer", "gate", "command")
