@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 DEMO := .venv-demo
 
-.PHONY: demo test check lint types imports e2e bench wheel clean
+.PHONY: demo test check lint types imports e2e bench bench-peers wheel clean
 
 demo: $(DEMO)/.installed  ## real tickets through a real model on this machine: no key, no account
 	STRATUM_MODEL=$${STRATUM_MODEL:-local} $(DEMO)/bin/stratum run examples/triage.py:triage --input path=examples/tickets.jsonl
@@ -30,8 +30,11 @@ imports: $(VENV)/.installed
 e2e: $(VENV)/.installed-e2e  ## heavy end-to-end tests: the embedded model, kills by the hundred
 	$(BIN)/python -m pytest -q -m e2e
 
-bench: $(VENV)/.installed
-	$(BIN)/python -m benchmarks
+bench: $(VENV)/.installed  ## what things cost here (BENCH="call dag --quick": some of it)
+	$(BIN)/python -m benchmarks $(BENCH)
+
+bench-peers: $(VENV)/.installed  ## other frameworks and engines, each in an environment of its own, to be measured beside
+	$(BIN)/python -m benchmarks.peers
 
 wheel: $(VENV)/.installed  ## build it, install it in an empty environment, and use it there
 	$(BIN)/python tests/check_wheel.py
@@ -51,4 +54,4 @@ $(DEMO)/.installed: pyproject.toml
 	touch $@
 
 clean:
-	rm -rf $(VENV) $(DEMO) dist
+	rm -rf $(VENV) $(DEMO) .bench-peers dist

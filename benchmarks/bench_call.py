@@ -3,7 +3,8 @@
 The baseline, `openai SDK`, is `client.responses.create` with the same tool, forced and strict, under trio, and no
 validation of the answer. `httpx2` posts the same bytes and parses nothing, and so does `lean transport`. `infer` is everything on:
 contract, ensure, budget, journal on disk, trace; through the SDK's client, or over the lean transport. `engine alone` has a
-provider that answers in the process and its journal in memory: what is ours of it. The server is on the loopback interface, in a process of its own, so that its
+provider that answers in the process and its journal in memory: what is ours of it. Frameworks that are installed (`make bench-peers`)
+make the same call on asyncio, in processes and environments of their own, and start up unmeasured. The server is on the loopback interface, in a process of its own, so that its
 time is not counted. CPU is user and system time of this process.
 """
 
@@ -22,6 +23,7 @@ import trio
 from pydantic import Field
 from tests.fakes.openai_server import serve_process
 
+from benchmarks.peers.contenders import peers_calling
 from benchmarks.timing import Row, common_options, compare, parser, report
 from stratum import Budget, Price, Usage, contract, flow, infer, open_runtime
 from stratum.engine.providers.openai import OpenAI, Transport
@@ -142,7 +144,7 @@ def through_lean(url: str, *, calls: int, at_once: int) -> None:
     trio.run(main)
 
 
-def contenders(url: str, folder: Path, *, calls: int, at_once: int) -> dict[str, Callable[[], object]]:
+def contenders(url: str, folder: Path, *, calls: int, at_once: int, alone: bool) -> dict[str, Callable[[], object]]:
     def networked(transport: Transport) -> Provider:
         return OpenAI("key", url, api="responses", price=PRICE, transport=transport)
 
@@ -151,6 +153,7 @@ def contenders(url: str, folder: Path, *, calls: int, at_once: int) -> dict[str,
         return scripted(otherwise=Reply(value=ANSWER.encode(), usage=usage), price=PRICE)
 
     many = {"calls": calls, "at_once": at_once}
+    peers = peers_calling(url, calls=max(at_once, calls // 4), at_once=at_once)
     return {
         BASELINE: partial(through_sdk, url, **many),
         "httpx2": partial(through_httpx2, url, **many),
@@ -158,23 +161,27 @@ def contenders(url: str, folder: Path, *, calls: int, at_once: int) -> dict[str,
         "infer, lean": partial(through_infer, partial(networked, "lean"), folder / "lean.db", **many),
         "lean transport": partial(through_lean, url, **many),
         "engine alone": partial(through_infer, answering, None, **many),
+        **({} if alone else peers),
     }
 
 
 def main() -> None:
-    options = common_options(parser(__doc__ or "").parse_args())
+    asked = parser(__doc__ or "")
+    asked.add_argument("--alone", action="store_true", help="without the frameworks")
+    arguments = asked.parse_args()
+    options = common_options(arguments)
     settings = {1: 50, 20: 100} if options.quick else {1: 300, 100: 1000, 1000: 2000}
     rows: list[Row] = []
     with tempfile.TemporaryDirectory() as folder, serve_process(Path(folder) / "bill", "--arguments", ANSWER) as server:
         for at_once, calls in settings.items():
             rows += compare(
                 f"{at_once} in flight",
-                contenders(server.url, Path(folder), calls=calls, at_once=at_once),
+                contenders(server.url, Path(folder), calls=calls, at_once=at_once, alone=arguments.alone),
                 baseline=BASELINE,
                 units=calls,
                 rounds=options.rounds,
             )
-    report(__doc__ or "", rows, as_json=options.as_json, packages=("openai", "httpx2", "trio", "msgspec"), unit="call")
+    report(__doc__ or "", rows, options, packages=("openai", "httpx2", "trio", "msgspec"), unit="call")
 
 
 if __name__ == "__main__":

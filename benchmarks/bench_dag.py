@@ -5,7 +5,8 @@ step, without scopes, limits, failure policy or isolation. `lanes` is `run_dag`;
 gives every step its own deadline. `a scope a step` is the baseline with a task, a cancel scope and
 a deadline for each step, which is what `lanes, limits` offers. `loop` awaits the steps in
 order: what a step costs without any scheduler. `still` steps return at once, `suspending` ones
-let trio run other tasks once.
+let trio run other tasks once. Engines that are installed (`make bench-peers`) run still steps in environments of
+their own, graphs of up to 2,000 steps; building their graph is not measured.
 """
 
 from __future__ import annotations
@@ -17,12 +18,15 @@ from pathlib import Path
 import trio
 
 from benchmarks.graphs import PATTERNS, workflows
+from benchmarks.peers.contenders import peers_running
 from benchmarks.timing import Row, common_options, compare, parser, peak_bytes, report
 from stratum.contracts.dag import Dag
 from stratum.engine.lane import Lane
 from stratum.engine.scheduler import run_dag
 
 BASELINE = "raw trio"
+MOST_FOR_PEERS = 2200
+"""Steps; beyond it some take minutes."""
 Contenders = dict[str, Callable[[], object]]
 
 
@@ -95,11 +99,19 @@ def contenders(dag: Dag, *, suspend: bool) -> Contenders:
     }
 
 
-def measure(name: str, dag: Dag, *, rounds: int) -> list[Row]:
+def measure(name: str, dag: Dag, *, rounds: int, peers: bool) -> list[Row]:
     rows: list[Row] = []
     for suspend in (False, True):
         setting = f"{name}, {len(dag):,} {'suspending' if suspend else 'still'} steps"
-        rows += compare(setting, contenders(dag, suspend=suspend), baseline=BASELINE, units=len(dag), rounds=rounds)
+        with peers_running(dag) as theirs:
+            invited = theirs if peers and not suspend and len(dag) <= MOST_FOR_PEERS else {}
+            rows += compare(
+                setting,
+                {**contenders(dag, suspend=suspend), **invited},
+                baseline=BASELINE,
+                units=len(dag),
+                rounds=rounds,
+            )
     return rows
 
 
@@ -117,6 +129,7 @@ def main() -> None:
         "--workflows", type=Path, help="a folder of recorded workflows, to run instead of the patterns"
     )
     options.add_argument("--memory", action="store_true", help="peak memory a step instead of time")
+    options.add_argument("--alone", action="store_true", help="without the other engines")
     arguments = options.parse_args()
     asked = common_options(arguments)
     sizes = [1000] if asked.quick else [int(size) for size in arguments.sizes.split(",")]
@@ -129,8 +142,8 @@ def main() -> None:
         for name, dag in graphs:
             print_memory(name, dag)
         return
-    rows = [row for name, dag in graphs for row in measure(name, dag, rounds=asked.rounds)]
-    report(__doc__ or "", rows, as_json=asked.as_json, packages=["stratum-runtime", "trio"], unit="step")
+    rows = [row for name, dag in graphs for row in measure(name, dag, rounds=asked.rounds, peers=not arguments.alone)]
+    report(__doc__ or "", rows, asked, packages=["stratum-runtime", "trio"], unit="step")
 
 
 if __name__ == "__main__":

@@ -133,7 +133,7 @@ def main() -> None:
             units=waited,
             rounds=options.rounds,
         )
-    report(__doc__ or "", rows, as_json=options.as_json, packages=["trio", "msgspec"], unit="record")
+    report(__doc__ or "", rows, options, packages=["trio", "msgspec"], unit="record")
 
 
 if __name__ == "__main__":

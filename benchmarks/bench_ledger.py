@@ -95,7 +95,7 @@ def main() -> None:
             units=size,
             rounds=options.rounds,
         )
-    report(__doc__ or "", rows, as_json=options.as_json, packages=["trio", "msgspec"], unit="call")
+    report(__doc__ or "", rows, options, packages=["trio", "msgspec"], unit="call")
     if not options.as_json:
         print(f"\nbytes per waiting call: {peak_bytes(lambda: waiting(calls), units=calls):.0f}")
 

@@ -2,7 +2,8 @@
 
 The contenders take turns within a round, so that a slow phase of the machine hits them all; a
 ratio is the median over rounds of a contender's time by the baseline's in the same round.
-Absolute times are for orientation, ratios for comparing.
+Absolute times are for orientation, ratios for comparing. What runs in a process of its own, such as a peer,
+measures itself and returns `Measured`.
 """
 
 from __future__ import annotations
@@ -18,6 +19,13 @@ import tracemalloc
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+from typing import Literal
+
+from benchmarks.peers.environments import PeerFailed
+from benchmarks.plot import Bar, draw
+
+ROUNDS_ELSEWHERE = 3
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -40,16 +48,38 @@ class Spread:
 
 
 @dataclass(frozen=True, kw_only=True)
+class Measured:
+    """What a contender found by itself, per unit of work."""
+
+    cpu_us: float
+    wall_us: float
+    peak_mb: float | None = None
+    """Of the process it ran in."""
+
+
+@dataclass(frozen=True)
+class Elsewhere:
+    """A contender in a process of its own, which warms up there, and takes long to start: it runs in `ROUNDS_ELSEWHERE` only."""
+
+    run: Callable[[], Measured]
+
+    def __call__(self) -> Measured:
+        return self.run()
+
+
+@dataclass(frozen=True, kw_only=True)
 class Row:
     """One contender in one setting."""
 
     setting: str
     contender: str
     cpu_us: Spread
-    """CPU time per unit, user and system, of this process."""
+    """CPU time per unit, user and system, of the process that does the work."""
     wall_us: Spread
     ratio: Spread
-    """CPU time by the baseline's."""
+    """CPU time by the baseline's; where that is not what is asked, wall time by its wall time."""
+    peak_mb: float | None = None
+    """Where it ran in a process of its own."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -59,6 +89,7 @@ class Options:
     quick: bool
     as_json: bool
     rounds: int
+    plot: Path | None
 
 
 def parser(question: str) -> argparse.ArgumentParser:
@@ -66,13 +97,14 @@ def parser(question: str) -> argparse.ArgumentParser:
     options = argparse.ArgumentParser(description=question, formatter_class=argparse.RawDescriptionHelpFormatter)
     options.add_argument("--quick", action="store_true", help="smallest sizes, two rounds: does it still run?")
     options.add_argument("--json", action="store_true", dest="as_json", help="machine-readable output")
+    options.add_argument("--plot", type=Path, metavar="FOLDER", help="also draw the ratios, as SVG, into this folder")
     options.add_argument("--rounds", type=int, default=7, help="measured rounds after one warm-up (default 7)")
     return options
 
 
 def common_options(arguments: argparse.Namespace) -> Options:
     rounds = 2 if arguments.quick else arguments.rounds
-    return Options(quick=arguments.quick, as_json=arguments.as_json, rounds=rounds)
+    return Options(quick=arguments.quick, as_json=arguments.as_json, rounds=rounds, plot=arguments.plot)
 
 
 def compare(
@@ -82,26 +114,44 @@ def compare(
     baseline: str,
     units: int,
     rounds: int,
+    by: Literal["cpu", "wall"] = "cpu",
 ) -> list[Row]:
-    """Run every contender once to warm up, then `rounds` times in turn; times are per unit of work."""
-    cpu: dict[str, list[float]] = {name: [] for name in contenders}
-    wall: dict[str, list[float]] = {name: [] for name in contenders}
+    """Run every contender once to warm up, then `rounds` times in turn; times are per unit of work.
+
+    One that raises `PeerFailed` is left out, and that is said.
+    """
+    taken: dict[str, list[Measured]] = {name: [] for name in contenders}
     for number in range(rounds + 1):
-        for name, run in contenders.items():
-            cpu_us, wall_us = _timed(run, units=units)
+        for name in list(taken):
+            if isinstance(contenders[name], Elsewhere) and not 0 < number <= ROUNDS_ELSEWHERE:
+                continue
+            try:
+                measured = _timed(contenders[name], units=units)
+            except PeerFailed as failure:
+                print(f"{setting}: left out: {failure}", file=sys.stderr)
+                del taken[name]
+                continue
             if number:
-                cpu[name].append(cpu_us)
-                wall[name].append(wall_us)
-    return [
-        Row(
-            setting=setting,
-            contender=name,
-            cpu_us=Spread.of(cpu[name]),
-            wall_us=Spread.of(wall[name]),
-            ratio=Spread.of([own / base for own, base in zip(cpu[name], cpu[baseline], strict=True)]),
-        )
-        for name in contenders
+                taken[name].append(measured)
+    return [_row(setting, name, samples, taken[baseline], by=by) for name, samples in taken.items()]
+
+
+def _row(
+    setting: str, name: str, own: Sequence[Measured], base: Sequence[Measured], *, by: Literal["cpu", "wall"]
+) -> Row:
+    ratios = [
+        one.cpu_us / other.cpu_us if by == "cpu" else one.wall_us / other.wall_us
+        for one, other in zip(own, base, strict=False)  # those elsewhere ran in the first rounds only
     ]
+    peaks = [measured.peak_mb for measured in own if measured.peak_mb is not None]
+    return Row(
+        setting=setting,
+        contender=name,
+        cpu_us=Spread.of([measured.cpu_us for measured in own]),
+        wall_us=Spread.of([measured.wall_us for measured in own]),
+        ratio=Spread.of(ratios),
+        peak_mb=statistics.median(peaks) if peaks else None,
+    )
 
 
 def peak_bytes(run: Callable[[], object], *, units: int) -> float:
@@ -117,12 +167,23 @@ def peak_bytes(run: Callable[[], object], *, units: int) -> float:
     return (peak - before) / units
 
 
-def report(question: str, rows: Sequence[Row], *, as_json: bool, packages: Sequence[str], unit: str) -> None:
-    """Print the rows with what they were measured on."""
+def report(question: str, rows: Sequence[Row], options: Options, *, packages: Sequence[str], unit: str) -> None:
+    """Print the rows with what they were measured on, and draw them where that was asked for."""
     machine = environment(packages)
-    if as_json:
+    if options.plot is not None:
+        bars = [Bar(group=row.setting, name=row.contender, value=row.ratio.median) for row in rows]
+        title = question.strip().splitlines()[0]
+        draw(options.plot / f"{benchmark_name()}.svg", bars, title=title, axis="times the baseline, logarithmic")
+    if options.as_json:
         json.dump(
-            {"question": question, "machine": machine, "unit": unit, "rows": [asdict(r) for r in rows]}, sys.stdout
+            {
+                "benchmark": benchmark_name(),
+                "question": question,
+                "machine": machine,
+                "unit": unit,
+                "rows": [asdict(r) for r in rows],
+            },
+            sys.stdout,
         )
         print()
         return
@@ -136,7 +197,8 @@ def report(question: str, rows: Sequence[Row], *, as_json: bool, packages: Seque
             print(
                 f"\n{setting}\n  {'':{name_width}}  {'CPU us/' + unit:>24}  {'wall us/' + unit:>24}  {'x baseline':>20}"
             )
-        print(f"  {row.contender:{name_width}}  {row.cpu_us!s:>24}  {row.wall_us!s:>24}  {row.ratio!s:>20}")
+        peak = "" if row.peak_mb is None else f"  peak {row.peak_mb:.0f} MB"
+        print(f"  {row.contender:{name_width}}  {row.cpu_us!s:>24}  {row.wall_us!s:>24}  {row.ratio!s:>20}{peak}")
 
 
 def environment(packages: Sequence[str]) -> dict[str, str]:
@@ -147,14 +209,32 @@ def environment(packages: Sequence[str]) -> dict[str, str]:
             found[package] = version(package)
         except PackageNotFoundError:
             found[package] = "not installed"
+    if peak_mb := _peak_mb():
+        found["peak MB of this process"] = f"{peak_mb:.0f}"
     return found
 
 
-def _timed(run: Callable[[], object], *, units: int) -> tuple[float, float]:
+def _timed(run: Callable[[], object], *, units: int) -> Measured:
     gc.collect()  # garbage of the contender before is not this one's cost
     wall, cpu = time.perf_counter(), time.process_time()
-    run()
-    return (time.process_time() - cpu) / units * 1e6, (time.perf_counter() - wall) / units * 1e6
+    result = run()
+    cpu_us, wall_us = (time.process_time() - cpu) / units * 1e6, (time.perf_counter() - wall) / units * 1e6
+    return result if isinstance(result, Measured) else Measured(cpu_us=cpu_us, wall_us=wall_us)
+
+
+def benchmark_name() -> str:
+    """Of the module that was run: `bench_call`."""
+    spec = sys.modules["__main__"].__spec__
+    return spec.name.rpartition(".")[2] if spec else Path(sys.argv[0]).stem
+
+
+def _peak_mb() -> float | None:
+    if sys.platform == "win32":
+        return None
+    import resource
+
+    # In kilobytes, but on macOS in bytes.
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * (1 if sys.platform == "darwin" else 1024) / 1e6
 
 
 def _processor() -> str:

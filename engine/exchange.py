@@ -153,6 +153,8 @@ class Line:
         try:
             held = ledger.try_reserve(scope, self._demand(rough, min_cap=self._cap), reservation=name)
         except Refused:
+            if any(each.sealed for each in scope.chain):
+                raise  # whatever the exact count would be
             held = None
         if held is not None:
             return held

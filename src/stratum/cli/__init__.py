@@ -21,6 +21,7 @@ class _Commands(click.Group):
     _modules: ClassVar[dict[str, str]] = {
         "approve": "approve_command",
         "audit": "audit_command",
+        "bench": "bench_command",
         "cancel": "cancel_command",
         "codex": "codex_command",
         "doctor": "doctor_command",

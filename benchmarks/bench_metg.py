@@ -1,0 +1,84 @@
+"""How fine may steps be before an engine spends as much on them as they do? METG(50 %), in Task Bench's sense.
+
+The minimum effective task granularity is the shortest step at which half of the time still goes into the steps themselves (Slaughter et
+al., SC20), here on one core, in CPU time, over a stencil of steps that compute for so long. The smaller the better. `by the book` is a task with a
+cancel scope and a deadline for each step.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import statistics
+import time
+from collections.abc import Callable
+
+import trio
+
+from benchmarks.bench_dag import a_scope_a_step, asyncio_task_group, raw_trio
+from benchmarks.counting import Count, report_counts
+from benchmarks.graphs import stencil
+from benchmarks.timing import common_options, parser
+from stratum.contracts.dag import Dag
+from stratum.engine.lane import Lane
+from stratum.engine.scheduler import run_dag
+
+EFFICIENCY = 0.5
+LONGEST_US = 1000.0
+Engine = Callable[[Dag, float], object]
+
+
+def spin(us: float) -> None:
+    until = time.thread_time_ns() + int(us * 1000)
+    while time.thread_time_ns() < until:
+        pass
+
+
+def engines() -> dict[str, Engine]:
+    def step_of(us: float) -> Callable[..., object]:
+        async def step(number: int, lane: Lane | None = None) -> None:
+            spin(us)
+
+        return step
+
+    return {
+        "raw trio": lambda dag, us: trio.run(raw_trio, dag, step_of(us)),
+        "lanes": lambda dag, us: trio.run(run_dag, dag, step_of(us)),
+        "lanes, limits": lambda dag, us: trio.run(lambda: run_dag(dag, step_of(us), limit_s=lambda step: 60.0)),  # type: ignore[arg-type]
+        "by the book": lambda dag, us: trio.run(a_scope_a_step, dag, step_of(us)),
+        "asyncio TaskGroup": lambda dag, us: asyncio.run(asyncio_task_group(dag, step_of(us))),  # type: ignore[arg-type]
+    }
+
+
+def metg_us(engine: Engine, dag: Dag) -> float:
+    """By bisection, to 2 %."""
+    low, high = 0.1, LONGEST_US
+    while high / low > 1.02:
+        middle = (low * high) ** 0.5
+        started = time.thread_time()
+        engine(dag, middle)
+        efficiency = middle * len(dag) / ((time.thread_time() - started) * 1e6)
+        low, high = (low, middle) if efficiency >= EFFICIENCY else (middle, high)
+    return high
+
+
+def main() -> None:
+    options = common_options(parser(__doc__ or "").parse_args())
+    dag = stencil(500 if options.quick else 5000)
+    found: dict[str, list[float]] = {name: [] for name in engines()}
+    for _ in range(options.rounds):
+        for name, engine in engines().items():
+            found[name].append(metg_us(engine, dag))
+    counts = [
+        Count(
+            setting=f"stencil, {len(dag):,} steps, one core",
+            contender=name,
+            value=statistics.median(values),
+            note=f"[{min(values):.3g}-{max(values):.3g}]",
+        )
+        for name, values in found.items()
+    ]
+    report_counts(__doc__ or "", counts, options, packages=("trio",), unit="us")
+
+
+if __name__ == "__main__":
+    main()

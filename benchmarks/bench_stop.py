@@ -1,0 +1,149 @@
+"""How long from a budget's exhaustion until the last sibling has stopped, by the number in flight?
+
+The baseline, `bare nursery`, has as many tasks asleep and is cancelled. `infer` has as many calls in flight with a provider in the
+process that never answers, then one call that no budget could afford; `infer, over HTTP` has them in flight over the lean
+transport, their connections to be closed. `infer, none sent` begins as many calls under a budget that affords none. What is
+measured is wall time until the flow has raised, once for all of them.
+"""
+
+from __future__ import annotations
+
+import math
+import tempfile
+import time
+from collections.abc import Awaitable, Callable, Generator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Annotated
+
+import trio
+import trio.testing
+from pydantic import Field
+from tests.fakes.openai_server import serve_process
+
+from benchmarks.timing import Measured, Row, common_options, compare, parser, report
+from stratum import Budget, BudgetExceeded, Price, contract, flow, infer, open_runtime
+from stratum.engine.providers.openai import OpenAI
+from stratum.engine.providers.protocol import Provider
+from stratum.engine.providers.scripted import Reply, scripted
+
+BASELINE = "bare nursery"
+PRICE = Price.per_million(input=2, output=8)
+
+
+@contract
+class Word:
+    text: str
+
+
+@infer(intent="Say a word", max_output_tokens=20)
+def say(about: str) -> Word: ...
+
+
+@contract
+class Novel:
+    text: Annotated[str, Field(min_length=40_000_000)]
+
+
+@infer(intent="Say all words", max_output_tokens=10_000_000)
+def say_all(about: str) -> Novel: ...
+
+
+def bare(count: int) -> Measured:
+    async def main() -> float:
+        async with trio.open_nursery() as nursery:
+            for _ in range(count):
+                nursery.start_soon(trio.sleep_forever)
+            await trio.testing.wait_all_tasks_blocked()
+            started = time.perf_counter()
+            nursery.cancel_scope.cancel()
+        return time.perf_counter() - started
+
+    return _measured(trio.run(main))
+
+
+def stopped(
+    provider: Provider, count: int, *, limit_usd: float, all_sent: Callable[[], Awaitable[None]] | None
+) -> Measured:
+    """From the moment a budget is exhausted, which is at once where it affords nothing, until the flow has raised."""
+    exhausted_s: list[float] = []
+
+    @flow(budget=Budget(usd=limit_usd))
+    async def branches(count: int) -> None:
+        async with trio.open_nursery() as nursery:
+            if all_sent is None:
+                exhausted_s.append(time.perf_counter())
+            for number in range(count):
+                nursery.start_soon(say, f"{number}")
+            if all_sent is not None:
+                await all_sent()
+                exhausted_s.append(time.perf_counter())
+                await say_all("everything")
+
+    async def main() -> float:
+        async with open_runtime(provider=provider, journal=None):
+            try:
+                await branches(count)
+            except BudgetExceeded:
+                return time.perf_counter() - exhausted_s[0]
+            raise AssertionError("the budget held nobody back")
+
+    return _measured(trio.run(main))
+
+
+def in_process(count: int) -> Measured:
+    provider = scripted(otherwise=Reply(value={"text": "hi"}, delay_s=math.inf), price=PRICE)
+
+    async def all_sent() -> None:
+        while provider.in_flight < count:
+            await trio.sleep(0.001)
+
+    return stopped(provider, count, limit_usd=10, all_sent=all_sent)
+
+
+def none_sent(count: int) -> Measured:
+    provider = scripted(otherwise=Reply(value={"text": "hi"}, delay_s=math.inf), price=PRICE)
+    measured = stopped(provider, count, limit_usd=0.000001, all_sent=None)
+    assert not provider.requests
+    return measured
+
+
+def over_http(url: str, count: int) -> Measured:
+    provider = OpenAI("key", url, transport="lean", price=PRICE, max_connections=count)
+    # Nothing says when the server has them all; they are what the loop waits for once it is idle.
+    return stopped(provider, count, limit_usd=10, all_sent=lambda: trio.testing.wait_all_tasks_blocked(0.1))
+
+
+@contextmanager
+def silent_server() -> Generator[str]:
+    with (
+        tempfile.TemporaryDirectory() as folder,
+        serve_process(Path(folder) / "bill", "--latency-ms", "600000") as server,
+    ):
+        yield server.url
+
+
+def _measured(wall_s: float) -> Measured:
+    return Measured(cpu_us=wall_s * 1e6, wall_us=wall_s * 1e6)
+
+
+def main() -> None:
+    options = common_options(parser(__doc__ or "").parse_args())
+    rows: list[Row] = []
+    with silent_server() as url:
+        for count in (10, 100) if options.quick else (1, 100, 1000, 10_000):
+            contenders: dict[str, Callable[[], object]] = {
+                BASELINE: lambda count=count: bare(count),
+                "infer": lambda count=count: in_process(count),
+                "infer, none sent": lambda count=count: none_sent(count),
+            }
+            if count <= 400:  # more sockets than many systems allow a process
+                contenders["infer, over HTTP"] = lambda count=count: over_http(url, count)
+            rows += compare(
+                f"{count:,} in flight", contenders, baseline=BASELINE, units=1, rounds=options.rounds, by="wall"
+            )
+    report(__doc__ or "", rows, options, packages=("trio",), unit="stop")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,23 @@
+"""`stratum bench`: what things cost on this machine."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from pathlib import Path
+
+import click
+
+
+@click.command("bench", context_settings={"ignore_unknown_options": True})
+@click.argument("arguments", nargs=-1, type=click.UNPROCESSED, metavar="[NAME ...] [--quick] [--json] [--plot FOLDER]")
+def command(arguments: tuple[str, ...]) -> None:
+    """Run the benchmarks, or those named. They come with the repository: run this at its top.
+
+    What a call, a step, a record, a retry and a resume cost, beside what one would use instead, and beside other frameworks once `make
+    bench-peers` has installed them.
+    """
+    if not Path("benchmarks/__main__.py").is_file():
+        raise click.UsageError("there are no benchmarks here: run it at the top of a checkout of the repository")
+    ended = subprocess.run([sys.executable, "-m", "benchmarks", *arguments], check=False)
+    click.get_current_context().exit(ended.returncode)
