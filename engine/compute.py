@@ -39,7 +39,8 @@ class Compute(Step[P, R], Generic[P, R]):
             return self.signature.returns.decode(record.recorded)
         token = current_place.set(replace(place, step=record.id))
         try:
-            result: R = self.signature.checked(await self.carry_out(arguments, record))
+            with place.run.runtime.spent_in("compute"):
+                result: R = self.signature.checked(await self.carry_out(arguments, record))
         except BaseException as error:
             record.failed(error)
             raise

@@ -121,7 +121,8 @@ class Line:
         body = self._compiled.body(conversation, max_output_tokens=self._cap, streamed=self._streamed)
         try:
             async with self._runtime.limiter.slot(self._model, tokens=input_bound(self._model, body)):
-                reservation = await self._reserve(body)
+                with self._runtime.spent_in("budget"):
+                    reservation = await self._reserve(body)
                 if reservation.cap != self._cap:
                     body = self._compiled.body(conversation, max_output_tokens=reservation.cap, streamed=self._streamed)
                 await self._stay_within_allowance(reservation)
@@ -134,7 +135,8 @@ class Line:
     async def _send_reserved(self, reservation: Reservation, body: bytes) -> Exchange | _Failure:
         request = Request(path=self._runtime.provider.dialect.path, body=body, streamed=self._streamed)
         try:
-            answer = await self._send(request, cap=reservation.cap)
+            with self._runtime.spent_in("model"):
+                answer = await self._send(request, cap=reservation.cap)
         except TransportFailure as failure:
             return self._lost(reservation, failure)
         except BaseException as error:

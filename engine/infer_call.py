@@ -225,8 +225,9 @@ class InferCall(Generic[R]):
         except ContractViolation as error:
             return Judgement(completion=completion, violations=tuple(error.violations), raw=raw)
         violations: list[Violation] = []
-        for postcondition in self._step.ensure:
-            violations += await postcondition.check(value, self._arguments, self._record.leaked)
+        with self._run.runtime.spent_in("ensure"):
+            for postcondition in self._step.ensure:
+                violations += await postcondition.check(value, self._arguments, self._record.leaked)
         return Judgement(completion=completion, violations=tuple(violations), raw=raw, parsed=True, answer=value)
 
     def _attempt(self, number: int, exchange: Exchange, violations: tuple[Violation, ...]) -> Attempt:

@@ -11,7 +11,7 @@ import os
 import random
 import uuid
 from collections.abc import AsyncGenerator, Awaitable, Callable, Coroutine, Mapping
-from contextlib import asynccontextmanager
+from contextlib import AbstractContextManager, asynccontextmanager
 from itertools import count
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, ParamSpec, TypeVar
@@ -39,6 +39,7 @@ from stratum.engine.providers.protocol import Provider
 from stratum.engine.run import Run
 from stratum.engine.shared_allowance import SharedAllowance
 from stratum.engine.tenant import Tenant
+from stratum.engine.timings import UNTIMED, TimedPlace, Timings
 
 if TYPE_CHECKING:
     from stratum.engine.flow import Flow
@@ -80,6 +81,7 @@ class Runtime:
         self.allowance = None if allowance is None else SharedAllowance(allowance, journal)
         self._prices = dict(prices)
         self._reservations = count(1)
+        self._timings: Timings | None = None
         self._place: Place | None = None
         self._tenants: dict[str, Tenant] = {}
 
@@ -134,6 +136,16 @@ class Runtime:
         """Where calls made directly in the session stand."""
         assert self._place is not None, "set by open_runtime before anything can be called"
         return self._place
+
+    def start_timing(self) -> Timings:
+        """Note from now on where the session's time goes."""
+        self._timings = Timings()
+        self._timings.begin()
+        return self._timings
+
+    def spent_in(self, place: TimedPlace) -> AbstractContextManager[None]:
+        """A span around what is waited for, or done, in `place`; of no cost worth naming where nobody asked."""
+        return UNTIMED if self._timings is None else self._timings.span(place)
 
     def reservation_id(self) -> str:
         """One that no other session has either. Counted: asking the system for randomness costs a tenth of a call."""

@@ -60,6 +60,34 @@ def test_a_flow_runs_with_its_result_on_stdout_and_its_progress_on_stderr(projec
     assert (project / ".stratum" / "stratum.db").exists()
 
 
+def test_a_profile_says_where_the_time_went(project: Path) -> None:
+    """Issue 6."""
+    lines = run("judge_all", "--input", 'texts=["a", "b"]', "--profile").stderr.splitlines()
+    start = next(number for number, line in enumerate(lines) if "s in all, steps at the same time" in line)
+    table = {re.split(r"\s{2,}", line.strip())[0]: line for line in lines[start + 1 : -1]}
+    assert table["waiting for the model"].endswith("2 times")
+    assert table["in ensure"].endswith("2 times")
+    assert table["in computes"].endswith("2 times")
+    assert {"waiting for room in a budget", "waiting for the journal", "everything else"} <= table.keys()
+
+
+def test_a_profile_is_part_of_json_output_also_of_a_run_that_failed(project: Path) -> None:
+    profile = json.loads(run("pauper", "--input", "text=a", "--profile", "--json").stdout)["profile"]
+    assert (profile["parts"]["budget"]["times"], profile["parts"]["model"]["times"]) == (1, 0)
+    parts = sum(part["seconds"] for part in profile["parts"].values())
+    assert parts + profile["elsewhere"] == pytest.approx(profile["seconds"])
+
+
+def test_benchmarks_are_run_at_the_top_of_a_checkout(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    result = call("bench", "--quick")
+    assert result.exit_code == 2
+    assert "run it at the top of a checkout" in result.stderr
+    monkeypatch.chdir(FLOWS.parents[1])
+    result = call("bench", "no_such")
+    assert result.exit_code == 2
+
+
 def test_violations_are_shown_as_they_happen(project: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     with serve_process(tmp_path / "bill", "--arguments", REJECTED, "--arguments", ANSWER) as server:
         monkeypatch.setenv("STRATUM_BASE_URL", server.url)

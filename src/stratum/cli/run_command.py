@@ -27,6 +27,7 @@ from stratum.engine.runtime import Runtime
 )
 @steps_option
 @agent_option
+@click.option("--profile", is_flag=True, help="Say at the end where the time went.")
 @runtime_options
 @journal_option
 def command(
@@ -35,6 +36,7 @@ def command(
     modules: tuple[str, ...],
     *,
     agent: str | None,
+    profile: bool,
     model: str | None,
     journal: Path,
     as_json: bool,
@@ -55,6 +57,7 @@ def command(
             journal=journal,
             as_json=as_json,
             asks=True,
+            profile=profile,
         )
         return
     step = load_step(target)
@@ -63,4 +66,4 @@ def command(
     async def work(runtime: Runtime) -> Any:
         return await runtime.run(step, **arguments)
 
-    run_and_show(step.signature.returns, work, model=model, journal=journal, as_json=as_json)
+    run_and_show(step.signature.returns, work, model=model, journal=journal, as_json=as_json, profile=profile)

@@ -14,6 +14,7 @@ import trio
 from stratum.cli.download import download_lines
 from stratum.cli.exit_codes import INTERRUPTED, exit_code
 from stratum.cli.progress import Progress, shown_progress
+from stratum.cli.time_spent import TimeSpent
 from stratum.contracts.codec import Codec
 from stratum.contracts.errors import BudgetExceeded, StratumError, described
 from stratum.engine.providers.environment import provider_from_environment
@@ -28,46 +29,64 @@ def run_and_show(
     journal: Path,
     as_json: bool,
     asks: bool = False,
+    profile: bool = False,
 ) -> None:
     """Do `work` in a runtime of its own; prints its result on standard output and exits with a code that says how it ended.
 
-    `asks`: it may have questions to a person at the terminal.
+    `asks`: it may have questions to a person at the terminal. `profile`: say at the end where the time went.
     """
     shown = Progress()
+    where: TimeSpent | None = None
     provider = provider_from_environment(os.environ, progress=download_lines("the embedded model"))
 
     async def main() -> Any:
-        nonlocal shown
+        nonlocal shown, where
         async with (
             open_runtime(provider=provider, model=model, journal=journal) as runtime,
             shown_progress(runtime, quiet=as_json, live=not asks) as shown,
         ):
-            return await work(runtime)
+            timings = runtime.start_timing() if profile else None
+            try:
+                return await work(runtime)
+            finally:
+                where = None if timings is None else TimeSpent.of(timings)
 
     try:
         result = trio.run(main)
     except KeyboardInterrupt:
-        _report(shown, state="cancelled", error="interrupted", journal=journal, as_json=as_json)
+        _report(shown, state="cancelled", error="interrupted", where=where, as_json=as_json)
         raise SystemExit(INTERRUPTED) from None
     except StratumError as error:
         state = "exhausted" if isinstance(error, BudgetExceeded) else "failed"
-        _report(shown, state=state, error=described(error), journal=journal, as_json=as_json)
+        _report(shown, state=state, error=described(error), where=where, as_json=as_json)
         raise SystemExit(exit_code(error)) from error
     output = returns.jsonable(result, redact=False)
     if as_json:
-        output = {"run": shown.run, "state": "succeeded", "output": output}
-    elif shown.run:
-        click.echo(f"audit: stratum audit {shown.run}   journal: {journal}", err=True)
+        output = {"run": shown.run, "state": "succeeded", "output": output, **_profile(where)}
+    else:
+        _show(where)
+        if shown.run:
+            click.echo(f"audit: stratum audit {shown.run}   journal: {journal}", err=True)
     click.echo(msgspec.json.format(msgspec.json.encode(output), indent=2).decode())
 
 
-def _report(progress: Progress, *, state: str, error: str, journal: Path, as_json: bool) -> None:
+def _report(progress: Progress, *, state: str, error: str, where: TimeSpent | None, as_json: bool) -> None:
     """What completed, and how to go on."""
     if as_json:
-        outcome = {"run": progress.run, "state": state, "error": error, "completed": progress.done}
+        outcome = {"run": progress.run, "state": state, "error": error, "completed": progress.done, **_profile(where)}
         click.echo(msgspec.json.encode(outcome).decode())
         return
+    _show(where)
     click.echo(error, err=True)
     if progress.run:
         click.echo(f"{len(progress.done)} steps completed, {progress.spend}", err=True)
         click.echo(f"what it did: stratum audit {progress.run}   go on: stratum resume {progress.run}", err=True)
+
+
+def _profile(where: TimeSpent | None) -> dict[str, Any]:
+    return {} if where is None else {"profile": where}
+
+
+def _show(where: TimeSpent | None) -> None:
+    if where is not None:
+        click.echo(where.table(), err=True)

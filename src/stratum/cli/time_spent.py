@@ -1,0 +1,56 @@
+"""`stratum run --profile`: where the time went, for a person and for a program."""
+
+from __future__ import annotations
+
+from typing import Final
+
+import msgspec
+
+from stratum.engine.timings import TIMED_PLACES, TimedPlace, Timings
+
+NAMES: Final[dict[TimedPlace, str]] = {
+    "model": "waiting for the model",
+    "budget": "waiting for room in a budget",
+    "journal": "waiting for the journal",
+    "ensure": "in ensure",
+    "compute": "in computes",
+}
+
+
+class Part(msgspec.Struct, frozen=True, kw_only=True):
+    """What one place took of the clock."""
+
+    seconds: float
+    times: int
+
+
+class TimeSpent(msgspec.Struct, frozen=True, kw_only=True):
+    """A run's time on the clock; the parts and `elsewhere` add up to `seconds`."""
+
+    seconds: float
+    parts: dict[TimedPlace, Part]
+    elsewhere: float
+    """No step waited or worked: the program's own code, and what the runtime adds."""
+
+    @classmethod
+    def of(cls, timings: Timings) -> TimeSpent:
+        """As it stands now."""
+        spent, elsewhere = timings.seconds, timings.elsewhere
+        return cls(
+            seconds=sum(spent.values()) + elsewhere,
+            parts={place: Part(seconds=spent[place], times=timings.counts[place]) for place in TIMED_PLACES},
+            elsewhere=elsewhere,
+        )
+
+    def table(self) -> str:
+        """The largest part first; parts that nothing went to are left out."""
+        rows = [(NAMES[place], part.seconds, part.times) for place, part in self.parts.items() if part.times]
+        rows.sort(key=lambda row: -row[1])
+        lines = [f"{self.seconds:.3f} s in all, steps at the same time sharing the clock:"]
+        for name, seconds, times in [*rows, ("everything else", self.elsewhere, 0)]:
+            often = f"  {times:,} times" if times else ""
+            lines.append(f"  {name:28} {seconds:9.3f} s {self._share(seconds):4.0%}{often}")
+        return "\n".join(lines)
+
+    def _share(self, seconds: float) -> float:
+        return seconds / self.seconds if self.seconds else 0.0

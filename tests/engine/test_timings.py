@@ -1,0 +1,105 @@
+"""Where the time goes, in virtual time."""
+
+from __future__ import annotations
+
+import pytest
+import trio
+from trio.testing import MockClock
+
+from stratum import compute, contract, flow, infer, open_runtime
+from stratum.engine.providers.scripted import Reply, scripted
+
+
+@contract
+class Word:
+    text: str
+
+
+@infer(intent="Judge the word")
+def judge(word: str) -> bool: ...
+
+
+async def takes_two_seconds(word: Word) -> bool:
+    await trio.sleep(2)
+    return True
+
+
+async def is_judged(word: Word) -> bool:
+    await trio.sleep(1)
+    return await judge(word.text)
+
+
+@infer(intent="Say a word", ensure=takes_two_seconds)
+def say(about: str) -> Word: ...
+
+
+@infer(intent="Say a word", ensure=is_judged)
+def say_and_be_judged(about: str) -> Word: ...
+
+
+@compute
+async def relay(about: str) -> Word:
+    await trio.sleep(4)
+    return await say(about)
+
+
+async def test_waiting_and_judging_are_told_apart(autojump_clock: MockClock) -> None:
+    provider = scripted(otherwise=Reply(value={"text": "hi"}, delay_s=3))
+    async with open_runtime(provider=provider, journal=None) as runtime:
+        timings = runtime.start_timing()
+        await trio.sleep(5)
+        await say("a")
+        assert timings.seconds == {"model": 3, "budget": 0, "journal": 0, "ensure": 2, "compute": 0}
+        assert timings.elsewhere == 5
+        assert (timings.counts["model"], timings.counts["ensure"]) == (1, 1)
+
+
+async def test_branches_at_the_same_time_share_the_clock(autojump_clock: MockClock) -> None:
+    provider = scripted(otherwise=Reply(value={"text": "hi"}, delay_s=3))
+    async with open_runtime(provider=provider, journal=None) as runtime:
+        timings = runtime.start_timing()
+        async with trio.open_nursery() as nursery:
+            for number in range(10):
+                nursery.start_soon(say, f"{number}")
+            nursery.start_soon(relay, "b")
+        seconds = timings.seconds
+        assert sum(seconds.values()) + timings.elsewhere == pytest.approx(9)
+        # For 3 s ten calls and a compute; for 1 s ten conditions and the compute; then its call and, for 1 s, the conditions.
+        assert seconds["model"] == pytest.approx(3 * 10 / 11 + 1 / 11 + 2)
+        assert seconds["compute"] == pytest.approx(3 / 11 + 1 / 11)
+
+
+async def test_a_call_within_a_condition_is_time_with_the_model(autojump_clock: MockClock) -> None:
+    provider = scripted(
+        functions={"say_and_be_judged": [Reply(value={"text": "hi"}, delay_s=3)]},
+        otherwise=Reply(value=True, delay_s=7),
+    )
+    async with open_runtime(provider=provider, journal=None) as runtime:
+        timings = runtime.start_timing()
+        await say_and_be_judged("a")
+        assert (timings.seconds["model"], timings.seconds["ensure"]) == (10, 1)
+
+
+async def test_a_call_that_is_cancelled_leaves_its_span(autojump_clock: MockClock) -> None:
+    provider = scripted(otherwise=Reply(value={"text": "hi"}, delay_s=3))
+
+    @flow
+    async def fails() -> None:
+        with trio.move_on_after(0.5):
+            await say("cancelled")
+        await say("a")
+
+    async with open_runtime(provider=provider, journal=None) as runtime:
+        timings = runtime.start_timing()
+        await fails()
+        await trio.sleep(4)
+        assert (timings.seconds["model"], timings.seconds["ensure"], timings.elsewhere) == (3.5, 2, 4)
+
+
+async def test_nothing_is_counted_before_it_is_asked_for(autojump_clock: MockClock) -> None:
+    async with open_runtime(provider=scripted({"text": "hi"}), journal=None) as runtime:
+        await say("a")
+        await trio.sleep(9)
+        timings = runtime.start_timing()
+        assert sum(timings.seconds.values()) + timings.elsewhere == 0
+        assert timings.counts.total() == 0
