@@ -10,7 +10,7 @@ Above: the engine. Below: journal_writer.py (when to write), journal_store.py (w
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import AsyncGenerator, Callable, Collection
+from collections.abc import AsyncGenerator, Callable, Collection, Mapping
 from contextlib import asynccontextmanager
 from datetime import UTC, datetime
 from functools import partial
@@ -23,6 +23,7 @@ from stratum.actors.journal_file import open_file, open_memory, sessions_folder
 from stratum.actors.journal_records import Run, find_run, list_runs, read_run, verified_bodies
 from stratum.actors.journal_store import Store, entry
 from stratum.actors.journal_writer import InlineWriter, ThreadWriter, Ticket, Writer
+from stratum.actors.past_calls import PastCalls, past_calls
 from stratum.actors.session_lock import session_alive
 from stratum.actors.spend_by_day import counted_since
 from stratum.contracts.allowance import Allowance
@@ -158,6 +159,10 @@ class Journal:
             UnknownRun: not in this journal.
         """
         return (await self._writer.read(lambda connection: find_run(connection, run, alive=self._alive))).state
+
+    async def past_calls(self) -> Mapping[tuple[str, str], PastCalls]:
+        """What functions took lately, by name and kind."""
+        return await self._writer.read(past_calls)
 
     async def verify(self, run: str) -> None:
         """Check the run's hash chain.

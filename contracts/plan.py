@@ -98,7 +98,8 @@ class Estimate(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, fo
     """What a plan will probably take; worked out when it is shown, and no part of what is approved."""
 
     calls: int
-    picousd: int
+    picousd: int | None = None
+    """`None`: nobody can tell."""
 
 
 class Step(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, forbid_unknown_fields=True):

@@ -78,11 +78,13 @@ def _plan_details(compiled: CompiledPlan) -> list[str]:
 
 
 def budget_line(estimate: Estimate | None, budget: Budget | None) -> str:
-    """`~6 tool calls, estimated $0.04, at most $0.50`; empty if there is neither."""
+    """`~6 tool calls, estimated $0.04, at most $0.50`, as far as it is known."""
     parts: list[str] = []
     if estimate is not None:
         calls = "1 tool call" if estimate.calls == 1 else f"{estimate.calls:,} tool calls"
-        parts += [f"~{calls}", f"estimated {dollars(estimate.picousd)}"]
+        parts.append(f"~{calls}")
+        if estimate.picousd is not None:
+            parts.append(f"estimated {dollars(estimate.picousd)}")
     if budget is not None:
         parts += [f"at most {limit}" for limit in _limits(budget)]
     return ", ".join(parts)

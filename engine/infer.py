@@ -94,7 +94,7 @@ class Infer(Step[P, R], Generic[P, R]):
         self.judged_at_once = all(postcondition.inline for postcondition in self.ensure)
         self.budget = budget
         self.retries = retries
-        self._model = model
+        self.model = model
         self._temperature = temperature
         self._max_output_tokens = max_output_tokens
         self._compiled: dict[tuple[str, str], CompiledCall] = {}
@@ -109,7 +109,7 @@ class Infer(Step[P, R], Generic[P, R]):
         other = copy.copy(self)
         other.retries, other.budget = retries, budget
         if model:
-            other._model = model
+            other.model = model
         other.ensure = [*self.ensure, *also]
         other.judged_at_once = all(condition.inline for condition in other.ensure)
         return other
@@ -117,7 +117,7 @@ class Infer(Step[P, R], Generic[P, R]):
     def compiled(self, runtime: Runtime) -> tuple[CompiledCall, str, int, int]:
         """This function on the model of this runtime: the compiled call, the model, the output cap and its minimum."""
         dialect = runtime.provider.dialect
-        model = self._model or runtime.model
+        model = self.model or runtime.model
         if model is None:
             raise NoProvider(
                 message=f"{self.signature.name}: no model is named", fix="pass model=..., or set STRATUM_MODEL"

@@ -35,6 +35,7 @@ from stratum.engine.flow_call import Raised, limits_raised
 from stratum.engine.plans.approvals import Approvals
 from stratum.engine.plans.case import Judge
 from stratum.engine.plans.compiled_plans import CompiledPlans
+from stratum.engine.plans.estimate import estimate
 from stratum.engine.plans.functions import Functions
 from stratum.engine.plans.judges import default_judge
 from stratum.engine.plans.plan_history import PlanHistory
@@ -101,7 +102,7 @@ class Plans:
             PlanError: with everything that is wrong with it.
             ContractViolation: an input is missing, unknown, or not what the plan says.
         """
-        compiled = self._compiled.of(plan)
+        compiled = await self._estimated(self._compiled.of(plan))
         checked = checked_inputs(compiled, inputs or {})
         run, journal = uuid.uuid4().hex[:12], self._runtime.journal
         name = compiled.plan.goal or next((step.fn for step in compiled.plan.steps if step.fn), "plan")
@@ -125,7 +126,7 @@ class Plans:
             PlanError: the new one is not valid; the old one stays.
             RunError: it has begun.
         """
-        compiled = self._compiled.of(plan)
+        compiled = await self._estimated(self._compiled.of(plan))
         past = await self._claim(run)
         try:
             if past.begun:
@@ -264,6 +265,18 @@ class Plans:
         if self.approvals.find(digest) is None and (past.approved is None or past.approved.digest != digest):
             raise NotApproved(run=run, digest=digest)
         return self._compiled.of(past.plan)
+
+    async def _estimated(self, compiled: CompiledPlan) -> CompiledPlan:
+        """The plan with what it will probably take."""
+        guess = estimate(
+            compiled,
+            functions=self.functions,
+            past=await self._runtime.journal.past_calls(),
+            price_of=self._runtime.price,
+            model=self._runtime.model,
+        )
+        plan = msgspec.structs.replace(compiled.plan, estimate=guess)
+        return self._compiled.of(msgspec.structs.replace(compiled, plan=plan))
 
     async def _past(self, run: str) -> PlanHistory:
         past = PlanHistory(await self._runtime.journal.read(run))

@@ -12,6 +12,7 @@ import trio
 from stratum import open_runtime
 from stratum.contracts.plan_status import Assignment, PlanStatus, Question, Verdict
 from stratum.contracts.plan_text import read_plan
+from stratum.contracts.price import Usage
 from stratum.engine.plans.approvals import Approvals
 from stratum.engine.plans.case import Judge
 from stratum.engine.plans.functions import Functions
@@ -64,10 +65,10 @@ async def assigned(run: PlanRun, step: str) -> Assignment:
             status = await run.changed(status.version)
 
 
-async def reported(run: PlanRun, step: str, result: Any) -> Verdict:
+async def reported(run: PlanRun, step: str, result: Any, *, usage: Usage | None = None, model: str = "") -> Verdict:
     """The verdict on an agent's result for the step."""
     assignment = await assigned(run, step)
-    return await run.report(step, result, ticket=assignment.ticket)
+    return await run.report(step, result, ticket=assignment.ticket, usage=usage, model=model)
 
 
 async def asked(run: PlanRun, step: str) -> Question:
