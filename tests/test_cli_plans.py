@@ -260,3 +260,48 @@ def test_what_is_wrong_with_a_plan_is_told_before_anything_is_kept(project: Path
     assert call("run", "plan.yaml", "--steps", str(FLOWS), "--input", "txt=x").exit_code == 2
     assert call("run", "none.yaml").exit_code == 2
     assert "no runs" in call("runs").stderr or call("runs").exit_code == 4
+
+
+def test_a_draft_is_shown_compared_and_edited_and_then_approved_anew(
+    project: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    run, digest = proposed()
+    assert 'fn: "judge"' in call("plan", "show", run).stdout
+    assert call("plan", "diff", run, "plan.yaml", "--steps", str(FLOWS)).exit_code == 0
+    terminal = Terminal("approve", run)
+    terminal.expect("first 6 characters")
+    terminal.type(digest[:6])
+    assert terminal.ended() == 0
+    editor = project / "editor.py"
+    editor.write_text(
+        "import sys; from pathlib import Path; file = Path(sys.argv[1]);"
+        "text = file.read_text().replace('goal: Judge it', 'goal: Judge it twice');"
+        "file.write_text(text + 'budget: {usd: 0.01}')",
+        encoding="utf-8",
+    )
+    monkeypatch.setenv("EDITOR", f"{sys.executable} {editor}")
+    edited = call("plan", "edit", run)
+    assert edited.exit_code == 0, edited.stderr
+    assert edited.stdout.splitlines() == [
+        "~ goal: Judge it -> Judge it twice",
+        '~ budget: nothing -> {"usd":0.01}',
+        f"{run}: to be approved with `stratum approve {run}`",
+    ]
+    assert call("resume", run).exit_code == 6
+    compared = call("plan", "diff", "plan.yaml", run, "--steps", str(FLOWS))
+    assert compared.exit_code == 1
+    assert "~ goal: Judge it -> Judge it twice" in compared.stdout
+
+
+def test_what_an_editor_leaves_as_it_was_or_makes_invalid_changes_nothing(
+    project: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    run, _ = proposed()
+    monkeypatch.setenv("EDITOR", "true")
+    assert call("plan", "edit", run).stdout == f"{run}: left as it was\n"
+    editor = project / "editor.py"
+    editor.write_text("import sys; open(sys.argv[1], 'a').write('nonsense: 1')", encoding="utf-8")
+    monkeypatch.setenv("EDITOR", f"{sys.executable} {editor}")
+    result = CliRunner().invoke(stratum, ["plan", "edit", run], input="n\n")
+    assert 'there is no key "nonsense"' in result.stderr
+    assert result.stdout.endswith(f"{run}: left as it was\n")

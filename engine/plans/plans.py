@@ -18,6 +18,7 @@ import msgspec
 import trio
 
 from stratum.actors.inbox import POLL_S
+from stratum.actors.journal import Journal
 from stratum.contracts.budget import Budget
 from stratum.contracts.codec import Codec
 from stratum.contracts.compiled_plan import CompiledPlan
@@ -127,14 +128,7 @@ class Plans:
             RunError: it has begun.
         """
         compiled = await self._estimated(self._compiled.of(plan))
-        past = await self._claim(run)
-        try:
-            if past.begun:
-                raise RunError(run=run, problem="it has begun", fix="propose a new plan for what is left to do")
-            inputs = checked_inputs(compiled, _inputs(past))
-            await self._runtime.journal.commit(run, _proposed(compiled.plan, inputs, by=by, modules=past.modules))
-        finally:
-            await self._release(run)
+        await revise_draft(self._runtime.journal, run, compiled, by=by)
         return await self.status(run)
 
     async def status(self, run: str) -> PlanStatus:
@@ -346,6 +340,20 @@ def _obey(live: PlanRun, message: Message) -> None:
         case RaiseLimits():
             with suppress(StepNotReady):
                 live.raise_limits(Budget.of_limits(message.limits), by=message.by)
+
+
+async def revise_draft(journal: Journal, run: str, compiled: CompiledPlan, *, by: str) -> None:
+    """Replace a plan that has not begun, which takes no runtime; see `Plans.revise`."""
+    await journal.claim(run)
+    try:
+        past = PlanHistory(await journal.read(run))
+        if past.proposed is None or past.begun:
+            raise RunError(run=run, problem="it has begun", fix="propose a new plan for what is left to do")
+        inputs = checked_inputs(compiled, _inputs(past))
+        await journal.commit(run, _proposed(compiled.plan, inputs, by=by, modules=past.modules))
+    finally:
+        with trio.CancelScope(shield=True):
+            await journal.release(run)
 
 
 def checked_inputs(compiled: CompiledPlan, inputs: Mapping[str, Any]) -> dict[str, Any]:

@@ -1,46 +1,113 @@
-"""`stratum plan check | show FILE`: a plan as data, checked as a whole and printed; nothing is run."""
+"""`stratum plan check | show | diff | edit`: a plan as data, checked as a whole, printed, compared, changed; nothing is run."""
 
 from __future__ import annotations
 
+import getpass
+import sys
+import uuid
 from pathlib import Path
 
 import click
+import trio
 
-from stratum.cli.options import steps_option
+from stratum.actors.journal import open_journal
+from stratum.cli.exit_codes import FAILED
+from stratum.cli.options import journal_option, steps_option
 from stratum.cli.plan_session import functions_in
+from stratum.cli.reading import find_run, read_plan_history
 from stratum.contracts.compiled_plan import CompiledPlan
+from stratum.contracts.errors import PlanError
+from stratum.contracts.plan_check import compile_plan
+from stratum.contracts.plan_diff import plan_changes
 from stratum.contracts.plan_mermaid import render_mermaid
 from stratum.contracts.plan_render import render_details, render_plan, render_table
-from stratum.contracts.plan_text import load_plan
+from stratum.contracts.plan_text import load_plan, to_yaml
+from stratum.engine.plans.plans import revise_draft
 
 FORMS = {"plan": render_plan, "table": render_table, "details": render_details, "mermaid": render_mermaid}
 
 
 @click.group("plan")
 def command() -> None:
-    """Check a plan, or print it: as what is approved, as a table, in full, or as a Mermaid graph."""
-
-
-_file = click.argument("file", type=click.Path(exists=True, dir_okay=False, path_type=Path))
+    """Check a plan, print it, compare two, or edit one that has not begun. A plan is named by its file or its run."""
 
 
 @command.command()
-@_file
+@click.argument("file", type=click.Path(exists=True, dir_okay=False, path_type=Path))
 @steps_option
 def check(file: Path, *, modules: tuple[str, ...]) -> None:
     """Report everything that is wrong with FILE at once; exits with 2 if anything is."""
-    compiled = _load(file, modules)
+    compiled = load_plan(file.read_bytes(), functions_in(modules).registry)
     click.echo(f"{len(compiled.plan.steps)} steps, digest {compiled.plan.digest}")
 
 
 @command.command()
-@_file
+@click.argument("plan")
 @steps_option
 @click.option("--as", "form", type=click.Choice(sorted(FORMS)), default="plan", show_default=True)
-def show(file: Path, *, modules: tuple[str, ...], form: str) -> None:
-    """Print FILE's plan; what is wrong with it instead, if anything is."""
-    click.echo(FORMS[form](_load(file, modules)))
+@journal_option
+def show(plan: str, *, modules: tuple[str, ...], form: str, journal: Path) -> None:
+    """Print PLAN, a file or a run; what is wrong with it instead, if anything is."""
+    click.echo(FORMS[form](_named(plan, modules, journal)))
 
 
-def _load(file: Path, modules: tuple[str, ...]) -> CompiledPlan:
-    return load_plan(file.read_bytes(), functions_in(modules).registry)
+@command.command()
+@click.argument("old")
+@click.argument("new")
+@steps_option
+@journal_option
+def diff(old: str, new: str, *, modules: tuple[str, ...], journal: Path) -> None:
+    """Tell what changed from plan OLD to NEW, each a file or a run; exits with 1 if anything did."""
+    changes = plan_changes(_named(old, modules, journal).plan, _named(new, modules, journal).plan)
+    for change in changes:
+        click.echo(change)
+    if changes:
+        sys.exit(FAILED)
+
+
+@command.command()
+@click.argument("run")
+@journal_option
+def edit(run: str, *, journal: Path) -> None:
+    """Open RUN's plan in $EDITOR, before it has begun; what you save replaces it, and is to be approved anew.
+
+    A plan that is not valid is told what is wrong, and opened again.
+    """
+    run = find_run(journal, run)
+    past = read_plan_history(journal, run)
+    registry, text = functions_in(past.modules).registry, to_yaml(past.plan)
+    while True:
+        edited = click.edit(text, extension=".yaml")
+        if edited is None or edited == text:
+            click.echo(f"{run}: left as it was")
+            return
+        try:
+            compiled = load_plan(edited, registry)
+        except PlanError as error:
+            click.echo(f"{error}", err=True)
+            if not click.confirm("edit it again?", default=True, err=True):
+                click.echo(f"{run}: left as it was")
+                return
+            text = edited
+            continue
+        break
+    trio.run(_replace, journal, run, compiled)
+    for change in plan_changes(past.plan, compiled.plan):
+        click.echo(change)
+    click.echo(f"{run}: to be approved with `stratum approve {run}`")
+
+
+async def _replace(journal: Path, run: str, compiled: CompiledPlan) -> None:
+    async with open_journal(journal, session=uuid.uuid4().hex[:12]) as here:
+        await revise_draft(here, run, compiled, by=getpass.getuser())
+
+
+def _named(plan: str, modules: tuple[str, ...], journal: Path) -> CompiledPlan:
+    """A plan by its file, or by its run in the journal."""
+    file = Path(plan)
+    if file.is_file():
+        return load_plan(file.read_bytes(), functions_in(modules).registry)
+    if file.suffix:
+        raise click.UsageError(f"no file {plan}")
+    past = read_plan_history(journal, find_run(journal, plan))
+    return compile_plan(past.plan, functions_in([*past.modules, *modules]).registry)
