@@ -6,9 +6,10 @@ loses the oldest events, and is told how many.
 
 from __future__ import annotations
 
+import logging
 from collections import deque
-from collections.abc import AsyncGenerator
-from contextlib import asynccontextmanager
+from collections.abc import AsyncGenerator, Callable, Generator
+from contextlib import asynccontextmanager, contextmanager
 from typing import NamedTuple
 
 import trio
@@ -17,6 +18,11 @@ from stratum.contracts.records import Record
 
 BACKLOG = 1000
 """Events that wait for a subscriber before the oldest are dropped."""
+
+
+Listener = Callable[[str, Record], None]
+"""Called with the run's id and the record."""
+_LOG = logging.getLogger("stratum")
 
 
 class Event(NamedTuple):
@@ -73,13 +79,31 @@ class EventHub:
 
     def __init__(self) -> None:
         self._subscriptions: set[Subscription] = set()
+        self._listeners: tuple[Listener, ...] = ()
 
     def publish(self, run: str, record: Record) -> None:
-        """Show the record to its subscribers. Never blocks, does not checkpoint."""
+        """Show the record to its subscribers and listeners. Does not checkpoint."""
+        for listener in self._listeners:
+            try:
+                listener(run, record)
+            except Exception:  # noqa: BLE001 - who watches may not change what is watched
+                _LOG.exception("a listener failed; it goes on hearing")
         if self._subscriptions:
             event = Event(run, record)
             for subscription in self._subscriptions:
                 subscription.offer(event)
+
+    @contextmanager
+    def listen(self, listener: Listener) -> Generator[None]:
+        """Call `listener` with every record, in the task that appends it, for as long as the block lasts: be quick.
+
+        What it raises is logged, and changes nothing. May be called from any thread.
+        """
+        self._listeners = (*self._listeners, listener)
+        try:
+            yield
+        finally:
+            self._listeners = tuple(other for other in self._listeners if other is not listener)
 
     @asynccontextmanager
     async def subscribe(self, run: str | None = None, *, backlog: int = BACKLOG) -> AsyncGenerator[Subscription, None]:

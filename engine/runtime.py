@@ -32,6 +32,7 @@ from stratum.contracts.records import RunStarted
 from stratum.engine.budget_argument import refuse_other_than_budget
 from stratum.engine.envelope import open_envelope
 from stratum.engine.event_loop import refuse_inside_loop, refuse_outside_trio
+from stratum.engine.log_lines import logged
 from stratum.engine.place import Place, current_place
 from stratum.engine.pricing import price_of
 from stratum.engine.providers.environment import provider_from_environment
@@ -130,6 +131,11 @@ class Runtime:
     async def ready(self) -> None:
         """Wait for a provider that has to start something; before any clock runs."""
         await self.provider.ready()
+
+    @property
+    def provider_name(self) -> str:
+        """Who answers."""
+        return self.provider.name
 
     @property
     def place(self) -> Place:
@@ -241,8 +247,9 @@ async def open_runtime(
         if runtime.model is not None:
             # The table of prices takes 0.4 s of CPU to load: off the loop, and before any call's clock runs.
             await trio.to_thread.run_sync(runtime.price, runtime.model)
-        async with runtime.session_place(budget):
-            yield runtime
+        with logged(runtime.events):
+            async with runtime.session_place(budget):
+                yield runtime
 
 
 def _refuse_other_than_provider(provider: object) -> None:

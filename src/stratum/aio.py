@@ -22,6 +22,7 @@ from stratum.engine import runtime as trio_side
 from stratum.engine.trio_thread import TrioThread, in_asyncio, open_trio_thread
 
 if TYPE_CHECKING:
+    from stratum.actors.event_hub import EventHub
     from stratum.actors.rate_limiter import RateLimit
     from stratum.contracts.allowance import Allowance
     from stratum.contracts.budget import Budget
@@ -48,6 +49,16 @@ class Runtime:
     def session(self) -> str:
         """The id of this session's own run."""
         return self._runtime.session
+
+    @property
+    def provider_name(self) -> str:
+        """Who answers."""
+        return self._runtime.provider_name
+
+    @property
+    def events(self) -> EventHub:
+        """For `listen`, which any thread may call; its listeners are called in the runtime's thread."""
+        return self._runtime.events
 
     async def run(self, step: Callable[P, Awaitable[R]], *args: P.args, **kwargs: P.kwargs) -> R:
         """Call a flow, a step or any async function of trio in this runtime.

@@ -8,6 +8,7 @@ from tests.fakes.journals import STARTED, number_of, released
 from trio.testing import wait_all_tasks_blocked
 
 from stratum.actors.event_hub import Event, EventHub, Subscription
+from stratum.contracts.records import Record
 
 
 async def numbers(subscription: Subscription) -> list[int]:
@@ -88,3 +89,19 @@ async def test_a_cancelled_wait_loses_no_event() -> None:
             await events.receive()
         assert scope.cancelled_caught
         assert (await events.receive()).record == released(1)
+
+
+async def test_a_listener_hears_in_the_publishing_task_and_its_failure_is_only_logged(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    hub, heard = EventHub(), list[str]()
+
+    def broken(run: str, record: Record) -> None:
+        raise LookupError("no collector")
+
+    with hub.listen(broken), hub.listen(lambda run, record: heard.append(run)):
+        hub.publish("a", STARTED)
+        assert heard == ["a"]
+    hub.publish("b", STARTED)
+    assert heard == ["a"]
+    assert "no collector" in caplog.text

@@ -23,6 +23,7 @@ class _Commands(click.Group):
         "audit": "audit_command",
         "bench": "bench_command",
         "cancel": "cancel_command",
+        "costs": "costs_command",
         "codex": "codex_command",
         "doctor": "doctor_command",
         "drift": "drift_command",
@@ -38,6 +39,7 @@ class _Commands(click.Group):
         "run": "run_command",
         "runs": "runs_command",
         "status": "status_command",
+        "trace": "trace_command",
     }
 
     def invoke(self, ctx: click.Context) -> object:
