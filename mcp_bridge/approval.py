@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import shlex
+from collections.abc import Iterator
 from typing import TYPE_CHECKING, Final
 
 from mcp.server.mcpserver.exceptions import ToolError
@@ -17,8 +19,12 @@ from stratum.mcp_bridge.tool import Call
 if TYPE_CHECKING:
     from stratum.engine.plans.plans import Plans
 
-MAX_SHOWN: Final = 8_000
-"""Characters of a form's message: who cannot see all of a plan cannot consent to it there."""
+MAX_LINES: Final = 44
+"""Of a form's message, on a screen of 100 columns. Codex cuts off what does not fit on the screen, and nobody can
+consent to what they do not see."""
+_COLUMNS: Final = 100
+CHOICES: Final = ("reject", "approve")
+"""The first is selected when the form appears, perhaps under a key that was meant for something else."""
 
 
 async def obtain(ctx: Call, plans: Plans, run: str) -> InputRequiredResult | None:
@@ -33,9 +39,9 @@ async def obtain(ctx: Call, plans: Plans, run: str) -> InputRequiredResult | Non
         return None
     message = consent_message(status, await plans.compiled(run))
     by_hand = f"have the user run `stratum approve {run}` in a terminal, then call again"
-    if len(message) > MAX_SHOWN:
+    if sum(1 + len(line) // _COLUMNS for line in message.splitlines()) > MAX_LINES:
         raise ToolError(f"The plan is too long to be approved in a form: {by_hand}.")
-    asked = await ask(ctx, message, about=f"approve {run} {status.digest}", choices=("approve", "reject"))
+    asked = await ask(ctx, message, about=f"approve {run} {status.digest}", choices=CHOICES)
     if isinstance(asked, InputRequiredResult):
         return asked
     if asked is None:
@@ -50,9 +56,17 @@ async def obtain(ctx: Call, plans: Plans, run: str) -> InputRequiredResult | Non
 
 
 def consent_message(status: PlanStatus, compiled: CompiledPlan) -> str:
-    """All that is approved: the plan as it is read first, and everything in it."""
-    return f"Approve this plan?\n\n{render_plan(compiled)}\n\nIn full, digest {status.digest[:12]}:\n{_full(compiled)}"
+    """All that is approved: first the programs that are run, then the plan as it is read, then everything in it."""
+    programs = [f"  {shlex.join(argv)}" for argv in _programs(compiled)]
+    runs = ["It runs:", *programs, ""] if programs else []
+    full = [line for line in render_details(compiled).splitlines()[1:] if line]
+    lines = ["Approve this plan?", *runs, render_plan(compiled), f"In full, digest {status.digest[:12]}:", *full]
+    return "\n".join(lines)
 
 
-def _full(compiled: CompiledPlan) -> str:
-    return render_details(compiled).partition("\n")[2]
+def _programs(compiled: CompiledPlan) -> Iterator[tuple[str, ...]]:
+    for plan in (compiled.plan, *compiled.plan.plans.values()):
+        for step in plan.steps:
+            if step.program is not None:
+                yield step.program.argv
+            yield from (condition.command for condition in step.conditions if condition.command)

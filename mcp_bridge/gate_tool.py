@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from typing import Annotated, Final
 
 from mcp.server.mcpserver.exceptions import ToolError
 from mcp_types import CallToolResult, InputRequiredResult
@@ -14,6 +14,9 @@ from stratum.mcp_bridge.caller import person
 from stratum.mcp_bridge.run_tools import Wait, running, something_to_do
 from stratum.mcp_bridge.run_view import RunView, run_view, summary
 from stratum.mcp_bridge.tool import Call, PlanId, StepId, answer, bridge_of
+
+_LATER: Final = "not now"
+"""Selected when the form appears, perhaps under a key that was meant for something else: it decides nothing."""
 
 
 async def stratum_gate(
@@ -27,14 +30,14 @@ async def stratum_gate(
         ctx,
         f"{question.question}\n\n(step {step} of plan {plan}: {run.compiled.plan.goal})",
         about=f"gate {plan} {step} {question.round}",
-        choices=question.options,
+        choices=(_LATER, *question.options),
         comment="If it is to be revised: what to change." if "revise" in question.options else "Optional.",
     )
     if isinstance(asked, InputRequiredResult):
         return asked
     if asked is None:
         raise ToolError(f"This client cannot ask the user: have them run `stratum gate answer {plan} {step}`.")
-    if not asked.choice:
+    if asked.choice in ("", _LATER):
         raise ToolError("The user did not answer; the gate still waits. Ask them to, or wait with stratum_status.")
     asking = run.version
     run.answer(step, asked.choice, by=person(ctx), comment=asked.comment)  # type: ignore[arg-type]  # one of its options

@@ -15,6 +15,7 @@ import pytest
 import trio
 from tests.e2e.codex import CodexHome, codex_home
 from tests.e2e.codex_app_server import approve, decline, open_app_server
+from tests.e2e.codex_terminal import open_terminal
 from tests.fakes.codex_model import Action, CodexModel, CodexRequest, call, open_codex_model, run, say, turns
 from tests.mcp_bridge.agents import PROPOSAL
 
@@ -40,7 +41,9 @@ class Project:
         environment = {"STRATUM_STATE_HOME": str(self.state), "PYTHONPATH": os.environ.get("PYTHONPATH", "")}
         table = "\n".join(f'{name} = "{value}"' for name, value in environment.items())
         more = f'{block}\n\n[mcp_servers.stratum.env]\n{table}\n\n[projects."{self.folder}"]\ntrust_level = "trusted"\n'
-        self.home: CodexHome = codex_home(tmp_path, model.url, model=codex_model, more=more)
+        self.home: CodexHome = codex_home(
+            tmp_path, model.url, model=codex_model, approval_policy="on-request", more=more
+        )
 
     def approvals(self) -> Approvals:
         return Approvals(self.folder, folder=self.state)
@@ -247,3 +250,26 @@ async def test_an_interrupted_call_stops_the_run_that_it_started_and_no_other(co
                 assert sorted(project.states()) == ["cancelled", "running"]
 
     assert model.failures == []
+
+
+@pytest.mark.parametrize("codex_model", MODELS)
+async def test_in_the_terminal_the_user_sees_the_plan_and_chooses(codex_model: str, tmp_path: Path) -> None:
+    script = turns(PLAN, EXECUTE, EXECUTE, FIRST, SECOND_WRONG, SECOND_MENDED, AUDIT, say("all is done"))
+    with trio.fail_after(180):
+        async with open_codex_model(script) as model:
+            project = Project(tmp_path, model, codex_model=codex_model)
+            async with open_terminal(project.home, project.folder) as terminal:
+                await terminal.press(TASK, "enter")
+                form = await terminal.shows("enter to submit")
+                await terminal.press("enter")
+                await terminal.shows("The plan is not approved")
+                await terminal.shows("enter to submit")
+                assert project.states() == ["draft"]
+                await terminal.press("down", "enter")
+                await terminal.shows("all is done")
+
+    assert model.failures == []
+    assert "Approve this plan?" in form
+    assert 'id: "2", fn: "change_code", output: Files, depends_on: ["1"],' in form
+    assert "› 1. reject" in form
+    assert project.states() == ["succeeded"]

@@ -277,13 +277,30 @@ async def test_a_plan_that_was_changed_has_to_be_approved_again(tmp_path: Path) 
 
 async def test_a_plan_too_long_for_a_form_is_approved_in_a_terminal(tmp_path: Path) -> None:
     user = approving()
-    steps = [{"id": f"s{number}", "fn": "look", "intent": "x" * 200} for number in range(50)]
+    steps = [{"id": f"s{number}", "fn": "look"} for number in range(30)]
     async with agent(project(tmp_path), user) as codex:
         plan = await codex.plan(steps=steps)
         with pytest.raises(Refused, match=f"too long .*`stratum approve {plan}`"):
             await codex.call("stratum_execute", plan=plan)
 
     assert user.asked == []
+
+
+async def test_the_programs_of_a_plan_are_the_first_that_its_user_sees(tmp_path: Path) -> None:
+    user = approving()
+    steps = [
+        {"id": "1", "fn": "look", "intent": "harmless"},
+        {"id": "2", "command": {"argv": ["rm", "-r", "old files"], "env": {"A": "1"}}, "depends_on": ["1"]},
+        {"id": "3", "fn": "tidy", "ensure": {"command": ["pytest", "-q"]}, "depends_on": ["2"]},
+    ]
+    async with agent(project(tmp_path), user) as codex:
+        await codex.call("stratum_approve", plan=await codex.plan(steps=steps))
+
+    (form,) = user.asked
+    lines = form.message.splitlines()
+    assert lines[:4] == ["Approve this plan?", "It runs:", "  rm -r 'old files'", "  pytest -q"]
+    assert any("A=1" in line for line in lines)
+    assert form.requested_schema["properties"]["decision"]["enum"][0] == "reject"
 
 
 @pytest.mark.parametrize("mode", MODES)
@@ -322,9 +339,10 @@ async def test_nobody_else_answers_a_gate(tmp_path: Path) -> None:
             await codex.call("stratum_step_done", plan=plan, step="ok", ticket="ok:1:x", result="approve")
         with pytest.raises(Refused, match="no gate of this name"):
             await codex.call("stratum_gate", plan=plan, step="2")
-        user.content = {}
-        with pytest.raises(Refused, match="did not answer"):
-            await codex.call("stratum_gate", plan=plan, step="ok")
+        for nothing in ({}, {"decision": "not now"}, {"decision": "revise"}):
+            user.content = nothing
+            with pytest.raises(Refused, match="did not answer"):
+                await codex.call("stratum_gate", plan=plan, step="ok")
         status = await codex.call("stratum_status", plan=plan)
 
     assert status["run"]["questions"][0]["step"] == "ok"
