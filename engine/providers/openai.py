@@ -33,15 +33,16 @@ Transport = Literal["sdk", "lean"]
 
 
 class OpenAI:
-    """Calls through the openai SDK's client, or, with `transport="lean"`, over HTTP/1.1 of our own.
+    """Calls over HTTP/1.1 of our own, or through the openai SDK's client.
 
     `api_key` and `base_url` default to `OPENAI_API_KEY` and `OPENAI_BASE_URL`; a server that wants
     no key gets none. `api` says which API, or is a dialect. `stream=True` receives answers event by
     event, so that one past its output cap is cut off; `"auto"` does where the server is not OpenAI's own.
     `name` is what prices are looked up by, by default the server's.
 
-    `transport` is by default what STRATUM_TRANSPORT says, else the SDK's. The lean one sends the same
-    requests at a fraction of the CPU, and knows whether a request had left when it was cancelled.
+    `transport` is by default what STRATUM_TRANSPORT says, else "lean", which sends the requests that the
+    SDK would send at a fraction of the CPU, and knows whether one had left when it was cancelled. "sdk" is the
+    SDK's client; so it is, unasked, with a `client` of the SDK, or where the environment names a SOCKS proxy.
 
     `client` makes the SDK's client in place of `openai.AsyncOpenAI`, and knows its own key and URL;
     Azure is `partial(AsyncAzureOpenAI, azure_endpoint=..., api_version=...)`.
@@ -96,7 +97,7 @@ class OpenAI:
                 self._session = None
 
     def _open_session(self) -> AbstractAsyncContextManager[SdkSession | LeanSession]:
-        if self._transport == "lean":
+        if (self._transport or _usual_transport(self._url)) == "lean":
             from stratum.engine.providers.lean import open_lean_session
 
             return open_lean_session(
@@ -145,20 +146,29 @@ def _dialect(api: Literal["responses", "chat"]) -> Dialect:
     return ResponsesDialect() if api == "responses" else ChatDialect()
 
 
-def _checked_transport(transport: Transport | None, client: MakeClient | None) -> Transport:
+def _checked_transport(transport: Transport | None, client: MakeClient | None) -> Transport | None:
+    """`None`: nobody has said."""
     if client is not None:
         if transport == "lean":
             raise ValueError('transport="lean" makes no use of client=; drop one of the two')
         return "sdk"
     if transport is None:
-        return _transport_of_environment(os.environ.get("STRATUM_TRANSPORT") or "sdk")
+        return _transport_of_environment(os.environ.get("STRATUM_TRANSPORT") or "")
     if transport not in ("sdk", "lean"):
         raise ValueError(f'transport={transport!r} is neither "sdk" nor "lean"; pass one of them')
     return transport
 
 
-def _transport_of_environment(name: str) -> Transport:
-    known: dict[str, Transport] = {"sdk": "sdk", "lean": "lean"}
+def _usual_transport(url: str) -> Transport:
+    from stratum.engine.providers.proxy import proxy_for
+
+    parts = urlsplit(url)
+    proxy = proxy_for(parts.scheme, parts.hostname or "") or ""
+    return "sdk" if proxy.startswith("socks") else "lean"
+
+
+def _transport_of_environment(name: str) -> Transport | None:
+    known: dict[str, Transport | None] = {"": None, "sdk": "sdk", "lean": "lean"}
     if name not in known:
         raise ProviderError(
             provider="stratum",

@@ -419,6 +419,24 @@ async def test_a_proxy_of_another_kind_is_refused_when_opening(monkeypatch: pyte
     assert "secret" not in str(caught.value)
 
 
+async def test_a_socks_proxy_is_left_to_the_sdk_where_nobody_chose(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("no_proxy", "NO_PROXY", "HTTPS_PROXY", "STRATUM_TRANSPORT"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setenv("https_proxy", "socks5://127.0.0.1:1080")
+    with pytest.raises(ImportError, match="socksio"):
+        async with OpenAI("sk-test", "https://model.invalid/v1").open():
+            pytest.fail("opened without the package for SOCKS")
+
+
+async def test_the_lean_transport_is_used_where_nobody_chose(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("STRATUM_TRANSPORT", raising=False)
+    async with open_server(answers()) as server:
+        provider = OpenAI("sk-test", server.url)
+        async with provider.open():
+            await provider.send(request(provider.dialect))
+    assert server.headers[0]["user-agent"].startswith("stratum-runtime/")
+
+
 async def test_a_host_of_no_proxy_is_reached_directly(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("https_proxy", "http://127.0.0.1:9")
     monkeypatch.setenv("no_proxy", "model.invalid")
