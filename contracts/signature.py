@@ -5,14 +5,15 @@ from __future__ import annotations
 import functools
 import inspect
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any, Final, Generic, TypeVar
+from typing import Any, Final, Generic, TypeVar, get_args, get_origin
 
 import msgspec
 
-from stratum.contracts.annotation import resolve
+from stratum.contracts.annotation import resolve, type_name
 from stratum.contracts.codec import Codec, codec, written
 from stratum.contracts.digest import digest12
 from stratum.contracts.errors import ContractDefinitionError, ContractViolation
+from stratum.contracts.probabilistic import Probabilistic
 from stratum.contracts.strict import definition_errors
 from stratum.contracts.violation import Violation
 
@@ -53,8 +54,8 @@ class Signature(Generic[R]):
         self._codecs = [(name, parameter.codec) for name, parameter in parameters.items()]
 
     @classmethod
-    def of(cls, function: Callable[..., Any]) -> Signature[Any]:
-        """Read a function's annotations.
+    def of(cls, function: Callable[..., Any], *, samples: bool = False) -> Signature[Any]:
+        """Read a function's annotations; with `samples`, what it returns is the T of its `Probabilistic[T]`.
 
         Raises:
             ContractDefinitionError: an annotation is missing or unsupported, a default does not
@@ -75,7 +76,9 @@ class Signature(Generic[R]):
             name=name,
             qualname=f"{module}:{qualname}",
             parameters={parameter.name: parameter for parameter in parameters},
-            returns=codec(hints["return"], owner=name, field="return"),
+            returns=codec(
+                _sampled(hints["return"], owner=name) if samples else hints["return"], owner=name, field="return"
+            ),
             arguments_of=_arguments_of(signature, qualname=qualname),
         )
 
@@ -174,6 +177,17 @@ class Signature(Generic[R]):
 
 
 _CANONICAL: Final = msgspec.json.Encoder(order="sorted")
+
+
+def _sampled(annotation: Any, *, owner: str) -> Any:
+    if get_origin(annotation) is not Probabilistic:
+        raise ContractDefinitionError(
+            owner=owner,
+            field="return",
+            problem="stable=False gives samples",
+            fix=f"write `-> Probabilistic[{type_name(annotation)}]`",
+        )
+    return get_args(annotation)[0]
 
 
 def _mismatch(name: str, expected: str, got: str) -> Violation:

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import copy
 from collections.abc import Callable, Coroutine, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Final, Generic, ParamSpec, Protocol, TypeVar, overload
 
 from stratum.contracts.budget import Budget
+from stratum.contracts.digest import digest12
 from stratum.contracts.errors import ContractDefinitionError, NoProvider
 from stratum.contracts.signature import Signature
 from stratum.contracts.violation import Violation
@@ -14,6 +14,7 @@ from stratum.engine.budget_argument import refuse_other_than_budget
 from stratum.engine.condition import OnLeak
 from stratum.engine.dialects.protocol import CallShape, CompiledCall
 from stratum.engine.dialects.tool_name import tool_name
+from stratum.engine.place import current_place
 from stratum.engine.postcondition import Ensure, Postcondition, Precondition
 from stratum.engine.prompt import PromptTemplate
 from stratum.engine.step import Step
@@ -66,8 +67,9 @@ class Infer(Step[P, R], Generic[P, R]):
         budget: Budget | None,
         retries: int,
         max_output_tokens: int | None,
+        samples: bool = False,
     ) -> None:
-        signature: Signature[R] = Signature.of(function)
+        signature: Signature[R] = Signature.of(function, samples=samples)
         super().__init__(function, signature)
         refuse_other_than_budget(signature.name, budget)
         _check_options(signature.name, intent=intent, retries=retries, max_output_tokens=max_output_tokens)
@@ -104,9 +106,24 @@ class Infer(Step[P, R], Generic[P, R]):
 
         return await InferCall(self, arguments, place).result()
 
+    def calls(self, arguments: dict[str, Any], count: int) -> list[Coroutine[Any, Any, R]]:
+        """The same call so many times, each to be made where it is awaited."""
+        return [self._here(arguments) for _ in range(count)]
+
+    async def _here(self, arguments: dict[str, Any]) -> R:
+        place = current_place.get()
+        assert place is not None, "a fan-out says where its branches stand"
+        return await self.perform(arguments, place)
+
+    def input_digest(self, arguments: dict[str, Any]) -> str:
+        """12 hex characters over all that a call's identity is: what is sent, the inputs, and the contract."""
+        prompt_hash = self.prompt.hash(self.prompt.render(arguments))
+        return digest12(f"{prompt_hash}:{self.signature.digest(arguments)}:{self.signature.returns.digest}".encode())
+
     def varied(self, *, retries: int, budget: Budget | None, model: str, also: Sequence[CheckedAnswer]) -> Infer[P, R]:
         """The same call with other bounds, another model where one is named, and conditions besides its own."""
-        other = copy.copy(self)
+        other = object.__new__(type(self))  # copy.copy gives a step itself, which pickles by its name
+        other.__dict__ |= self.__dict__
         other.retries, other.budget = retries, budget
         if model:
             other.model = model
@@ -163,6 +180,10 @@ def infer(
     budget: Budget | None = None,
     retries: int = DEFAULT_RETRIES,
     max_output_tokens: int | None = None,
+    quorum: int | None = None,
+    agree_on: str | None = None,
+    threshold: int | None = None,
+    stable: bool | None = None,
 ) -> InferDecorator:
     """Make a signature an LLM call: `def classify(text: str) -> Category: ...`.
 
@@ -173,17 +194,23 @@ def infer(
     arguments and are checked before anything is sent. `budget` covers all attempts of one call. `max_output_tokens` caps
     one answer, reasoning not counted; by default the contract's own bound, else 1,024.
 
+    `quorum=5, agree_on="label", threshold=3` asks five times at once, within the one budget, and gives an answer that three
+    agree on, the most confident if the contract has a field `confidence`. Under a runtime with `sample_n=5`, as tests open
+    one, `stable=True` samples the call and asserts that 90 % are equal; `stable=False`, on a function that returns
+    `Probabilistic[T]`, gives the samples themselves: one in production.
+
     Raises (when decorating):
         ContractDefinitionError: a type that cannot be a contract, or a condition that cannot work.
 
     Raises (when called):
         PreconditionFailed, ParseFailure, PostconditionFailed: all are `CallFailed`.
+        ConsensusFailure: too few samples of a quorum agree.
         BudgetExceeded: this call's own budget ran out.
         ProviderError: the provider refused the call or could not be reached.
     """
 
     def decorate(function: Callable[P, Any]) -> Step[P, Any]:
-        return Infer(
+        step: Infer[P, Any] = Infer(
             function,
             intent=intent,
             context=context,
@@ -194,9 +221,34 @@ def infer(
             budget=budget,
             retries=retries,
             max_output_tokens=max_output_tokens,
+            samples=stable is False,
         )
+        return _several_times(step, quorum=quorum, agree_on=agree_on, threshold=threshold, stable=stable)
 
     return decorate
+
+
+def _several_times(
+    step: Infer[P, Any], *, quorum: int | None, agree_on: str | None, threshold: int | None, stable: bool | None
+) -> Step[P, Any]:
+    """`step`, or what asks it more than once."""
+    if quorum is None and (agree_on is not None or threshold is not None):
+        raise ContractDefinitionError(
+            owner=step.signature.name, problem="agree_on and threshold are a quorum's", fix="pass quorum=N as well"
+        )
+    if quorum is not None and stable is not None:
+        raise ContractDefinitionError(
+            owner=step.signature.name, problem="quorum and stable exclude each other", fix="pass one of them"
+        )
+    if quorum is not None:
+        from stratum.engine.quorum import Quorum
+
+        return Quorum(step, size=quorum, agree_on=agree_on, threshold=threshold)
+    if stable is not None:
+        from stratum.engine.sampled import Sampled
+
+        return Sampled(step, stable=stable)
+    return step
 
 
 def _several(conditions: Condition | Sequence[Condition] | None) -> Sequence[Condition]:

@@ -43,14 +43,20 @@ class InferCall(Generic[R]):
     """One call of an `@infer` function."""
 
     def __init__(
-        self, step: Infer[Any, R], arguments: dict[str, Any], place: Place, *, planned: PlannedStep | None = None
+        self,
+        step: Infer[Any, R],
+        arguments: dict[str, Any],
+        place: Place,
+        *,
+        planned: PlannedStep | None = None,
+        addition: str = "",
     ) -> None:
         self._step = step
         self._planned = planned
         self._arguments = arguments
         self._place = place
         self._run = place.run
-        prompt = step.prompt.render(arguments)
+        prompt = step.prompt.render(arguments, addition=addition)
         prompt_hash = step.prompt.hash(prompt)
         self._compiled: CompiledCall
         self._compiled, self._model, self._cap, self._min_cap = step.compiled(place.run.runtime)

@@ -52,8 +52,8 @@ class PromptTemplate:
         pieces = _pieces("\n\n".join((intent, *contexts)), signature)
         return cls(pieces, signature.parameters)
 
-    def render(self, arguments: Mapping[str, Any]) -> Prompt:
-        """What this call's request says."""
+    def render(self, arguments: Mapping[str, Any], *, addition: str = "") -> Prompt:
+        """What this call's request says; `addition` stands after the inputs."""
         lines: list[str] = []
         attached: dict[str, Any] = {}
         for name, parameter in self._parameters.items():
@@ -67,6 +67,8 @@ class PromptTemplate:
                 attached[name] = hidden
         if attached:
             lines.append(f"See attached data for: {', '.join(sorted(attached))}")
+        if addition:
+            lines.append(addition)
         return Prompt(
             inputs="\n".join(lines),
             attachment=_ATTACHMENT.encode(attached).decode() if attached else "",

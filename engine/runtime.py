@@ -68,6 +68,7 @@ class Runtime:
         request_timeout_s: float,
         jitter: Callable[[], float],
         allowance: Allowance | None,
+        sample_n: int = 1,
     ) -> None:
         self.session = session
         self.provider = provider
@@ -79,6 +80,7 @@ class Runtime:
         self.transport_retries = transport_retries
         self.request_timeout_s = request_timeout_s
         self.jitter = jitter
+        self.sample_n = sample_n
         self.allowance = None if allowance is None else SharedAllowance(allowance, journal)
         self._prices = dict(prices)
         self._reservations = count(1)
@@ -204,6 +206,7 @@ async def open_runtime(
     transport_retries: int = DEFAULT_TRANSPORT_RETRIES,
     request_timeout_s: float = 600.0,
     jitter: Callable[[], float] = random.random,
+    sample_n: int = 1,
 ) -> AsyncGenerator[Runtime]:
     """Open a session: calls made inside share its provider, journal, limits and budget.
 
@@ -212,7 +215,8 @@ async def open_runtime(
     `journal` is a file, by default `.stratum/stratum.db`; `None` keeps it in memory, and nothing survives the process.
     `prices` are by model name, before the built-in table, and so are `rate_limits` (requests and tokens per minute), which
     are otherwise learnt from 429s. `transport_retries` and `request_timeout_s` (seconds) bound
-    one attempt's requests; all of them are inside the budget.
+    one attempt's requests; all of them are inside the budget. `sample_n` is for tests: how often calls that say `stable=`
+    are asked.
 
     Raises:
         BudgetExceeded: on leaving, when the session's own budget ran out.
@@ -223,6 +227,8 @@ async def open_runtime(
     refuse_outside_trio("open_runtime()")
     refuse_other_than_budget("open_runtime", budget)
     _refuse_other_than_provider(provider)
+    if type(sample_n) is not int or sample_n < 1:
+        raise ValueError(f"sample_n={sample_n!r}: pass a whole number, 1 or more")
     session = uuid.uuid4().hex[:12]
     chosen = provider or provider_from_environment(os.environ)
     path = None if journal is None else Path(journal or os.environ.get("STRATUM_JOURNAL") or PROJECT_JOURNAL)
@@ -242,6 +248,7 @@ async def open_runtime(
             request_timeout_s=request_timeout_s,
             jitter=jitter,
             allowance=allowance,
+            sample_n=sample_n,
         )
         supervisor.start(open_file.run, name="journal", policy="stop")
         if runtime.model is not None:

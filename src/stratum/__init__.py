@@ -33,8 +33,10 @@ if TYPE_CHECKING:
         BudgetExceeded,
         BudgetOverrun,
         CallFailed,
+        ConsensusFailure,
         ContractDefinitionError,
         ContractViolation,
+        ConvergenceFailure,
         JournalCorrupt,
         JournalError,
         JournalUnavailable,
@@ -46,18 +48,22 @@ if TYPE_CHECKING:
         PreconditionFailed,
         ProviderError,
         RunLocked,
+        StabilityAssertionError,
         StratumError,
         UnknownPrice,
         UnknownRun,
     )
     from stratum.contracts.opaque import opaque
     from stratum.contracts.price import Price, Usage
+    from stratum.contracts.probabilistic import Probabilistic
     from stratum.contracts.trace import TraceRecord
     from stratum.engine.compute import compute
+    from stratum.engine.debate import debate
     from stratum.engine.flow import Flow, flow
     from stratum.engine.infer import infer
     from stratum.engine.parallel import parallel, race
     from stratum.engine.postcondition import ensure
+    from stratum.engine.refine import refine
     from stratum.engine.runtime import Runtime, open_runtime, run
     from stratum.engine.step import Step
 
@@ -68,8 +74,10 @@ __all__ = [
     "BudgetExceeded",
     "BudgetOverrun",
     "CallFailed",
+    "ConsensusFailure",
     "ContractDefinitionError",
     "ContractViolation",
+    "ConvergenceFailure",
     "Failure",
     "Flow",
     "JournalCorrupt",
@@ -82,10 +90,12 @@ __all__ = [
     "PostconditionFailed",
     "PreconditionFailed",
     "Price",
+    "Probabilistic",
     "ProviderError",
     "RateLimit",
     "RunLocked",
     "Runtime",
+    "StabilityAssertionError",
     "Step",
     "StratumError",
     "Success",
@@ -95,6 +105,7 @@ __all__ = [
     "Usage",
     "compute",
     "contract",
+    "debate",
     "ensure",
     "flow",
     "infer",
@@ -102,6 +113,7 @@ __all__ = [
     "open_runtime",
     "parallel",
     "race",
+    "refine",
     "run",
 ]
 
@@ -113,12 +125,15 @@ _HOMES: Final = {
     "stratum.contracts.ended": ("Failure", "Success"),
     "stratum.contracts.opaque": ("opaque",),
     "stratum.contracts.price": ("Price", "Usage"),
+    "stratum.contracts.probabilistic": ("Probabilistic",),
     "stratum.contracts.trace": ("TraceRecord",),
     "stratum.engine.compute": ("compute",),
+    "stratum.engine.debate": ("debate",),
     "stratum.engine.flow": ("Flow", "flow"),
     "stratum.engine.infer": ("infer",),
     "stratum.engine.parallel": ("parallel", "race"),
     "stratum.engine.postcondition": ("ensure",),
+    "stratum.engine.refine": ("refine",),
     "stratum.engine.runtime": ("Runtime", "open_runtime", "run"),
     "stratum.engine.step": ("Step",),
 }

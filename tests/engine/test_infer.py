@@ -33,6 +33,7 @@ from stratum import (
     open_runtime,
 )
 from stratum.contracts.records import CallFinished, LeftInDoubt, Record, Released, Reserved, Settled
+from stratum.engine.infer import Infer
 from stratum.engine.providers.protocol import Answer, TransportFailure
 from stratum.engine.providers.scripted import Reply, scripted
 
@@ -451,3 +452,10 @@ def test_a_function_without_a_return_type_is_refused() -> None:
 
     with pytest.raises(ContractDefinitionError, match="return"):
         infer(intent="x")(untyped)
+
+
+def test_a_varied_call_leaves_the_function_as_it_was() -> None:
+    step = infer(intent="Label")(label.function)
+    assert isinstance(step, Infer)
+    varied = step.varied(retries=9, budget=Budget(usd=1), model="other", also=())
+    assert (step.retries, step.budget, varied.retries, varied.budget) == (3, None, 9, Budget(usd=1))

@@ -1,0 +1,64 @@
+"""A step made of calls: one record in the journal, one budget around them, itself one call to whoever makes it."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass, replace
+from typing import Any, TypeVar
+
+from stratum.contracts.budget import Budget
+from stratum.contracts.signature import Signature
+from stratum.contracts.trace import CallKind
+from stratum.engine.envelope import open_envelope
+from stratum.engine.place import Place, current_place
+from stratum.engine.step_record import StepRecord
+
+R = TypeVar("R")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Composed:
+    """What its record says it is."""
+
+    kind: CallKind
+    signature: Signature[Any]
+
+
+async def perform_composed(
+    step: Composed,
+    arguments: dict[str, Any],
+    place: Place,
+    *,
+    budget: Budget | None,
+    input_digest: str,
+    body: Callable[[Place], Awaitable[R]],
+) -> R:
+    """Run `body` as the step; its calls stand below it and draw on `budget` together.
+
+    Raises:
+        BudgetExceeded: `budget` ran out.
+    """
+    record = StepRecord(step, arguments, place, input_digest=input_digest)
+    if record.recorded is not None:
+        recorded: R = step.signature.returns.decode(record.recorded)
+        return recorded
+    try:
+        with open_envelope(
+            place.run,
+            label=record.id,
+            path=record.id,
+            parent=place.envelope,
+            parent_scope=place.envelope.scope,
+            budget=budget,
+        ) as envelope:
+            inside = replace(place, envelope=envelope, step=record.id)
+            token = current_place.set(inside)
+            try:
+                result = await body(inside)
+            finally:
+                current_place.reset(token)
+    except BaseException as error:
+        record.failed(error)
+        raise
+    record.completed(result)
+    return result
