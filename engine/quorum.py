@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any, Generic, ParamSpec, TypeVar
+from typing import TYPE_CHECKING, Any, Generic, ParamSpec, TypeVar
 
 from stratum.contracts.contract_field import fields_of
 from stratum.contracts.digest import canonical_json
@@ -12,9 +12,11 @@ from stratum.contracts.errors import ConsensusFailure, ContractDefinitionError
 from stratum.contracts.json_value import json_value
 from stratum.engine.composed import Composed, perform_composed
 from stratum.engine.fan_out import FanOut
-from stratum.engine.infer import Infer
 from stratum.engine.place import Place
 from stratum.engine.step import Step
+
+if TYPE_CHECKING:
+    from stratum.engine.infer import Infer
 
 P = ParamSpec("P")
 R = TypeVar("R")

@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from typing import Any, Final, Generic, ParamSpec, TypeVar, cast
+from typing import TYPE_CHECKING, Any, Final, Generic, ParamSpec, TypeVar, cast
 
 from stratum.contracts.ended import Success
 from stratum.contracts.errors import StabilityAssertionError
 from stratum.contracts.probabilistic import Probabilistic
 from stratum.engine.fan_out import SAMPLES, decide
-from stratum.engine.infer import Infer
 from stratum.engine.place import Place
 from stratum.engine.step import Step
+
+if TYPE_CHECKING:
+    from stratum.engine.infer import Infer
 
 P = ParamSpec("P")
 R = TypeVar("R")
