@@ -27,7 +27,7 @@ SCRIPT = 'mkdir -p "effects/$STRATUM_STEP_KEY" && echo "$0 $(date +%s%N)" >> run
 
 def plan() -> ExecutionPlan:
     """Ten rows of twenty steps, each after the one above it and that one's right neighbour."""
-    steps = []
+    steps: list[Step] = []
     for number in range(STEPS):
         row, column = divmod(number, WIDTH)
         above = [] if row == 0 else [(row - 1) * WIDTH + column, (row - 1) * WIDTH + (column + 1) % WIDTH]

@@ -79,7 +79,7 @@ class Plans:
         self.workspace = workspace
         self._workspace = Workspace(workspace)
         self.approvals = approvals
-        self._runtime = runtime
+        self.runtime = runtime
         self._nursery = nursery
         self._judge = judge
         self._agents = agents
@@ -105,12 +105,12 @@ class Plans:
         """
         compiled = await self._estimated(self._compiled.of(plan))
         checked = checked_inputs(compiled, inputs or {})
-        run, journal = uuid.uuid4().hex[:12], self._runtime.journal
+        run, journal = uuid.uuid4().hex[:12], self.runtime.journal
         name = compiled.plan.goal or next((step.fn for step in compiled.plan.steps if step.fn), "plan")
         journal.append(
             run,
             RunStarted(
-                session=self._runtime.session,
+                session=self.runtime.session,
                 name=name,
                 target=PLAN_TARGET,
                 inputs=msgspec.Raw(msgspec.json.encode(checked)),
@@ -128,7 +128,7 @@ class Plans:
             RunError: it has begun.
         """
         compiled = await self._estimated(self._compiled.of(plan))
-        await revise_draft(self._runtime.journal, run, compiled, by=by)
+        await revise_draft(self.runtime.journal, run, compiled, by=by)
         return await self.status(run)
 
     async def status(self, run: str) -> PlanStatus:
@@ -177,7 +177,7 @@ class Plans:
         try:
             compiled = self._may_start(run, past)
             raises = limits_raised(raised, past, run=run)
-            log = PlanLog(self._runtime, id=run, history=past)
+            log = PlanLog(self.runtime, id=run, history=past)
             if past.approved is None or past.approved.digest != _digest_of(past):
                 approval = self.approvals.find(_digest_of(past))
                 assert approval is not None, "it may start"
@@ -185,12 +185,12 @@ class Plans:
         except BaseException:
             await self._release(run)
             raise
-        log.append(RunResumed(elapsed_ms=past.elapsed_ms, session=self._runtime.session))
+        log.append(RunResumed(elapsed_ms=past.elapsed_ms, session=self.runtime.session))
         for raise_ in raises:
             if past.raise_limits(raise_):
                 log.append(raise_)
         live = PlanRun(
-            self._runtime,
+            self.runtime,
             log,
             compiled,
             _inputs(past),
@@ -225,7 +225,7 @@ class Plans:
                 )
             commit = past.of(step).after
             restored = await (await self._workspace.snapshots()).restore(run, commit, force=force)
-            await self._runtime.journal.commit(
+            await self.runtime.journal.commit(
                 run,
                 RolledBack(
                     elapsed_ms=past.elapsed_ms,
@@ -248,7 +248,7 @@ class Plans:
                 self._begun = trio.Event()
                 await self._begun.wait()
                 continue
-            for run, message in await self._runtime.journal.messages(at_work):
+            for run, message in await self.runtime.journal.messages(at_work):
                 _obey(at_work[run], message)
             await trio.sleep(POLL_S)
 
@@ -265,21 +265,21 @@ class Plans:
         guess = estimate(
             compiled,
             functions=self.functions,
-            past=await self._runtime.journal.past_calls(),
-            price_of=self._runtime.price,
-            model=self._runtime.model,
+            past=await self.runtime.journal.past_calls(),
+            price_of=self.runtime.price,
+            model=self.runtime.model,
         )
         plan = msgspec.structs.replace(compiled.plan, estimate=guess)
         return self._compiled.of(msgspec.structs.replace(compiled, plan=plan))
 
     async def _past(self, run: str) -> PlanHistory:
-        past = PlanHistory(await self._runtime.journal.read(run))
+        past = PlanHistory(await self.runtime.journal.read(run))
         if past.proposed is None:
             raise UnknownRun(run=run, problem="it is a flow's, not a plan's", fix="`stratum resume` goes on with flows")
         return past
 
     async def _claim(self, run: str) -> PlanHistory:
-        await self._runtime.journal.claim(run)
+        await self.runtime.journal.claim(run)
         try:
             return await self._past(run)
         except BaseException:
@@ -288,13 +288,13 @@ class Plans:
 
     async def _release(self, run: str) -> None:
         with trio.CancelScope(shield=True):
-            await self._runtime.journal.release(run)
+            await self.runtime.journal.release(run)
 
     async def _state(self, run: str, past: PlanHistory) -> PlanState:
         if past.finished is not None or not past.begun:
             approved = self.approvals.find(_digest_of(past)) is not None
             return "approved" if past.state == "draft" and approved else past.state
-        return cast(PlanState, await self._runtime.journal.state(run))
+        return cast(PlanState, await self.runtime.journal.state(run))
 
 
 @asynccontextmanager

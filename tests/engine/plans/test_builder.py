@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import partial
+from operator import eq, gt
 from pathlib import Path
+from typing import Any
 
 import pytest
 import trio
@@ -75,20 +78,24 @@ async def test_a_built_plan_runs(tmp_path: Path) -> None:
         assert two.id == "total-2"
 
 
-@pytest.mark.parametrize(
-    ("use", "what"),
-    [
-        (bool, "whether it is true"),
-        (len, "how many items"),
-        (list, "its items"),
-        (str, "its text"),
-        (lambda output: output == 1, "what it is equal to"),
-        (lambda output: output < 1, "what it is less than"),
-        (lambda output: 1 in output, "what it contains"),
-        (lambda output: f"{output}", "its text"),
-    ],
-)
-def test_an_output_has_no_value_before_the_run(use: Callable[[object], object], what: str) -> None:
+def holds_one(output: Any) -> bool:
+    return 1 in output
+
+
+USES: list[tuple[Callable[[Any], object], str]] = [
+    (bool, "whether it is true"),
+    (len, "how many items"),
+    (list, "its items"),
+    (str, "its text"),
+    (partial(eq, 1), "what it is equal to"),
+    (partial(gt, 1), "what it is less than"),
+    (holds_one, "what it contains"),
+    (format, "its text"),
+]
+
+
+@pytest.mark.parametrize(("use", "what"), USES)
+def test_an_output_has_no_value_before_the_run(use: Callable[[Any], object], what: str) -> None:
     routes = PlanBuilder().step(read_routes, "x")
     with pytest.raises(ContractDefinitionError, match=what):
         use(routes.output)

@@ -160,6 +160,6 @@ async def test_a_judgement_is_on_record_as_a_call_of_the_step(tmp_path: Path) ->
         run = await started(plans, PLAN)
         await reported(run, "a", 1)
         await run.result()
-        records = await plans._runtime.journal.read(run.id)  # pyright: ignore[reportPrivateUsage]
+        records = await plans.runtime.journal.read(run.id)  # pyright: ignore[reportPrivateUsage]
     calls = [record.call for record in records if isinstance(record, CallFinished)]
     assert calls == ["a/judge_condition#1", "a"]

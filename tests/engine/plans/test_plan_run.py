@@ -12,6 +12,7 @@ from trio.testing import MockClock
 from stratum import BudgetExceeded, ContractViolation, RunLocked, UnknownRun, compute, contract, infer
 from stratum.contracts.errors import RunError
 from stratum.contracts.plan_errors import NotApproved, PlanFailed, RunCancelled, StaleTicket, StepNotReady
+from stratum.contracts.plan_status import Verdict
 from stratum.contracts.plan_text import read_plan
 from stratum.contracts.records import RunResumed, StepsDone
 from stratum.engine.providers.scripted import scripted
@@ -189,7 +190,7 @@ async def test_a_report_is_idempotent_by_its_ticket(tmp_path: Path) -> None:
     async with open_project(tmp_path) as plans:
         run = await started(plans, AGENTS)
         assignment = await assigned(run, "a")
-        verdicts = []
+        verdicts: list[Verdict] = []
 
         async def report() -> None:
             verdicts.append(await run.report("a", {"count": 1}, ticket=assignment.ticket))
@@ -417,7 +418,7 @@ async def test_a_session_that_ends_leaves_the_run_to_the_next(tmp_path: Path) ->
         assert (await run.report("b", {"count": 2}, ticket=before.ticket)).accepted
         await reported(run, "c", {"count": 3})
         assert await run.result() == {"count": 3}
-        records = await plans._runtime.journal.read(run.id)
+        records = await plans.runtime.journal.read(run.id)
         assert sum(isinstance(record, RunResumed) for record in records) == 2
 
 
@@ -558,7 +559,7 @@ async def test_steps_that_only_compute_are_recorded_together_and_not_done_again(
         run = await started(plans, PLAIN)
         with pytest.raises(PlanFailed, match="nothing about A"):
             await run.result()
-        records = await plans._runtime.journal.read(run.id)
+        records = await plans.runtime.journal.read(run.id)
         (together,) = [record for record in records if isinstance(record, StepsDone)]
         assert [done.step for done in together.steps] == ["a", "b"]
         assert standing(await plans.status(run.id)) == {"a": "done", "b": "done", "c": "failed", "d": "blocked"}

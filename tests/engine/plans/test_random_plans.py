@@ -6,6 +6,7 @@ Held against a reference that does one step after the other and knows nothing of
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -54,7 +55,7 @@ class World:
     complained: set[int] = field(default_factory=set[int])
     wrong: list[str] = field(default_factory=list[str])
 
-    async def work(self, number: int, given: list[int]) -> int:
+    async def work(self, number: int, given: Sequence[int | None]) -> int:
         task = self.tasks[number]
         if number in self.running:
             self.wrong.append(f"{number} runs twice at once")
@@ -76,7 +77,7 @@ class World:
         if task.repairs >= 0 and number not in self.complained:
             self.complained.add(number)
             return -2
-        return 1 + sum(given)
+        return 1 + sum(value or 0 for value in given)
 
 
 world = World([])

@@ -140,7 +140,7 @@ async def test_a_command_whose_end_is_not_known_is_run_again_under_the_same_key(
         await (await plans.start(run.id)).result()
         started_commands = [
             record.key
-            for record in await plans._runtime.journal.read(run.id)
+            for record in await plans.runtime.journal.read(run.id)
             if isinstance(record, CommandStarted)  # pyright: ignore[reportPrivateUsage]
         ]
     keys = (tmp_path / "keys").read_text().split()
@@ -163,7 +163,7 @@ async def test_steps_that_change_files_are_bracketed_by_snapshots(project: Path)
         (project / "noted").write_text("by the agent")
         assert (await reported(run, "note", "ok")).accepted
         await run.result()
-        records = await plans._runtime.journal.read(run.id)  # pyright: ignore[reportPrivateUsage]
+        records = await plans.runtime.journal.read(run.id)  # pyright: ignore[reportPrivateUsage]
     taken = [(record.call, record.when) for record in records if isinstance(record, SnapshotTaken)]
     assert taken == [(id, when) for id in ("a", "note", "b") for when in ("before", "after")]
     refs = git(project, "for-each-ref", "--format=%(refname)", f"refs/stratum/{run.id}").decode().split()
@@ -190,7 +190,7 @@ async def test_a_rollback_restores_the_files_and_what_came_later_is_done_again(p
         assert (await reported(again, "note", "again")).accepted
         await again.result()
         assert ((project / "a").exists(), (project / "b").exists()) == (False, True)
-        records = await plans._runtime.journal.read(run)  # pyright: ignore[reportPrivateUsage]
+        records = await plans.runtime.journal.read(run)  # pyright: ignore[reportPrivateUsage]
     (record,) = [record for record in records if isinstance(record, RolledBack)]
     assert (record.undone, record.by) == (["note", "b"], "ada")
     done = [record.call for record in records if isinstance(record, CallFinished)]

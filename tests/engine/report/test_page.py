@@ -76,7 +76,7 @@ async def test_a_plans_report_has_its_graph_its_attempts_and_what_was_sent_back(
         await reported(run, "a", "better")
         await reported(run, "b", "fine")
         assert await run.result() == "FINE"
-        records = await plans._runtime.journal.read(run.id)
+        records = await plans.runtime.journal.read(run.id)
     page = report_page(facts_of(run.id, records, before={"a": (), "b": ("a",), "c": ("b",)}))
     browser = seen(page)
     assert {"svg", "details", "table"} <= browser.tags
