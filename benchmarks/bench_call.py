@@ -167,13 +167,17 @@ def contenders(url: str, folder: Path, *, calls: int, at_once: int, alone: bool)
 
 def main() -> None:
     asked = parser(__doc__ or "")
+    asked.add_argument(
+        "--in-flight", default="1,100,1000", help="how many calls at once, comma-separated (default %(default)s)"
+    )
     asked.add_argument("--alone", action="store_true", help="without the frameworks")
     arguments = asked.parse_args()
     options = common_options(arguments)
-    settings = {1: 50, 20: 100} if options.quick else {1: 300, 100: 1000, 1000: 2000}
+    at_once_each = [1, 20] if options.quick else [int(number) for number in arguments.in_flight.split(",")]
     rows: list[Row] = []
     with tempfile.TemporaryDirectory() as folder, serve_process(Path(folder) / "bill", "--arguments", ANSWER) as server:
-        for at_once, calls in settings.items():
+        for at_once in at_once_each:
+            calls = max(50, 2 * at_once) if options.quick else max(300, 2 * at_once)
             rows += compare(
                 f"{at_once} in flight",
                 contenders(server.url, Path(folder), calls=calls, at_once=at_once, alone=arguments.alone),

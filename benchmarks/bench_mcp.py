@@ -175,7 +175,7 @@ def main() -> None:
         }
         rows = measured(client, contenders, units=calls, rounds=options.rounds)
         client.close()
-    report(__doc__, rows, as_json=options.as_json, packages=("mcp", "trio", "pydantic"), unit="call")
+    report(__doc__, rows, options, packages=("mcp", "trio", "pydantic"), unit="call")
 
 
 if __name__ == "__main__":
