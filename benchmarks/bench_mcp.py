@@ -44,7 +44,7 @@ class Client:
         )
         self.approvals = Approvals(folder, folder=folder / "state")
         self._id = 0
-        about = {"protocolVersion": "2025-11-25", "capabilities": {}}
+        about: dict[str, Any] = {"protocolVersion": "2025-11-25", "capabilities": {}}
         self.request("initialize", {**about, "clientInfo": {"name": "bench", "version": "1"}})
         self._send({"method": "notifications/initialized"})
         self.tool("stratum_status")

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import Literal
 
 import msgspec
 
 from stratum.contracts.money import format_usd
+from stratum.contracts.records import CallFinished, PlanProposed, Record
 from stratum.contracts.trace import TraceRecord
 
 StepState = Literal["passed", "failed", "cancelled", "running"]
@@ -46,6 +47,22 @@ def audit_line(trace: TraceRecord) -> AuditLine:
         state={"ok": "passed", "failed": "failed", "cancelled": "cancelled"}[trace.outcome],  # type: ignore[arg-type]  # the three outcomes
         error=trace.headline,
     )
+
+
+def audit_of(records: Iterable[Record]) -> tuple[list[AuditLine], int]:
+    """A run's lines, and its retries beyond them: re-runs that only followed a repair.
+
+    A resumed run records a step again only if it had not completed: the last word on each step counts. What a plan's
+    functions called is part of their step, which has a line of its own.
+    """
+    traces: dict[str, TraceRecord] = {}
+    planned = False
+    for record in records:
+        planned = planned or isinstance(record, PlanProposed)
+        if isinstance(record, CallFinished):
+            traces[record.call] = record.trace
+    shown = [trace for trace in traces.values() if not planned or "#" not in trace.step_id]
+    return [audit_line(trace) for trace in shown], sum(trace.reruns for trace in shown)
 
 
 def render_audit(lines: Sequence[AuditLine], *, extra_retries: int = 0, extra_picousd: int = 0) -> str:

@@ -7,9 +7,8 @@ from typing import Annotated, Final
 from mcp_types import CallToolResult
 from pydantic import BaseModel, Field
 
-from stratum.contracts.audit import AuditLine, audit_line, render_audit
+from stratum.contracts.audit import AuditLine, audit_of, render_audit
 from stratum.contracts.money import usd
-from stratum.contracts.records import CallFinished, Record
 from stratum.mcp_bridge.tool import Call, PlanId, answer, bridge_of
 
 MAX_STEPS: Final = 200
@@ -37,20 +36,14 @@ class AuditView(BaseModel):
 
 async def stratum_audit(ctx: Call, plan: PlanId) -> Annotated[CallToolResult, AuditView]:
     """What each step of a run took: attempts, cost, and why it was retried. Also of runs that are over or failed."""
-    lines = audit_lines(await (await bridge_of(ctx).opened()).runtime.journal.read(plan))
+    lines, reruns = audit_of(await (await bridge_of(ctx).opened()).runtime.journal.read(plan))
     view = AuditView(
         plan=plan,
-        text=render_audit(lines),
+        text=render_audit(lines, extra_retries=reruns),
         steps=[_step(line) for line in lines[:MAX_STEPS]],
         total_usd=usd(sum(line.picousd or 0 for line in lines)),
     )
     return answer(view.text.splitlines()[-1], view)
-
-
-def audit_lines(records: list[Record]) -> list[AuditLine]:
-    """A line for each step; the last word on a step counts: a resumed run records it again."""
-    finished = {record.call: record.trace for record in records if isinstance(record, CallFinished)}
-    return [audit_line(trace) for trace in finished.values()]
 
 
 def _step(line: AuditLine) -> AuditStepView:

@@ -9,8 +9,8 @@ import msgspec
 
 from stratum.cli.options import journal_option
 from stratum.cli.reading import find_run, read_records
-from stratum.contracts.audit import audit_line, render_audit
-from stratum.contracts.records import CallFinished, PlanProposed
+from stratum.contracts.audit import audit_of, render_audit
+from stratum.contracts.records import CallFinished
 
 
 @click.command("audit")
@@ -21,7 +21,6 @@ from stratum.contracts.records import CallFinished, PlanProposed
 def command(run: str, *, jsonl: bool, as_json: bool, journal: Path) -> None:
     """What RUN did and what it cost; the latest run where none is named. The first characters of an id are enough."""
     records = read_records(journal, find_run(journal, run))
-    planned = any(isinstance(record, PlanProposed) for record in records)
     # A resumed run records a step again only if it had not completed; the last word on each step counts.
     finished = {record.call: record for record in records if isinstance(record, CallFinished)}
     traces = [record.trace for record in finished.values()]
@@ -31,7 +30,5 @@ def command(run: str, *, jsonl: bool, as_json: bool, journal: Path) -> None:
     elif as_json:
         click.echo(msgspec.json.format(msgspec.json.encode(traces), indent=2))
     else:
-        # What a plan's functions called is part of their step, which has a line of its own.
-        shown = [trace for trace in traces if not planned or "#" not in trace.step_id]
-        reruns = sum(trace.reruns for trace in shown)
-        click.echo(render_audit([audit_line(trace) for trace in shown], extra_retries=reruns))
+        lines, reruns = audit_of(records)
+        click.echo(render_audit(lines, extra_retries=reruns))
