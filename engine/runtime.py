@@ -38,6 +38,7 @@ from stratum.engine.pricing import price_of
 from stratum.engine.providers.environment import provider_from_environment
 from stratum.engine.providers.protocol import Provider
 from stratum.engine.run import Run
+from stratum.engine.settings import read_settings
 from stratum.engine.shared_allowance import SharedAllowance
 from stratum.engine.tenant import Tenant
 from stratum.engine.timings import UNTIMED, TimedPlace, Timings
@@ -210,7 +211,8 @@ async def open_runtime(
 ) -> AsyncGenerator[Runtime]:
     """Open a session: calls made inside share its provider, journal, limits and budget.
 
-    `provider` defaults to what the environment names (`OPENAI_API_KEY`, `STRATUM_BASE_URL`), else the embedded model.
+    What is not passed here is what the environment says, else the project's settings file (docs/configuration.md).
+    `provider` defaults to what they name (`OPENAI_API_KEY`, `STRATUM_BASE_URL`), else the embedded model.
     `budget` is this session's; `allowance` is shared with every other session that writes to the same journal.
     `journal` is a file, by default `.stratum/stratum.db`; `None` keeps it in memory, and nothing survives the process.
     `prices` are by model name, before the built-in table, and so are `rate_limits` (requests and tokens per minute), which
@@ -223,6 +225,7 @@ async def open_runtime(
         NoProvider: there is nothing to call.
         NoRuntime: entered under asyncio.
         JournalError: the journal cannot be opened.
+        SettingsError: the project's settings file cannot be read.
     """
     refuse_outside_trio("open_runtime()")
     refuse_other_than_budget("open_runtime", budget)
@@ -230,8 +233,9 @@ async def open_runtime(
     if type(sample_n) is not int or sample_n < 1:
         raise ValueError(f"sample_n={sample_n!r}: pass a whole number, 1 or more")
     session = uuid.uuid4().hex[:12]
-    chosen = provider or provider_from_environment(os.environ)
-    path = None if journal is None else Path(journal or os.environ.get("STRATUM_JOURNAL") or PROJECT_JOURNAL)
+    settings = read_settings()
+    chosen = provider or provider_from_environment(settings.environ)
+    path = None if journal is None else Path(journal or settings.environ.get("STRATUM_JOURNAL") or PROJECT_JOURNAL)
     async with (
         open_journal(path, session=session) as open_file,
         chosen.open(),
@@ -242,7 +246,7 @@ async def open_runtime(
             provider=chosen,
             model=model or chosen.default_model,
             journal=open_file,
-            prices=prices or {},
+            prices={**settings.prices, **(prices or {})},
             rate_limits=rate_limits or {},
             transport_retries=transport_retries,
             request_timeout_s=request_timeout_s,

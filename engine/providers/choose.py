@@ -8,7 +8,7 @@ from decimal import Decimal
 
 from stratum.contracts.errors import NoProvider, ProviderError
 from stratum.contracts.price import Price
-from stratum.engine.providers.openai import DEFAULT_MODEL, OpenAI, server_name
+from stratum.engine.providers.openai import DEFAULT_MODEL, OpenAI, server_name, transport_named
 from stratum.engine.providers.protocol import Provider
 
 Progress = Callable[[int, int], None]
@@ -34,12 +34,13 @@ def choose_provider(
     model = environ.get("STRATUM_MODEL") or None
     if model is not None and (model == LOCAL or model.startswith(f"{LOCAL}/")):
         return _local(model.removeprefix(LOCAL).removeprefix("/") or None, progress)
+    transport = transport_named(environ.get("STRATUM_TRANSPORT") or "")
     base_url = environ.get("STRATUM_BASE_URL") or environ.get("OPENAI_BASE_URL") or None
     key = environ.get("OPENAI_API_KEY") or None
     if base_url is not None and _server(base_url) != "openai":
-        return OpenAI(key, base_url, api="chat", default_model=model, price=_price(environ))
+        return OpenAI(key, base_url, api="chat", default_model=model, price=_price(environ), transport=transport)
     if base_url is not None or key is not None:
-        return OpenAI(key, base_url, default_model=model or DEFAULT_MODEL, price=_price(environ))
+        return OpenAI(key, base_url, default_model=model or DEFAULT_MODEL, price=_price(environ), transport=transport)
     if model is not None:
         raise NoProvider(
             message=f"STRATUM_MODEL is {model}, but there is no server to ask for it",

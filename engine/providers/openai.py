@@ -153,7 +153,7 @@ def _checked_transport(transport: Transport | None, client: MakeClient | None) -
             raise ValueError('transport="lean" makes no use of client=; drop one of the two')
         return "sdk"
     if transport is None:
-        return _transport_of_environment(os.environ.get("STRATUM_TRANSPORT") or "")
+        return transport_named(os.environ.get("STRATUM_TRANSPORT") or "")
     if transport not in ("sdk", "lean"):
         raise ValueError(f'transport={transport!r} is neither "sdk" nor "lean"; pass one of them')
     return transport
@@ -167,7 +167,7 @@ def _usual_transport(url: str) -> Transport:
     return "sdk" if proxy.startswith("socks") else "lean"
 
 
-def _transport_of_environment(name: str) -> Transport | None:
+def transport_named(name: str) -> Transport | None:
     known: dict[str, Transport | None] = {"": None, "sdk": "sdk", "lean": "lean"}
     if name not in known:
         raise ProviderError(

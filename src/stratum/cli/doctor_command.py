@@ -17,6 +17,8 @@ import msgspec
 from stratum.cli.exit_codes import FAILED
 from stratum.cli.options import journal_option
 from stratum.contracts.errors import StratumError
+from stratum.engine.providers.protocol import Provider
+from stratum.engine.settings import Settings, read_settings
 
 PACKAGES = ("stratum-runtime", "trio", "pydantic", "msgspec", "openai", "httpx2", "genai-prices", "bpe-openai")
 EXTRAS = {"local": "xllamacpp"}
@@ -35,7 +37,8 @@ class Finding(NamedTuple):
 @journal_option
 def command(*, as_json: bool, journal: Path) -> None:
     """Check this installation; exits with 1 if something keeps calls from being made. Sends nothing."""
-    findings = [*_installed(), _provider(), _journal(journal)]
+    settings = read_settings()
+    findings = [*_installed(), *_settings(settings), _provider(settings), _journal(journal)]
     if as_json:
         click.echo(msgspec.json.encode([finding._asdict() for finding in findings]))
     else:
@@ -59,15 +62,32 @@ def _installed() -> Iterator[Finding]:
         )
 
 
-def _provider() -> Finding:
+def _settings(settings: Settings) -> Iterator[Finding]:
+    here = f"{Path.cwd()}{os.sep}"
+    for setting in settings.found:
+        yield Finding(True, f"set {setting.key}", f"{setting.value}  (from {setting.source.removeprefix(here)})")
+
+
+def _provider(settings: Settings) -> Finding:
     from stratum.engine.providers.environment import provider_from_environment
 
     try:
-        provider = provider_from_environment(os.environ)
+        provider = provider_from_environment(settings.environ)
     except StratumError as error:
         return Finding(False, "provider", "; ".join(str(error).splitlines()))
-    model = os.environ.get("STRATUM_MODEL") or provider.default_model or "none named: set STRATUM_MODEL"
-    return Finding(True, "provider", f"{provider.name}, model {model}")
+    model = settings.environ.get("STRATUM_MODEL") or provider.default_model
+    if model is None:
+        return Finding(True, "provider", f"{provider.name}, model none named: set STRATUM_MODEL")
+    return Finding(True, "provider", f"{provider.name}, model {model}{_priced(provider, model, settings)}")
+
+
+def _priced(provider: Provider, model: str, settings: Settings) -> str:
+    """Said of a model that has no price: a USD budget around its calls would be refused."""
+    from stratum.engine.pricing import price_of
+
+    if provider.free or model in settings.prices or provider.price or price_of(model, provider=provider.name):
+        return ""
+    return "; no price is known for it: USD budgets are refused until there is one ([prices] in stratum.toml)"
 
 
 def _journal(journal: Path) -> Finding:

@@ -23,6 +23,7 @@ from stratum.contracts.errors import (
     UnknownRun,
 )
 from stratum.contracts.plan_errors import NotApproved
+from stratum.engine.settings import SettingsError
 
 FAILED = 1
 USAGE = 2
@@ -44,7 +45,7 @@ def exit_code(error: StratumError) -> int:
             return NOT_APPROVED
         case NoProvider():
             return NO_MODEL
-        case UnknownRun() | ContractDefinitionError() | PlanError():
+        case UnknownRun() | ContractDefinitionError() | PlanError() | SettingsError():
             return USAGE
         case _:
             return FAILED

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any, TypeVar
@@ -19,10 +18,16 @@ def journal_option(function: F) -> F:
     return click.option(
         "--journal",
         type=click.Path(path_type=Path, dir_okay=False),
-        default=lambda: Path(os.environ.get("STRATUM_JOURNAL") or PROJECT_JOURNAL),
-        show_default=f"$STRATUM_JOURNAL, else {PROJECT_JOURNAL}",
+        default=_journal,
+        show_default=f"$STRATUM_JOURNAL, else of the settings file, else {PROJECT_JOURNAL}",
         help="The journal's file.",
     )(function)
+
+
+def _journal() -> Path:
+    from stratum.engine.settings import read_settings  # for commands that are called: `--help` needs no settings
+
+    return Path(read_settings().environ.get("STRATUM_JOURNAL") or PROJECT_JOURNAL)
 
 
 def steps_option(function: F) -> F:

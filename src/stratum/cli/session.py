@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Awaitable, Callable
 from pathlib import Path
 from typing import Any
@@ -19,6 +18,7 @@ from stratum.contracts.codec import Codec
 from stratum.contracts.errors import BudgetExceeded, StratumError, described
 from stratum.engine.providers.environment import provider_from_environment
 from stratum.engine.runtime import Runtime, open_runtime
+from stratum.engine.settings import read_settings
 
 
 def run_and_show(
@@ -37,7 +37,7 @@ def run_and_show(
     """
     shown = Progress()
     where: TimeSpent | None = None
-    provider = provider_from_environment(os.environ, progress=download_lines("the embedded model"))
+    provider = provider_from_environment(read_settings().environ, progress=download_lines("the embedded model"))
 
     async def main() -> Any:
         nonlocal shown, where
