@@ -1,0 +1,265 @@
+"""`StepWork`: one step of a plan, from its first attempt to a result that counts, or to another step that is to mend it.
+
+Above: `PlanSteps`, which says when. Below: the doers, one for each kind; the conditions. What an attempt is worth is decided
+here, and recorded together with what comes of it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from contextlib import AbstractContextManager, nullcontext
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any, Final
+
+import msgspec
+import trio
+
+from stratum.contracts.any_json import ANY_JSON
+from stratum.contracts.plan import Kind
+from stratum.contracts.plan_errors import StepRejected
+from stratum.contracts.records import AttemptFinished, Record, Repeated
+from stratum.contracts.signature import Parameter, Signature
+from stratum.contracts.trace import Attempt
+from stratum.contracts.violation import Violation
+from stratum.engine.compute import Compute
+from stratum.engine.envelope import Envelope, open_envelope
+from stratum.engine.infer import DEFAULT_RETRIES
+from stratum.engine.place import current_place
+from stratum.engine.plans.agent_doer import AgentDoer
+from stratum.engine.plans.command_doer import CommandDoer
+from stratum.engine.plans.compute_doer import ComputeDoer
+from stratum.engine.plans.conditions import Verified
+from stratum.engine.plans.doer import Doer, Outcome
+from stratum.engine.plans.gate_doer import GateDoer, Revise
+from stratum.engine.plans.infer_steps import infer_call
+from stratum.engine.plans.sub_plan_doer import SubPlanDoer
+from stratum.engine.scheduler import StartOver
+from stratum.engine.step_record import StepRecord
+
+if TYPE_CHECKING:
+    from stratum.engine.plans.steps import PlanSteps
+
+STAGNANT: Final = 3
+"""Equal results in a row that end a repetition."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class PlannedCall:
+    """A plan's step as its record knows it."""
+
+    kind: Kind
+    signature: Signature[Any]
+
+
+class StepWork:
+    """One step, this time."""
+
+    def __init__(self, steps: PlanSteps, number: int) -> None:
+        self._steps = steps
+        self._number = number
+        self._values = steps.values
+        self._log = steps.run.log
+        self._step = steps.compiled.plan.steps[number]
+        self._kind: Kind = steps.compiled.kinds[number]
+        self._past = self._log.past.of(steps.id(number))
+        self._past.target = number in steps.targets
+        self._codec = steps.values.codec(number)
+        self._place = steps.place
+
+    async def do(self) -> StartOver | None:
+        """Do it, as often as its plan says; which step is to do it over, where that is not this one.
+
+        Raises:
+            StepRejected: its retries are used up. And whatever its function raises.
+        """
+        with self._own_budget() as envelope:
+            self._place = replace(self._place, envelope=envelope)
+            while True:
+                started_over = await self._once()
+                if started_over is not None or self._step.repeat is None or self._is_enough():
+                    return started_over
+
+    def failed(self, error: BaseException) -> None:
+        """Record that it failed, of a step that nothing was recorded of."""
+        call, arguments = self._call()
+        StepRecord(call, arguments, self._place, planned=self._past).failed(error)
+
+    def _own_budget(self) -> AbstractContextManager[Envelope]:
+        outer = self._place.envelope
+        inner = self._steps.compiled.plans.get(self._step.fn) if self._kind == "plan" else None
+        budget = self._step.budget or (None if inner is None else inner.plan.budget)
+        if budget is None or self._kind == "infer":  # a call opens its own
+            return nullcontext(outer)
+        id = self._past.id
+        return open_envelope(self._log, label=id, path=id, parent=outer, parent_scope=outer.scope, budget=budget)
+
+    async def _once(self) -> StartOver | None:
+        if self._kind != "infer":
+            return await self._attempts()
+        verified = await self._infer()
+        return self._send(verified.violations) if verified.violations else None
+
+    async def _infer(self) -> Verified:
+        """A call has its own attempt loop: what its plan asks of it is checked there, unless that goes to another step."""
+        conditions = () if self._step.repair else self._step.conditions
+
+        async def check(value: Any) -> list[Violation]:
+            return list((await self._verify(value)).violations)
+
+        call = infer_call(
+            self._step,
+            self._steps.run.functions.steps.get(self._step.fn),
+            returns=self._codec,
+            values=self._values,
+            place=self._place,
+            planned=self._past,
+            check=check if conditions else None,
+        )
+        result = await call.result()
+        self._steps.accept(self._number, result)
+        return await self._verify(result) if self._step.repair else Verified()
+
+    async def _attempts(self) -> StartOver | None:
+        """Attempt until the result is acceptable, or its violations go to another step."""
+        call, arguments = self._call()
+        record = StepRecord(call, arguments, self._place, planned=self._past)
+        record.attempts = list(self._past.attempts)
+        token = current_place.set(replace(self._place, step=self._past.id))
+        try:
+            return await self._until_accepted(self._doer(arguments, record), record)
+        except BaseException as error:
+            record.failed(error)
+            raise
+        finally:
+            current_place.reset(token)
+
+    async def _until_accepted(self, doer: Doer, record: StepRecord) -> StartOver | None:
+        gathering, past = self._steps.gathering, self._past
+        changes_files = self._kind in ("agent", "command")
+        if changes_files:
+            await gathering.keep_before(past.id)
+        while True:
+            started_s = trio.current_time()
+            gathering.forget(past.id)
+            try:
+                outcome = await doer.attempt(past.sent)
+            except Revise as revise:
+                assert self._step.gate is not None, "only gates are revised"
+                return self._steps.start_over(self._number, self._step.gate.revise, revise.violations)
+            verified = Verified(violations=outcome.violations)
+            if not outcome.violations:
+                verified = await self._verify(outcome.result)
+            sent_on = bool(verified.violations and self._step.repair and not outcome.violations)
+            kept = await gathering.keep_after(past.id) if changes_files and not verified.violations else ()
+            attempt = self._attempt(outcome, () if sent_on else verified.violations, started_s=started_s)
+            record.attempts.append(attempt)
+            record.priced = record.priced and outcome.priced
+            finished = AttemptFinished(elapsed_ms=self._log.elapsed_ms, call=past.id, attempt=attempt)
+            # An attempt is recorded together with what comes of it: killed in between, it would be taken for another.
+            if not verified.violations:
+                record.completed(outcome.result, before=[*kept, finished])
+                self._steps.accept(self._number, outcome.result)
+                doer.judged((), verified.attested, last=True)
+                return None
+            if sent_on:
+                doer.judged(verified.violations, verified.attested, last=True)
+                return self._send(verified.violations, before=[finished])
+            self._log.append(finished)
+            tried = sum(bool(attempt.violations) for attempt in past.attempts) - past.repairs
+            doer.judged(verified.violations, verified.attested, last=tried > self._retries)
+            if tried > self._retries:
+                raise StepRejected(
+                    function=past.id,
+                    violations=verified.violations,
+                    retry_history=[attempt.violations for attempt in record.attempts if attempt.violations],
+                )
+
+    @property
+    def _retries(self) -> int:
+        if self._step.retries is not None:
+            return self._step.retries
+        # A program that failed would most likely do so again, and have its effects twice.
+        return 0 if self._kind == "command" else DEFAULT_RETRIES
+
+    async def _verify(self, result: Any) -> Verified:
+        if not self._step.conditions:
+            return Verified()
+        plain = self._codec.jsonable(result, redact=False)
+        inputs = self._values.plain_arguments(self._step)
+        return await self._steps.conditions.verify(
+            self._step.conditions, self._number, plain, step=self._past.id, inputs=inputs
+        )
+
+    def _attempt(self, outcome: Outcome, violations: Sequence[Violation], *, started_s: float) -> Attempt:
+        return Attempt(
+            number=len(self._past.attempts) + 1,
+            duration_ms=round((trio.current_time() - started_s) * 1000),
+            usage=outcome.usage,
+            picousd=outcome.picousd,
+            violations=tuple(violations),
+        )
+
+    def _send(self, violations: Sequence[Violation], *, before: Sequence[Record] = ()) -> StartOver:
+        """Have the step that the plan names mend them; `before` is recorded together with that, first.
+
+        Raises:
+            StepRejected: that was tried as often as it may be.
+        """
+        if self._past.asked_repairs >= (DEFAULT_RETRIES if self._step.retries is None else self._step.retries):
+            if before:
+                self._log.append(*before)
+            raise StepRejected(function=self._past.id, violations=violations, retry_history=[violations])
+        return self._steps.start_over(self._number, self._step.repair, violations, before=before)
+
+    def _is_enough(self) -> bool:
+        """Whether the step need not be done again; the best of its results is then its result."""
+        repeat, past = self._step.repeat, self._past
+        assert repeat is not None, "asked of repeated steps"
+        inputs, result = self._values.plain_arguments(self._step), self._values.plain(self._number)
+        value = self._steps.conditions.value
+        enough = bool(value(repeat.until, self._number, result, inputs=inputs))
+        score = value(repeat.score, self._number, result, inputs=inputs) if repeat.score else None
+        output = msgspec.Raw(self._codec.encode(self._values.result(self._number)))
+        same = [bytes(earlier.output) for earlier in past.repeats[-STAGNANT + 1 :]]
+        stagnant = len(same) == STAGNANT - 1 and all(each == bytes(output) for each in same)
+        last = enough or stagnant or len(past.repeats) + 1 >= repeat.limit
+        self._log.append(Repeated(elapsed_ms=self._log.elapsed_ms, call=past.id, output=output, score=score, last=last))
+        if last:
+            self._steps.accept(self._number, self._codec.decode(past.best))
+        return last
+
+    def _call(self) -> tuple[PlannedCall, dict[str, Any]]:
+        """The step as its record knows it, and its arguments."""
+        function = self._steps.run.functions.steps.get(self._step.fn) if self._kind == "compute" else None
+        if function is not None:
+            codecs = {name: parameter.codec for name, parameter in function.signature.parameters.items()}
+            arguments = function.signature.bind((), self._values.arguments(self._step, codecs))
+            return PlannedCall(kind=self._kind, signature=function.signature), arguments
+        inputs = self._values.plain_arguments(self._step)
+        name = self._step.fn or self._step.intent or self._kind
+        signature = Signature(
+            name=name,
+            qualname=name,
+            parameters={name: Parameter(name=name, codec=ANY_JSON, opaque=False) for name in inputs},
+            returns=self._codec,
+            arguments_of=dict,
+        )
+        return PlannedCall(kind=self._kind, signature=signature), inputs
+
+    def _doer(self, arguments: dict[str, Any], record: StepRecord) -> Doer:
+        steps, run, number, past = self._steps, self._steps.run, self._number, self._past
+        match self._kind:
+            case "compute":
+                function = run.functions.steps[self._step.fn]
+                assert isinstance(function, Compute), "that is its kind"
+                return ComputeDoer(function, arguments, record)
+            case "agent":
+                return AgentDoer(run, steps, number, past, arguments, self._place.envelope)
+            case "command":
+                return CommandDoer(run, steps, number, past)
+            case "gate":
+                return GateDoer(run, steps, number, past)
+            case "plan":
+                return SubPlanDoer(steps.begin_inside(number, arguments, self._place))
+            case "infer":
+                raise AssertionError("a call has its own attempt loop")
