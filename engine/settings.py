@@ -12,7 +12,7 @@ import tomllib
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Final, NamedTuple
+from typing import Any, Final, NamedTuple, cast
 
 from stratum.contracts.errors import StratumError
 from stratum.contracts.price import Price
@@ -106,7 +106,7 @@ def _parsed(file: Path) -> dict[str, Any]:
 def _table(file: str, said: Any) -> dict[str, Any]:
     if not isinstance(said, dict):
         raise SettingsError(file=file, problem=f"{said!r} is not a table", fix="write [tool.stratum] or [prices.MODEL]")
-    return dict(said)
+    return cast("dict[str, Any]", said)
 
 
 def _text(file: str, key: str, value: Any) -> str:

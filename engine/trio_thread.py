@@ -69,7 +69,7 @@ class TrioThread(Generic[Value]):
             call.deliver(outcome.Error(self._closed()))
             return
         call.context.run(_host.set, self._loop)
-        call.context.run(lambda nursery: nursery.start_soon(call.perform), self._nursery)
+        call.context.run(_start, self._nursery, call)
 
     def _closed(self) -> RunError:
         return RunError(run=self._name, problem="its runtime was closed", fix="close it after the tasks that use it")
@@ -216,6 +216,10 @@ class _Call(Generic[T]):
 
     def _cancel(self) -> None:
         self._scope.cancel(reason="the asyncio task that waits for it was cancelled")
+
+
+def _start(nursery: trio.Nursery, call: _Call[Any]) -> None:
+    nursery.start_soon(call.perform)
 
 
 async def in_asyncio(function: Callable[..., Awaitable[T]], /, *args: Any) -> T:

@@ -12,12 +12,11 @@ import signal
 import sys
 from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
-from functools import partial
 from typing import Any, Literal, cast
 
 import trio
 from hypercorn.config import Config
-from hypercorn.trio import serve
+from hypercorn.trio import serve  # pyright: ignore[reportUnknownVariableType] - its WSGI half has no types
 from starlette.applications import Starlette
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
@@ -82,8 +81,12 @@ async def main(address: str) -> None:
     with trio.open_signal_receiver(signal.SIGTERM, signal.SIGINT) as signals:
         async with open_runtime() as runtime:
             app.state.runtime = runtime
-            await serve(cast("Any", app), config, shutdown_trigger=partial(anext, aiter(signals)))
+
+            async def told_to_stop() -> None:
+                await anext(aiter(signals))
+
+            await serve(cast("Any", app), config, shutdown_trigger=told_to_stop)
 
 
 if __name__ == "__main__":
-    trio.run(main, *(sys.argv[1:] or ["127.0.0.1:8000"]))
+    trio.run(main, sys.argv[1] if len(sys.argv) > 1 else "127.0.0.1:8000")

@@ -67,7 +67,7 @@ class Runtime:
             BudgetExceeded: also when it is the session's own budget that ran out.
             RunError: the runtime was closed in the meantime.
         """
-        return await self._thread.call(partial(self._runtime.run, step, *args, **kwargs))
+        return await self._thread.call(lambda: self._runtime.run(step, *args, **kwargs))
 
     async def resume(self, flow: Flow[..., R], run_id: str, *, raised: Raised = None) -> R:
         """Go on with a run of `flow` that ended or was killed, as `stratum.Runtime.resume` does."""
@@ -104,7 +104,7 @@ class Tenant:
 
     async def run(self, step: Callable[P, Awaitable[R]], *args: P.args, **kwargs: P.kwargs) -> R:
         """Call `step` for this tenant; raises as `Runtime.run` does."""
-        return await self._thread.call(partial(self._tenant.run, step, *args, **kwargs))
+        return await self._thread.call(lambda: self._tenant.run(step, *args, **kwargs))
 
 
 @asynccontextmanager

@@ -290,6 +290,7 @@ def test_leaving_the_block_stops_what_still_runs_and_later_calls_are_refused() -
 
 def test_a_session_whose_budget_ran_out_ends_the_block_with_its_error() -> None:
     async def program() -> None:
+        tasks: list[asyncio.Task[None]] = []
         with pytest.raises(BudgetExceeded) as caught:
             async with opened(budget=Budget(usd=0.001)) as rt:
 
@@ -297,11 +298,11 @@ def test_a_session_whose_budget_ran_out_ends_the_block_with_its_error() -> None:
                     for _ in range(9):
                         await rt.run(say, "x")
 
-                task = asyncio.create_task(spend())
+                tasks.append(asyncio.create_task(spend()))
                 await asyncio.Event().wait()
         assert caught.value.step == "session"
         with pytest.raises(BudgetExceeded):
-            await task
+            await tasks[0]
         current = asyncio.current_task()
         assert current is not None and not current.cancelling()
 
