@@ -26,6 +26,15 @@ class AnswerGate(_Message, frozen=True, kw_only=True, omit_defaults=True, tag="a
     comment: str = ""
 
 
+class AnswerReview(_Message, frozen=True, kw_only=True, omit_defaults=True, tag="review"):
+    """A person's answer to a question that a flow asks."""
+
+    step: str
+    value: str
+    """As a person types it."""
+    rationale: str = ""
+
+
 class RaiseLimits(_Message, frozen=True, kw_only=True, omit_defaults=True, tag="raise"):
     """New limits for the run, what it has used included."""
 
@@ -33,4 +42,4 @@ class RaiseLimits(_Message, frozen=True, kw_only=True, omit_defaults=True, tag="
     """Of `usd` (picodollars), `tokens`, `ms`."""
 
 
-Message = CancelRun | AnswerGate | RaiseLimits
+Message = CancelRun | AnswerGate | AnswerReview | RaiseLimits

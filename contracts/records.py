@@ -151,6 +151,18 @@ class Exhausted(_Record, frozen=True, kw_only=True, omit_defaults=True, tag="exh
     requested: int = 0
 
 
+class ClockStopped(_Record, frozen=True, kw_only=True, omit_defaults=True, tag="clock_stopped"):
+    """Everything in a scope waits for a person: no time passes in it."""
+
+    scope: str
+
+
+class ClockStarted(_Record, frozen=True, kw_only=True, omit_defaults=True, tag="clock_started"):
+    """Something in the scope goes on."""
+
+    scope: str
+
+
 class Diverged(_Record, frozen=True, kw_only=True, omit_defaults=True, tag="diverged"):
     """A resumed flow did not make calls again that had completed before; their results were paid for and not used."""
 
@@ -263,6 +275,10 @@ class GateOpened(_Record, frozen=True, kw_only=True, omit_defaults=True, tag="ga
     round: int
     answer_by: str = ""
     """UTC, ISO 8601; empty: no deadline."""
+    question: str = ""
+    """Of a flow's question; a plan's gate has its own in the plan."""
+    options: tuple[str, ...] = ()
+    """As JSON."""
 
 
 class GateAnswered(_Record, frozen=True, kw_only=True, omit_defaults=True, tag="gate_answered"):
@@ -330,6 +346,8 @@ Record = (
     | AttemptFinished
     | CallFinished
     | Exhausted
+    | ClockStopped
+    | ClockStarted
     | Diverged
     | Leaked
     | RunFinished

@@ -71,6 +71,8 @@ class TraceRecord(msgspec.Struct, frozen=True, kw_only=True):
     reruns: int = 0
     """Times it was done again only because an earlier step was repaired: they cost, and are no attempts of its own."""
     transport_retries: int = 0
+    review_id: str = ""
+    """The question that a person was asked."""
     started_at: str = ""
     """UTC, ISO 8601."""
 

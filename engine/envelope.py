@@ -17,7 +17,7 @@ import trio
 from stratum.actors.ledger import Amount, Limits, Refused, Scope
 from stratum.contracts.budget import Budget, OnExhaustion
 from stratum.contracts.errors import BudgetExceeded, BudgetOverrun, Completed, RunError
-from stratum.contracts.records import Exhausted
+from stratum.contracts.records import ClockStarted, ClockStopped, Exhausted
 from stratum.engine.active_call import ActiveCall
 from stratum.engine.shared_allowance import AllowanceSpent
 
@@ -93,6 +93,11 @@ class Envelope:
         """Envelopes directly inside that are open."""
         self._guests: dict[trio.CancelScope, trio.Event] = {}
         """What stops each of them, and what tells that it has left."""
+        self.owned_by = trio.lowlevel.current_task(), len(trio.lowlevel.current_task().child_nurseries)
+        """The task that opened it, and how many nurseries around it that task had open."""
+        self._left_s = math.inf
+        self.stands = False
+        """Everything in here waits for a person, and its clock with it."""
         self._closing = False
         self._on_exhaustion = on_exhaustion
         self._limit_ms = seconds * 1000
@@ -117,7 +122,7 @@ class Envelope:
     @property
     def limits_money(self) -> bool:
         """Whether this envelope, or one around it, has a limit in USD."""
-        return any(envelope.scope.limits.picousd is not None for envelope in self._outwards())
+        return any(envelope.scope.limits.picousd is not None for envelope in self.outwards())
 
     def exhaust(self, cause: Cause) -> None:
         """Stop what runs in here, at once or when the calls in flight are done; the owner raises."""
@@ -145,7 +150,7 @@ class Envelope:
             BudgetExceeded: one is exhausted, and its cancellation does not reach the caller.
         """
         ledger = self.run.runtime.ledger
-        for envelope in self._outwards():
+        for envelope in self.outwards():
             if envelope.cause is not None:
                 await envelope.stopped.wait()
                 raise envelope.exceeded()
@@ -184,6 +189,24 @@ class Envelope:
                 await left.wait()
 
     @property
+    def has_guests(self) -> bool:
+        return bool(self._guests)
+
+    def stop_clock(self) -> None:
+        """No time passes from here on."""
+        self.stands = True
+        self._left_s = self.cancel_scope.deadline - trio.current_time()
+        self.cancel_scope.deadline = math.inf
+        self.run.append(ClockStopped(elapsed_ms=self.run.elapsed_ms, scope=self.scope.path))
+
+    def start_clock(self) -> None:
+        """Time passes again, if it did not."""
+        if self.stands:
+            self.stands = False
+            self.cancel_scope.deadline = trio.current_time() + self._left_s
+            self.run.append(ClockStarted(elapsed_ms=self.run.elapsed_ms, scope=self.scope.path))
+
+    @property
     def exhausted(self) -> bool:
         """Its money, its tokens or its time ran out."""
         return self.cause is not None or self.cancel_scope.cancel_called
@@ -211,12 +234,13 @@ class Envelope:
 
     def count_active(self, change: int) -> None:
         """For `ActiveCall`: begun and waited for, or neither."""
-        for envelope in self._outwards():
+        for envelope in self.outwards():
             envelope.active_calls += change
             if envelope.cause is not None and not envelope.active_calls:
                 envelope._cancel()
 
-    def _outwards(self) -> Iterator[Envelope]:
+    def outwards(self) -> Iterator[Envelope]:
+        """This one and those around it, innermost first."""
         envelope: Envelope | None = self
         while envelope is not None:
             yield envelope

@@ -13,6 +13,9 @@ from stratum.contracts.records import (
     AttemptFinished,
     CallFinished,
     CallStarted,
+    ClockStarted,
+    ClockStopped,
+    GateOpened,
     LimitRaised,
     Record,
     RunFinished,
@@ -46,6 +49,8 @@ class RecordedStep:
     function: str
     finished: CallFinished | None = None
     answers: list[RecordedAnswer] = field(default_factory=list[RecordedAnswer])
+    gate: GateOpened | None = None
+    """The question that a person was asked."""
 
     @property
     def completed(self) -> bool:
@@ -129,6 +134,12 @@ class History:
                 self._close_all(at_ms=record.elapsed_ms)
             case ScopeOpened():
                 self._scope_opened_ms[record.scope] = record.elapsed_ms
+            case ClockStopped():
+                self._close(record.scope, at_ms=record.elapsed_ms)
+            case ClockStarted():
+                self._scope_opened_ms[record.scope] = record.elapsed_ms
+            case GateOpened():
+                self.steps[record.call].gate = record
             case LimitRaised():
                 self._raised[record.scope] |= record.limits
             case CallStarted():

@@ -9,8 +9,9 @@ from __future__ import annotations
 import inspect
 import os
 import random
+import sys
 import uuid
-from collections.abc import AsyncGenerator, Awaitable, Callable, Coroutine, Mapping
+from collections.abc import AsyncGenerator, Awaitable, Callable, Coroutine, Mapping, Sequence
 from contextlib import AbstractContextManager, asynccontextmanager
 from itertools import count
 from pathlib import Path
@@ -33,10 +34,12 @@ from stratum.engine.budget_argument import refuse_other_than_budget
 from stratum.engine.envelope import open_envelope
 from stratum.engine.event_loop import refuse_inside_loop, refuse_outside_trio
 from stratum.engine.log_lines import logged
+from stratum.engine.parking import Parking
 from stratum.engine.place import Place, current_place
 from stratum.engine.pricing import price_of
 from stratum.engine.providers.environment import provider_from_environment
 from stratum.engine.providers.protocol import Provider
+from stratum.engine.review import ReviewDesk, Sink
 from stratum.engine.run import Run
 from stratum.engine.settings import read_settings
 from stratum.engine.shared_allowance import SharedAllowance
@@ -70,6 +73,7 @@ class Runtime:
         jitter: Callable[[], float],
         allowance: Allowance | None,
         sample_n: int = 1,
+        sinks: Sequence[Sink] = (),
     ) -> None:
         self.session = session
         self.provider = provider
@@ -82,6 +86,8 @@ class Runtime:
         self.request_timeout_s = request_timeout_s
         self.jitter = jitter
         self.sample_n = sample_n
+        self.parking = Parking()
+        self.reviews = ReviewDesk(journal, sinks)
         self.allowance = None if allowance is None else SharedAllowance(allowance, journal)
         self._prices = dict(prices)
         self._reservations = count(1)
@@ -208,6 +214,7 @@ async def open_runtime(
     request_timeout_s: float = 600.0,
     jitter: Callable[[], float] = random.random,
     sample_n: int = 1,
+    sinks: Sequence[Sink] | None = None,
 ) -> AsyncGenerator[Runtime]:
     """Open a session: calls made inside share its provider, journal, limits and budget.
 
@@ -218,7 +225,7 @@ async def open_runtime(
     `prices` are by model name, before the built-in table, and so are `rate_limits` (requests and tokens per minute), which
     are otherwise learnt from 429s. `transport_retries` and `request_timeout_s` (seconds) bound
     one attempt's requests; all of them are inside the budget. `sample_n` is for tests: how often calls that say `stable=`
-    are asked.
+    are asked. `sinks` put questions to people; by default the terminal, where there is one.
 
     Raises:
         BudgetExceeded: on leaving, when the session's own budget ran out.
@@ -253,14 +260,25 @@ async def open_runtime(
             jitter=jitter,
             allowance=allowance,
             sample_n=sample_n,
+            sinks=_default_sinks() if sinks is None else sinks,
         )
         supervisor.start(open_file.run, name="journal", policy="stop")
+        if open_file.shared:
+            supervisor.start(runtime.reviews.read_inbox, name="reviews", policy="stop")
         if runtime.model is not None:
             # The table of prices takes 0.4 s of CPU to load: off the loop, and before any call's clock runs.
             await trio.to_thread.run_sync(runtime.price, runtime.model)
         with logged(runtime.events):
             async with runtime.session_place(budget):
                 yield runtime
+
+
+def _default_sinks() -> list[Sink]:
+    if sys.stdin is None or not sys.stdin.isatty():
+        return []
+    from stratum.engine.sinks import ConsoleSink
+
+    return [ConsoleSink()]
 
 
 def _refuse_other_than_provider(provider: object) -> None:

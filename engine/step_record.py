@@ -48,6 +48,8 @@ class StepRecord:
         self.run = place.run
         self.attempts: list[Attempt] = []
         self.priced = True
+        self.cache_hit = False
+        self.review_id = ""
         self._completed = False
         self._step = step
         self._arguments = arguments
@@ -149,6 +151,8 @@ class StepRecord:
             cost_picousd=picousd,
             estimated=any(attempt.estimated for attempt in attempts),
             reruns=reruns,
+            cache_hit=self.cache_hit,
+            review_id=self.review_id,
             transport_retries=sum(attempt.transport_retries for attempt in attempts),
             started_at=self._started_at.isoformat(timespec="milliseconds"),
         )

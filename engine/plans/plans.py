@@ -25,7 +25,7 @@ from stratum.contracts.compiled_plan import CompiledPlan
 from stratum.contracts.digest import canonical_json
 from stratum.contracts.errors import ContractViolation, RunError, UnknownRun
 from stratum.contracts.expression_evidence import Source
-from stratum.contracts.messages import AnswerGate, CancelRun, Message, RaiseLimits
+from stratum.contracts.messages import AnswerGate, AnswerReview, CancelRun, Message, RaiseLimits
 from stratum.contracts.plan import ExecutionPlan
 from stratum.contracts.plan_errors import NotApproved, StepNotReady
 from stratum.contracts.plan_status import PlanState, PlanStatus
@@ -249,7 +249,10 @@ class Plans:
                 await self._begun.wait()
                 continue
             for run, message in await self.runtime.journal.messages(at_work):
-                _obey(at_work[run], message)
+                if isinstance(message, AnswerReview):
+                    self.runtime.reviews.answer(run, message)
+                else:
+                    _obey(at_work[run], message)
             await trio.sleep(POLL_S)
 
     def _may_start(self, run: str, past: PlanHistory) -> CompiledPlan:

@@ -37,6 +37,7 @@ if TYPE_CHECKING:
         ContractDefinitionError,
         ContractViolation,
         ConvergenceFailure,
+        HITLTimeoutError,
         JournalCorrupt,
         JournalError,
         JournalUnavailable,
@@ -53,10 +54,12 @@ if TYPE_CHECKING:
         UnknownPrice,
         UnknownRun,
     )
+    from stratum.contracts.human import HumanDecision
     from stratum.contracts.opaque import opaque
     from stratum.contracts.price import Price, Usage
     from stratum.contracts.probabilistic import Probabilistic
     from stratum.contracts.trace import TraceRecord
+    from stratum.engine.await_human import await_human
     from stratum.engine.compute import compute
     from stratum.engine.debate import debate
     from stratum.engine.flow import Flow, flow
@@ -80,6 +83,8 @@ __all__ = [
     "ConvergenceFailure",
     "Failure",
     "Flow",
+    "HITLTimeoutError",
+    "HumanDecision",
     "JournalCorrupt",
     "JournalError",
     "JournalUnavailable",
@@ -103,6 +108,7 @@ __all__ = [
     "UnknownPrice",
     "UnknownRun",
     "Usage",
+    "await_human",
     "compute",
     "contract",
     "debate",
@@ -123,10 +129,12 @@ _HOMES: Final = {
     "stratum.contracts.budget": ("Budget",),
     "stratum.contracts.contract": ("contract",),
     "stratum.contracts.ended": ("Failure", "Success"),
+    "stratum.contracts.human": ("HumanDecision",),
     "stratum.contracts.opaque": ("opaque",),
     "stratum.contracts.price": ("Price", "Usage"),
     "stratum.contracts.probabilistic": ("Probabilistic",),
     "stratum.contracts.trace": ("TraceRecord",),
+    "stratum.engine.await_human": ("await_human",),
     "stratum.engine.compute": ("compute",),
     "stratum.engine.debate": ("debate",),
     "stratum.engine.flow": ("Flow", "flow"),

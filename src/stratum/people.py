@@ -1,0 +1,8 @@
+"""How people are asked: `open_runtime(sinks=[...])` takes any of these, and whatever else is a `Sink`."""
+
+from __future__ import annotations
+
+from stratum.engine.review import Review, Sink
+from stratum.engine.sinks import ConsoleSink, FileSink
+
+__all__ = ["ConsoleSink", "FileSink", "Review", "Sink"]
