@@ -13,6 +13,8 @@ from pydantic import Field
 
 from stratum.contracts.plan_status import PlanStatus
 from stratum.mcp_bridge.approval import obtain
+from stratum.mcp_bridge.caller import caller
+from stratum.mcp_bridge.edits import edits
 from stratum.mcp_bridge.report_view import ReportView, report_view
 from stratum.mcp_bridge.run_view import RunView, run_view, summary
 from stratum.mcp_bridge.status_view import StatusView, status_view
@@ -56,7 +58,10 @@ async def stratum_execute(
             run.cancel("the call that started it was cancelled by its client")
         raise
     bridge.news(status)
-    view = run_view(status)
+    changed = (
+        edits(await (await bridge.opened()).runtime.journal.read(plan), client=caller(ctx).client) if started else []
+    )
+    view = run_view(status, edited=changed)
     return answer(f"{summary(status)}\n{view.next}", view)
 
 

@@ -72,6 +72,7 @@ class RunView(BaseModel):
     next: str = Field(description="What to do now.")
     assignments: list[AssignmentView] = Field(description="Steps for you to do now, in parallel where you can.")
     in_hand: list[str] = Field(description="Steps that you were handed before and have not reported.")
+    edited: list[str] = Field(description="What the user changed in the plan since you proposed it.")
     questions: list[QuestionView] = Field(description="Gates that wait for a person: stratum_gate asks them.")
     progress: dict[str, int] = Field(description="How many steps stand where.")
     steps: list[StepView] = Field(description="The steps that failed; every step in stratum_status.")
@@ -84,7 +85,11 @@ class RunView(BaseModel):
 
 
 def run_view(
-    status: PlanStatus, *, assignments: Sequence[Assignment] | None = None, every_step: bool = False
+    status: PlanStatus,
+    *,
+    assignments: Sequence[Assignment] | None = None,
+    edited: Sequence[str] = (),
+    every_step: bool = False,
 ) -> RunView:
     """`status`, with the call that comes next; of its assignments, if they are given, only these in full."""
     shown = in_plan_order(status, status.assignments if assignments is None else assignments)
@@ -97,6 +102,7 @@ def run_view(
         assignments=[assignment_view(each) for each in shown],
         in_hand=[each.step for each in status.assignments if each not in shown],
         questions=[_question(each) for each in status.questions],
+        edited=list(edited),
         progress=dict(Counter(step.standing for step in status.steps)),
         steps=[_step(each) for each in listed[:MAX_STEPS]],
         spent_usd=usd(status.settled_picousd),

@@ -5,10 +5,13 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import pytest
 from tests.mcp_bridge.agents import PROPOSAL, Agent, Mode, Refused, User, agent, approving, project
 
-from stratum import compute
+from stratum import compute, open_runtime
+from stratum.engine.plans.plans import open_plans
+from stratum.engine.providers.scripted import scripted
 
 MODES: list[Mode] = ["auto", "legacy"]
 
@@ -273,6 +276,24 @@ async def test_a_plan_that_was_changed_has_to_be_approved_again(tmp_path: Path) 
 
     assert (changed["plan"], changed["state"]) == (plan, "draft")
     assert len(user.asked) == 2
+
+
+async def test_an_agent_is_told_what_its_user_changed_in_the_plan(tmp_path: Path) -> None:
+    served = project(tmp_path)
+    async with agent(served, approving()) as codex:
+        plan = await codex.plan()
+        async with (
+            open_runtime(provider=scripted(), journal=served.journal) as runtime,
+            open_plans(runtime, workspace=tmp_path, approvals=served.approvals) as plans,
+        ):
+            source = await plans.plan(plan)
+            steps = (source.steps[0], msgspec.structs.replace(source.steps[1], retries=3))
+            await plans.revise(plan, msgspec.structs.replace(source, steps=steps), by="ada")
+        run = await codex.call("stratum_execute", plan=plan)
+        again = await codex.call("stratum_execute", plan=plan)
+
+    assert run["edited"] == ['~ step "2", retries: 1 -> 3']
+    assert again["edited"] == []
 
 
 async def test_a_plan_too_long_for_a_form_is_approved_in_a_terminal(tmp_path: Path) -> None:
