@@ -22,6 +22,7 @@ StratumError
 ├── ProviderError             the provider refused, or could not be reached within the budget
 │   ├── NoProvider            nothing to send the call to
 │   ├── NoRecording           replay has no recording of this request
+│   ├── NetworkRefused        a test would have called a model over the network
 │   └── ModelUnavailable      the embedded model cannot be had, or does not run
 ├── JournalError
 │   ├── JournalUnavailable    disk full, read-only, or the writer died; nothing was sent
@@ -39,6 +40,7 @@ StratumError
 ├── CommandRefused            a program cannot be run as it is written; nothing was started
 ├── WorkspaceError            a work tree cannot be kept, compared or restored
 │   └── RestoreRefused        restoring it would lose changes
+├── SettingsError             a settings file says what cannot be
 ├── ActorClosed               an actor's mailbox closed before it answered
 └── NoRuntime                 called where no runtime can be opened
 """

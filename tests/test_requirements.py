@@ -7,6 +7,7 @@ waits for. The lines by which the project is judged name tests or commands.
 from __future__ import annotations
 
 import ast
+import functools
 import re
 import tomllib
 from collections import defaultdict
@@ -22,8 +23,13 @@ SHARED = ROOT.parent / "shared"
 ROWS: dict[str, Any] = tomllib.loads((TESTS / "requirements.toml").read_text())
 
 
-def documented() -> Iterator[tuple[str, str]]:
+@functools.cache
+def documented() -> dict[str, str]:
     """Every test function of the project as `path::name`, with its docstring."""
+    return dict(_documented())
+
+
+def _documented() -> Iterator[tuple[str, str]]:
     for path in sorted(TESTS.rglob("test_*.py")):
         for node in ast.walk(ast.parse(path.read_text())):
             if isinstance(node, (ast.FunctionDef, ast.AsyncFunctionDef)) and node.name.startswith("test_"):
@@ -43,7 +49,7 @@ def named_rows(docstring: str) -> Iterator[tuple[str, str]]:
 def claimed() -> dict[tuple[str, str], set[str]]:
     """Row to the tests whose docstrings name it."""
     found: defaultdict[tuple[str, str], set[str]] = defaultdict(set)
-    for test, docstring in documented():
+    for test, docstring in documented().items():
         for row in named_rows(docstring):
             found[row].add(test)
     return dict(found)
@@ -68,7 +74,7 @@ def test_no_test_names_a_row_that_does_not_exist() -> None:
 
 @pytest.mark.parametrize("line", sorted(ROWS["judged"]))
 def test_a_line_by_which_the_project_is_judged_names_what_exists(line: str) -> None:
-    existing = {test for test, _ in documented()}
+    existing = documented()
     shown_by = ROWS["judged"][line]
     assert shown_by, line
     if isinstance(shown_by, str):
