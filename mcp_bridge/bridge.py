@@ -18,6 +18,7 @@ import trio
 
 from stratum.contracts.errors import StratumError
 from stratum.contracts.plan_status import Assignment, PlanStatus
+from stratum.mcp_bridge.spending import Spending
 
 if TYPE_CHECKING:
     from stratum.engine.plans.approvals import Approvals
@@ -66,6 +67,7 @@ class Bridge:
         self._ready = trio.Event()
         self._opened: Opened | None = None
         self._failure: BaseException | None = None
+        self.spending = Spending()
         self._told: dict[str, frozenset[str]] = {}
 
     async def opened(self) -> Opened:
@@ -84,8 +86,9 @@ class Bridge:
         """The project's plans. Raises as `opened`."""
         return (await self.opened()).plans
 
-    def news(self, status: PlanStatus) -> list[Assignment]:
-        """What an agent is to do that none has been told yet. From now on it has been."""
+    def news(self, meta: object, status: PlanStatus) -> list[Assignment]:
+        """What an agent is to do that none has been told yet. From now on it has been, by the answer to the call with `meta`."""
+        self.spending.handed(meta, (each.ticket for each in status.assignments))
         known = self._told.get(status.run, frozenset())
         self._told[status.run] = frozenset(each.ticket for each in status.assignments)
         return [each for each in status.assignments if each.ticket not in known]

@@ -86,7 +86,7 @@ class CodexSessions:
         self._lock = threading.Lock()
 
     async def spent_soon(
-        self, since: ToolCall, until: ToolCall, *, booked: Collection[str] = (), wait_s: float = 2.0
+        self, since: ToolCall, until: ToolCall, *, booked: Collection[str] = (), wait_s: float = 1.0
     ) -> StepSpend:
         """`spent`, asked again while Codex has yet to write it: a call reaches us before its response is written down."""
         with trio.move_on_after(wait_s):
@@ -107,6 +107,8 @@ class CodexSessions:
         try:
             with self._lock:
                 events = self._events(since.thread)
+                if events is None:
+                    return StepSpend(why="there is no session file of this thread below CODEX_HOME")
                 return self._window(events, since, until, booked)
         except OSError as error:
             return StepSpend(why=f"the session file cannot be read: {error.strerror or error}")
@@ -115,7 +117,7 @@ class CodexSessions:
 
     def _window(self, events: list[_Event], since: ToolCall, until: ToolCall, booked: Collection[str]) -> StepSpend:
         start, end = _place(events, since), _place(events, until)
-        if not events or start is None or end is None:
+        if start is None or end is None:
             return StepSpend(why=PENDING)
         first, last = _response_with(events, start), _response_with(events, end)
         if first is None or last is None:
@@ -130,11 +132,12 @@ class CodexSessions:
         _require_whole(responses)
         if self._has_others(since):
             return StepSpend(why="other agents of the same session worked too; whose step that was is not told")
-        return self._total([each for each in responses[1:] if each.id not in booked], events)
+        counted = [each for each in responses[1:] if each.id not in booked]
+        return self._total(counted, events, model=responses[-1].model)
 
-    def _total(self, responses: list[_Response], events: list[_Event]) -> StepSpend:
+    def _total(self, responses: list[_Response], events: list[_Event], *, model: str) -> StepSpend:
         provider = next((event.provider for event in events if isinstance(event, _Session)), "")
-        models = tuple(dict.fromkeys(each.model for each in responses if each.model))
+        models = tuple(dict.fromkeys(each.model for each in responses if each.model)) or (model,)
         costs = [
             None if (price := self._price(each.model, provider)) is None else price.cost(each.usage)
             for each in responses
@@ -161,14 +164,13 @@ class CodexSessions:
         # Another provider may serve a model of the same name at another price.
         return price_of(model, provider="openai") if model and provider == "openai" else None
 
-    def _events(self, thread: str) -> list[_Event]:
-        """All that counts of one thread, over all of its files, oldest first."""
-        if not _THREAD.fullmatch(thread):
-            return []
+    def _events(self, thread: str) -> list[_Event] | None:
+        """All that counts of one thread, over all of its files, oldest first; `None`: it has no file."""
+        files = list(self._folder.glob(f"*/*/*/rollout-*-{thread}.jsonl")) if _THREAD.fullmatch(thread) else []
         found: list[_Event] = []
-        for path in sorted(self._folder.glob(f"*/*/*/rollout-*-{thread}.jsonl"), key=lambda path: path.name):
+        for path in sorted(files, key=lambda path: path.name):
             found += self._tails.setdefault(path, _Tail(path)).read()
-        return found
+        return found if files else None
 
     def _has_others(self, call: ToolCall) -> bool:
         """Whether another thread of the session has a file: a sub-agent, or a reviewer."""

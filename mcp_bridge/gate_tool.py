@@ -13,7 +13,7 @@ from stratum.mcp_bridge.asking import ask
 from stratum.mcp_bridge.caller import person
 from stratum.mcp_bridge.run_tools import Wait, running, something_to_do
 from stratum.mcp_bridge.run_view import RunView, run_view, summary
-from stratum.mcp_bridge.tool import Call, PlanId, StepId, answer, bridge_of
+from stratum.mcp_bridge.tool import Call, PlanId, StepId, answer, bridge_of, meta_of
 
 _LATER: Final = "not now"
 """Selected when the form appears, perhaps under a key that was meant for something else: it decides nothing."""
@@ -43,7 +43,7 @@ async def stratum_gate(
     run.answer(step, asked.choice, by=person(ctx), comment=asked.comment)  # type: ignore[arg-type]  # one of its options
     await run.changed(asking)  # what was asked is asked no longer
     status = await something_to_do(run, wait_s)
-    bridge.news(status)
+    bridge.news(meta_of(ctx), status)
     view = run_view(status)
     return answer(f"{summary(status)}\n{view.next}", view)
 

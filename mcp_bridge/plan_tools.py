@@ -22,7 +22,7 @@ from stratum.mcp_bridge.caller import caller
 from stratum.mcp_bridge.plan_view import PlanView, plan_view
 from stratum.mcp_bridge.proposal import BUDGET, CONTRACTS, INPUT, STEPS, document
 from stratum.mcp_bridge.run_view import RunView, run_view, summary
-from stratum.mcp_bridge.tool import MAX_ID, Call, PlanId, answer, bridge_of
+from stratum.mcp_bridge.tool import MAX_ID, Call, PlanId, answer, bridge_of, meta_of
 
 MAX_PROPOSAL: Final = 2**20
 """Bytes of what an agent proposes in a call; more is written to a file."""
@@ -76,7 +76,7 @@ async def stratum_approve(ctx: Call, plan: PlanId) -> Annotated[CallToolResult, 
     if first is not None:
         return first
     status = await plans.status(plan)
-    view = run_view(status, assignments=bridge.news(status))
+    view = run_view(status, assignments=bridge.news(meta_of(ctx), status))
     return answer(f"{summary(status)}\n{view.next}", view)
 
 

@@ -18,7 +18,7 @@ from stratum.mcp_bridge.edits import edits
 from stratum.mcp_bridge.report_view import ReportView, report_view
 from stratum.mcp_bridge.run_view import RunView, run_view, summary
 from stratum.mcp_bridge.status_view import StatusView, status_view
-from stratum.mcp_bridge.tool import MAX_ID, Call, PlanId, StepId, answer, arguments, bridge_of
+from stratum.mcp_bridge.tool import MAX_ID, Call, PlanId, StepId, answer, arguments, bridge_of, meta_of
 
 if TYPE_CHECKING:
     from stratum.engine.plans.plan_run import PlanRun
@@ -57,7 +57,7 @@ async def stratum_execute(
         if started and not bridge.closing.is_set():
             run.cancel("the call that started it was cancelled by its client")
         raise
-    bridge.news(status)
+    bridge.news(meta_of(ctx), status)
     changed = (
         edits(await (await bridge.opened()).runtime.journal.read(plan), client=caller(ctx).client) if started else []
     )
@@ -90,13 +90,17 @@ async def stratum_step_done(
         raise ToolError("the result is longer than 1 MiB; write it to a file and report the file's path")
     run = await running(plans, plan)
     verdict = None
+    usage, model = await bridge.spending.measured(meta_of(ctx), ticket)
     with trio.move_on_after(wait_s):
-        verdict = await (run.fail(step, gave_up, ticket=ticket) if gave_up else run.report(step, body, ticket=ticket))
+        if gave_up:
+            verdict = await run.fail(step, gave_up, ticket=ticket, usage=usage, model=model)
+        else:
+            verdict = await run.report(step, body, ticket=ticket, usage=usage, model=model)
     status = run.status()
     if verdict is not None and verdict.again is None:
         waiting = any(each.ticket in bridge.known(plan) for each in status.assignments)
         status = await something_to_do(run, _TOGETHER_AT_MOST_S if waiting else wait_s, known=bridge.known(plan))
-    view = report_view(status, step, verdict, assignments=bridge.news(status))
+    view = report_view(status, step, verdict, assignments=bridge.news(meta_of(ctx), status))
     return answer(f"{summary(status)}\n{view.next}", view)
 
 
@@ -118,7 +122,7 @@ async def stratum_status(
         status = await something_to_do(run, wait_s)
     else:
         status = await _elsewhere(opened.plans, plan, wait_s)
-    bridge.news(status)
+    bridge.news(meta_of(ctx), status)
     view = StatusView(plans=[], run=run_view(status, every_step=True))
     return answer(f"{summary(status)}\n{view.run.next if view.run else ''}", view)
 

@@ -31,6 +31,11 @@ def bridge_of(ctx: Call) -> Bridge:
     return ctx.request_context.lifespan_context
 
 
+def meta_of(ctx: Call) -> object:
+    """What the client sends beside the arguments: Codex, where in which thread the call stands."""
+    return ctx.request_context.meta
+
+
 def arguments(ctx: Call) -> dict[str, Any]:
     """The arguments as they were sent: the SDK reads a text that looks like JSON as JSON."""
     params = ctx.request_context.params or {}

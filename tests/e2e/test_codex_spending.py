@@ -3,11 +3,25 @@
 from __future__ import annotations
 
 import json
+import sqlite3
 import sys
 from pathlib import Path
 
 import pytest
+import trio
 from tests.e2e.codex import codex_home
+from tests.e2e.codex_app_server import approve, open_app_server
+from tests.e2e.test_mcp_codex import (
+    AUDIT,
+    EXECUTE,
+    FIRST,
+    PLAN,
+    PROJECT_JOURNAL,
+    SECOND_MENDED,
+    SECOND_WRONG,
+    TASK,
+    Project,
+)
 from tests.fakes.codex_model import call, open_codex_model, run, say, search, turns
 
 from stratum.contracts.price import Price, Usage
@@ -45,3 +59,20 @@ async def test_three_responses_between_two_calls_are_what_the_step_cost(model: s
     assert used.usage == Usage(input_tokens=3000, output_tokens=150, cached_tokens=1200, reasoning_tokens=30), used.why
     assert used.picousd == 1800 * 10**6 + 1200 * 10**5 + 150 * 10**7
     assert (used.models, len(used.responses)) == ((model,), 3)
+
+
+@pytest.mark.parametrize("model", ["gpt-5.5", "gpt-6.1-sol"])
+async def test_the_server_books_what_its_agents_steps_took(model: str, tmp_path: Path) -> None:
+    script = turns(PLAN, EXECUTE, FIRST, SECOND_WRONG, SECOND_MENDED, AUDIT, say("done"))
+    with trio.fail_after(120):
+        async with open_codex_model(script, usage={"input": 1000, "cached": 400, "output": 50}) as fake:
+            project = Project(tmp_path, fake, codex_model=model)
+            async with open_app_server(project.home, approve) as codex:
+                turn = await codex.turn(TASK, project.folder)
+                assert await turn.ended() == "completed"
+    assert project.states() == ["succeeded"]
+    with sqlite3.connect(f"file:{project.folder / PROJECT_JOURNAL}?mode=ro", uri=True) as journal:
+        booked = journal.execute(
+            "SELECT step_id, counted_tokens, model FROM reservations ORDER BY reserved_at"
+        ).fetchall()
+    assert booked == [("1", 1050, ""), ("2", 1050, ""), ("2", 1050, "")]
