@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from itertools import takewhile
 from typing import Literal
 
 import msgspec
@@ -53,7 +54,7 @@ def audit_of(records: Iterable[Record]) -> tuple[list[AuditLine], int]:
     """A run's lines, and its retries beyond them: re-runs that only followed a repair.
 
     A resumed run records a step again only if it had not completed: the last word on each step counts. What a plan's
-    functions called is part of their step, which has a line of its own.
+    functions and judges called is part of their step, which has a line of its own, and of what that cost.
     """
     traces: dict[str, TraceRecord] = {}
     planned = False
@@ -61,8 +62,20 @@ def audit_of(records: Iterable[Record]) -> tuple[list[AuditLine], int]:
         planned = planned or isinstance(record, PlanProposed)
         if isinstance(record, CallFinished):
             traces[record.call] = record.trace
-    shown = [trace for trace in traces.values() if not planned or "#" not in trace.step_id]
-    return [audit_line(trace) for trace in shown], sum(trace.reruns for trace in shown)
+    if not planned:
+        return [audit_line(trace) for trace in traces.values()], 0
+    within: dict[str, int] = {}
+    for call, trace in traces.items():
+        if "#" in call:
+            step = "/".join(takewhile(lambda part: "#" not in part, call.split("/")))
+            within[step] = within.get(step, 0) + trace.cost_picousd
+    shown = {call: trace for call, trace in traces.items() if "#" not in call}
+    lines = [_with(audit_line(trace), within.get(call, 0)) for call, trace in shown.items()]
+    return lines, sum(trace.reruns for trace in shown.values())
+
+
+def _with(line: AuditLine, picousd: int) -> AuditLine:
+    return line if line.picousd is None else msgspec.structs.replace(line, picousd=line.picousd + picousd)
 
 
 def render_audit(lines: Sequence[AuditLine], *, extra_retries: int = 0, extra_picousd: int = 0) -> str:

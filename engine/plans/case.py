@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any, Protocol
 
 import msgspec
@@ -38,6 +39,8 @@ class Case:
     result: Any
     """What was reported or returned, as JSON values: a claim, no evidence."""
     inputs: Mapping[str, Any]
+    workspace: Path
+    """The folder that the step worked in."""
     gather: Callable[[], Awaitable[Sequence[Exhibit]]]
     """What the step changed in the workspace, and what was run to check it."""
     ask: Callable[[], Awaitable[Judged]]

@@ -102,6 +102,7 @@ class Conditions:
             task=written.intent or written.fn,
             result=result,
             inputs=inputs,
+            workspace=self._gathering.workspace,
             gather=lambda: self._gathering.exhibits(step),
             ask=lambda: self._gathering.ask(step, number, condition),
         )

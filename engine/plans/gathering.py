@@ -5,6 +5,7 @@ from __future__ import annotations
 import shlex
 from collections import defaultdict
 from collections.abc import Sequence
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import trio
@@ -32,6 +33,10 @@ class Gathering:
         self._run = run
         self._steps = steps
         self._ran: defaultdict[str, list[Exhibit]] = defaultdict(list)
+
+    @property
+    def workspace(self) -> Path:
+        return self._run.workspace.folder
 
     async def run(self, step: str, command: Command) -> CommandRun:
         """Run a condition's command."""

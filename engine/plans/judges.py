@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import json
 from collections.abc import Sequence
-from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import msgspec
@@ -73,9 +72,8 @@ class ModelJudge:
 class CodexJudge:
     """A thread of Codex of its own, which may look at the workspace and change nothing."""
 
-    def __init__(self, codex: Codex, workspace: Path) -> None:
+    def __init__(self, codex: Codex) -> None:
         self._codex = codex
-        self._workspace = workspace
 
     async def __call__(self, case: Case) -> Judged:
         shown = {"claim": _claim(case), "evidence": _attached(await case.gather())}
@@ -84,7 +82,7 @@ class CodexJudge:
             f"Attached, as JSON: {json.dumps(shown)}"
         )
         turn = await self._codex.ask(
-            prompt, folder=self._workspace, schema=_OPINION.wire_schema, access="read-only", key=f"{case.step}/judge"
+            prompt, folder=case.workspace, schema=_OPINION.wire_schema, access="read-only", key=f"{case.step}/judge"
         )
         try:
             if turn.problem:
@@ -125,7 +123,7 @@ class FirstAble:
         return await last(case)
 
 
-def default_judge(runtime: Runtime, workspace: Path) -> Judge:
+def default_judge(runtime: Runtime) -> Judge:
     """A model, if one is configured, then Codex, if it is installed; who cannot decide leaves it to the next, in the end to a person.
 
     The embedded model is no judge: it is there for plans to work without any account, and believes what it is told.
@@ -134,7 +132,7 @@ def default_judge(runtime: Runtime, workspace: Path) -> Judge:
     if runtime.model is not None and runtime.provider.name != "local":
         judges.append(ModelJudge())
     if (codex := Codex()).installed:
-        judges.append(CodexJudge(codex, workspace))
+        judges.append(CodexJudge(codex))
     return FirstAble([*judges, PersonJudge()])
 
 

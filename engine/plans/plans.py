@@ -324,7 +324,7 @@ async def open_plans(
             functions=functions or Functions(),
             workspace=folder,
             approvals=approvals or Approvals(folder),
-            judge=judge or default_judge(runtime, folder),
+            judge=judge or default_judge(runtime),
             agents=agents,
         )
         if runtime.journal.shared:

@@ -203,7 +203,14 @@ async def test_codex_judges_what_it_can_see_for_itself(tmp_path: Path, project: 
         raise AssertionError("nobody is asked")
 
     case = Case(
-        condition="there is a test", step="a", task="write tests", result="done", inputs={}, gather=gather, ask=ask
+        condition="there is a test",
+        step="a",
+        task="write tests",
+        result="done",
+        inputs={},
+        workspace=project,
+        gather=gather,
+        ask=ask,
     )
     script = turns(
         run("ls; touch forbidden"),
@@ -211,7 +218,7 @@ async def test_codex_judges_what_it_can_see_for_itself(tmp_path: Path, project: 
     )
     async with open_codex_model(script) as model:
         home = codex_home(tmp_path, model.url, model=MODEL)
-        judged = await CodexJudge(Codex(home.binary, env=home.env), project)(case)
+        judged = await CodexJudge(Codex(home.binary, env=home.env))(case)
     assert model.failures == []
     assert not judged.holds
     assert judged.detail.startswith("only ")
