@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Coroutine, Mapping, Sequence
-from typing import TYPE_CHECKING, Any, Final, Generic, ParamSpec, Protocol, TypeVar, overload
+from hashlib import sha256
+from typing import TYPE_CHECKING, Any, Final, Generic, Literal, ParamSpec, Protocol, TypeVar, overload
+
+import msgspec
 
 from stratum.contracts.budget import Budget
 from stratum.contracts.digest import digest12
@@ -12,7 +15,7 @@ from stratum.contracts.signature import Signature
 from stratum.contracts.violation import Violation
 from stratum.engine.budget_argument import refuse_other_than_budget
 from stratum.engine.condition import OnLeak
-from stratum.engine.dialects.protocol import CallShape, CompiledCall
+from stratum.engine.dialects.protocol import CallShape, CompiledCall, Prompt
 from stratum.engine.dialects.tool_name import tool_name
 from stratum.engine.place import current_place
 from stratum.engine.postcondition import Ensure, Postcondition, Precondition
@@ -25,6 +28,8 @@ if TYPE_CHECKING:
 
 P = ParamSpec("P")
 R = TypeVar("R")
+
+Caching = Literal["session", "global"]
 
 DEFAULT_RETRIES: Final = 3
 DEFAULT_OUTPUT_TOKENS: Final = 1024
@@ -68,6 +73,7 @@ class Infer(Step[P, R], Generic[P, R]):
         retries: int,
         max_output_tokens: int | None,
         samples: bool = False,
+        cache: Caching | None = None,
     ) -> None:
         signature: Signature[R] = Signature.of(function, samples=samples)
         super().__init__(function, signature)
@@ -96,6 +102,7 @@ class Infer(Step[P, R], Generic[P, R]):
         self.judged_at_once = all(postcondition.inline for postcondition in self.ensure)
         self.budget = budget
         self.retries = retries
+        self.cache: Caching | None = cache
         self.model = model
         self._temperature = temperature
         self._max_output_tokens = max_output_tokens
@@ -114,6 +121,14 @@ class Infer(Step[P, R], Generic[P, R]):
         place = current_place.get()
         assert place is not None, "a fan-out says where its branches stand"
         return await self.perform(arguments, place)
+
+    def cache_key(self, prompt: Prompt, *, model: str) -> str:
+        """Over all that a model's answer may depend on. The schema's bytes too: what a model writes follows their order."""
+        text = self.prompt.instructions if prompt.instructions is None else prompt.instructions
+        signature = self.signature
+        parts = [signature.qualname, text, prompt.inputs, prompt.attachment, signature.returns.digest, model]
+        settings = (self._temperature, self._max_output_tokens)
+        return sha256(msgspec.json.encode((parts, settings, self._schema.decode()))).hexdigest()
 
     def input_digest(self, arguments: dict[str, Any]) -> str:
         """12 hex characters over all that a call's identity is: what is sent, the inputs, and the contract."""
@@ -184,6 +199,7 @@ def infer(
     agree_on: str | None = None,
     threshold: int | None = None,
     stable: bool | None = None,
+    cache: Caching | None = None,
 ) -> InferDecorator:
     """Make a signature an LLM call: `def classify(text: str) -> Category: ...`.
 
@@ -198,6 +214,9 @@ def infer(
     agree on, the most confident if the contract has a field `confidence`. Under a runtime with `sample_n=5`, as tests open
     one, `stable=True` samples the call and asserts that 90 % are equal; `stable=False`, on a function that returns
     `Probabilistic[T]`, gives the samples themselves: one in production.
+
+    `cache="session"` takes the answer of an equal call of the same run, `"global"` of any run of the project (a file beside
+    the journal), if it satisfies `ensure` now. Equal calls at once are made once.
 
     Raises (when decorating):
         ContractDefinitionError: a type that cannot be a contract, or a condition that cannot work.
@@ -222,6 +241,7 @@ def infer(
             retries=retries,
             max_output_tokens=max_output_tokens,
             samples=stable is False,
+            cache=cache,
         )
         return _several_times(step, quorum=quorum, agree_on=agree_on, threshold=threshold, stable=stable)
 
@@ -235,6 +255,16 @@ def _several_times(
     if quorum is None and (agree_on is not None or threshold is not None):
         raise ContractDefinitionError(
             owner=step.signature.name, problem="agree_on and threshold are a quorum's", fix="pass quorum=N as well"
+        )
+    if step.cache not in (None, "session", "global"):
+        raise ContractDefinitionError(
+            owner=step.signature.name, problem=f"cache={step.cache!r}", fix='pass "session" or "global"'
+        )
+    if step.cache is not None and (quorum is not None or stable is not None):
+        raise ContractDefinitionError(
+            owner=step.signature.name,
+            problem="a cache makes all samples the same one",
+            fix="drop cache=, or quorum= and stable=",
         )
     if quorum is not None and stable is not None:
         raise ContractDefinitionError(

@@ -28,6 +28,7 @@ from stratum.engine.place import current_place
 from stratum.engine.step_record import StepRecord
 
 if TYPE_CHECKING:
+    from stratum.actors.answer_cache import AnswerCache
     from stratum.engine.active_call import ActiveCall
     from stratum.engine.infer import Infer
     from stratum.engine.place import Place
@@ -73,6 +74,10 @@ class InferCall(Generic[R]):
             planned=planned,
         )
         self._judged_at_once = step.judged_at_once and not (planned and planned.target)
+        self._answers: AnswerCache | None = None
+        if step.cache is not None:
+            self._answers = place.run.answers if step.cache == "session" else place.run.runtime.answers
+            self._key = step.cache_key(prompt, model=self._model)
         self._history: list[tuple[Violation, ...]] = []
         self._sent_bytes = 0
 
@@ -87,6 +92,8 @@ class InferCall(Generic[R]):
             ProviderError: the provider refused the call or could not be reached.
         """
         if self._record.recorded is not None:
+            if self._answers is not None:
+                self._answers.remember(self._key, self._record.recorded)
             return self._step.signature.returns.decode(self._record.recorded)
         try:
             if self._step.budget is None:
@@ -116,15 +123,33 @@ class InferCall(Generic[R]):
     async def _attempts(self, envelope: Envelope) -> R:
         with envelope.active_call(around=self._place.judged) as active:
             if self._step.judged_at_once and not self._step.given:
-                return await self._attempt_until_accepted(self._line(envelope, active), envelope)
+                return await self._cached_or_new(self._line(envelope, active), envelope)
             # What conditions call (a judge, say) is a step of this call, and draws from its budget.
             inside = replace(self._place, envelope=envelope, step=self._record.id, judged=active)
             token = current_place.set(inside)
             try:
                 await self._check_given()
-                return await self._attempt_until_accepted(self._line(envelope, active), envelope)
+                return await self._cached_or_new(self._line(envelope, active), envelope)
             finally:
                 current_place.reset(token)
+
+    async def _cached_or_new(self, line: Line, envelope: Envelope) -> R:
+        if self._answers is None:
+            return await self._attempt_until_accepted(line, envelope)
+        async with self._answers.turn(self._key) as kept:
+            judgement = None if kept is None else await self._judge_kept(kept)
+            if judgement is not None and judgement.accepted:
+                self._record.cache_hit = True
+                await self._run.commit_result(self._record.completed(judgement.value))
+                return judgement.value
+            value = await self._attempt_until_accepted(line, envelope)
+            await self._answers.keep(self._key, self._step.signature.returns.encode(value))
+            return value
+
+    async def _judge_kept(self, output: bytes) -> Judgement[R]:
+        """A kept answer as if it had just come."""
+        tool = tool_name(self._step.signature.name)
+        return await self._judge(Completion(status="called", tool=tool, arguments=output))
 
     def _line(self, envelope: Envelope, active: ActiveCall) -> Line:
         line = Line(

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Literal
 import msgspec
 import trio
 
+from stratum.actors.answer_cache import AnswerCache
 from stratum.contracts.budget import Budget
 from stratum.contracts.errors import BudgetExceeded, Completed, RunError
 from stratum.contracts.plan_errors import RunCancelled
@@ -60,6 +61,8 @@ class Run:
         self.history = history or History()
         self.resumable = resumable
         """A session's own run is not: it has no beginning to go back to, and keeps no per-step memory."""
+        self.answers = AnswerCache()
+        """Of calls that say `cache="session"`."""
         self._ended = False
         self._started_at = trio.current_time()
         self._numbers: Counter[tuple[str, str]] = Counter()

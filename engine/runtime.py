@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING, Any, Final, ParamSpec, TypeVar
 
 import trio
 
+from stratum.actors.answer_cache import AnswerCache
 from stratum.actors.event_hub import EventHub
 from stratum.actors.journal import Journal, open_journal
 from stratum.actors.ledger import Ledger
@@ -74,6 +75,7 @@ class Runtime:
         allowance: Allowance | None,
         sample_n: int = 1,
         sinks: Sequence[Sink] = (),
+        answers: AnswerCache | None = None,
     ) -> None:
         self.session = session
         self.provider = provider
@@ -86,6 +88,8 @@ class Runtime:
         self.request_timeout_s = request_timeout_s
         self.jitter = jitter
         self.sample_n = sample_n
+        self.answers = answers or AnswerCache()
+        """Of calls that say `cache="global"`."""
         self.parking = Parking()
         self.reviews = ReviewDesk(journal, sinks)
         self.allowance = None if allowance is None else SharedAllowance(allowance, journal)
@@ -260,6 +264,7 @@ async def open_runtime(
             jitter=jitter,
             allowance=allowance,
             sample_n=sample_n,
+            answers=AnswerCache(None if path is None else path.parent / "answers.db"),
             sinks=_default_sinks() if sinks is None else sinks,
         )
         supervisor.start(open_file.run, name="journal", policy="stop")
