@@ -174,7 +174,7 @@ async def test_what_judging_cost_is_in_the_audit_of_the_step(tmp_path: Path) -> 
         run = await started(plans, PLAN)
         await reported(run, "a", 1, usage=Usage(input_tokens=0, output_tokens=2), model="m")
         await run.result()
-        records = await plans._runtime.journal.read(run.id)  # pyright: ignore[reportPrivateUsage]
+        records = await plans.runtime.journal.read(run.id)
     lines, reruns = audit_of(records)
     assert (
         render_audit(lines, extra_retries=reruns)
