@@ -13,7 +13,7 @@ import asyncio
 import contextvars
 import threading
 from collections.abc import AsyncGenerator, Awaitable, Callable
-from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from contextlib import AbstractAsyncContextManager, asynccontextmanager, suppress
 from typing import Any, Generic, TypeVar, cast
 
 import outcome
@@ -98,16 +98,21 @@ class TrioThread(Generic[Value]):
                 self._token.run_sync_soon(self._end_by, reason)
             except trio.RunFinishedError:
                 pass  # it is on its way to say so
-        await _until_done(self._ended)
+        cancelled = await _until_done(self._ended)
         self._thread.join()  # it has nothing left to do
-        if self._interrupted and self._owner is not None and isinstance(reason, asyncio.CancelledError):
-            self._owner.uncancel()  # that was ours
+        if self._interrupted and self._owner is not None:
+            if not isinstance(reason, asyncio.CancelledError):
+                with suppress(asyncio.CancelledError):
+                    await asyncio.sleep(0)  # the block ended before ours arrived: it must not hit what comes after
+            self._owner.uncancel()
         # What nurseries around make of a group that the block raised says less than the group.
         own = self._failure is reason or (
             isinstance(reason, ExceptionGroup) and not isinstance(self._failure, StratumError)
         )
         if self._failure is not None and not own:
             raise self._failure
+        if cancelled and reason is None:
+            raise asyncio.CancelledError
 
     def _end_by(self, reason: BaseException | None) -> None:
         self._reason = reason if reason is None or isinstance(reason, Exception) else Stopped()
@@ -179,16 +184,18 @@ class _Call(Generic[T]):
 
     async def perform(self) -> None:
         """In trio."""
-        answer: Outcome[T] | None = None
+        answer: Outcome[T] = outcome.Error(asyncio.CancelledError())
         try:
+            # Through the scope, which takes its own cancellation out of a group with other errors.
             with self._scope:
-                answer = await outcome.acapture(self._function)
+                answer = outcome.Value(await self.function())
+        except trio.Cancelled:
+            raise
+        except BaseException as error:  # noqa: BLE001 - raised again in the task that waits for it
+            answer = outcome.Error(error)
         finally:
             self._after = contextvars.copy_context()
-            self.deliver(answer or outcome.Error(asyncio.CancelledError(self._scope.cancel_called and "cancelled")))
-
-    async def _function(self) -> T:
-        return await self.function()
+            self.deliver(answer)
 
     def deliver(self, answer: Outcome[T]) -> None:
         self._loop.call_soon_threadsafe(_settle, self._answer, answer)
@@ -205,9 +212,7 @@ class _Call(Generic[T]):
                 pass  # the answer is on its way
             await _until_done(self._answer)
             answer = self._answer.result()
-            if isinstance(answer, outcome.Error) and not isinstance(
-                answer.error, (trio.Cancelled, asyncio.CancelledError)
-            ):
+            if isinstance(answer, outcome.Error) and not isinstance(answer.error, asyncio.CancelledError):
                 raise answer.error
             raise
         finally:
@@ -281,13 +286,15 @@ def _settle(future: asyncio.Future[T], value: T) -> None:
         future.set_result(value)
 
 
-async def _until_done(future: asyncio.Future[Any]) -> None:
-    """Wait, and let cancellations wait too: whoever cancelled is told when the other side has stopped."""
+async def _until_done(future: asyncio.Future[Any]) -> bool:
+    """Wait, and let cancellations wait too; whether there was one, for the caller to raise once the other side has stopped."""
+    cancelled = False
     while not future.done():
         try:
             await asyncio.wait({future})
         except asyncio.CancelledError:
-            continue
+            cancelled = True
+    return cancelled
 
 
 def _bring_back(after: contextvars.Context | None, before: contextvars.Context) -> None:

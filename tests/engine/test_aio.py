@@ -155,6 +155,33 @@ def test_an_error_in_the_cleanup_of_a_cancelled_flow_is_not_lost() -> None:
     under_asyncio(program)
 
 
+def test_an_error_among_cancelled_branches_arrives_without_them() -> None:
+    async def program() -> None:
+        started = asyncio.Event()
+        loop = asyncio.get_running_loop()
+
+        async def fails_late() -> None:
+            try:
+                loop.call_soon_threadsafe(started.set)
+                await trio.sleep_forever()
+            finally:
+                raise LookupError("late")
+
+        async def branches() -> None:
+            async with trio.open_nursery() as nursery:
+                nursery.start_soon(trio.sleep_forever)
+                nursery.start_soon(fails_late)
+
+        async with opened() as rt:
+            task = asyncio.create_task(rt.run(branches))
+            await started.wait()
+            task.cancel()
+            with pytest.RaisesGroup(pytest.RaisesExc(LookupError, match="late")):
+                await task
+
+    under_asyncio(program)
+
+
 def test_an_asyncio_timeout_is_an_asyncio_timeout() -> None:
     @flow
     async def endless() -> None:
@@ -284,6 +311,43 @@ def test_leaving_the_block_stops_what_still_runs_and_later_calls_are_refused() -
             await task
         with pytest.raises(RunError, match="closed"):
             await rt.run(speak, "x")
+
+    under_asyncio(program)
+
+
+def test_a_cancellation_while_the_runtime_closes_waits_for_it_and_is_not_lost() -> None:
+    async def program() -> None:
+        started, closing, release = asyncio.Event(), asyncio.Event(), asyncio.Event()
+
+        @flow
+        async def slow_to_stop() -> None:
+            try:
+                await aio.in_asyncio(begun)
+                await trio.sleep_forever()
+            finally:
+                with trio.CancelScope(shield=True):
+                    await aio.in_asyncio(release.wait)
+
+        async def begun() -> None:
+            started.set()
+
+        async def block() -> None:
+            async with opened() as rt:
+                running.append(asyncio.create_task(rt.run(slow_to_stop)))
+                await started.wait()
+                closing.set()
+
+        running: list[asyncio.Task[None]] = []
+        task = asyncio.create_task(block())
+        await closing.wait()
+        task.cancel()
+        await asyncio.sleep(0)
+        assert not task.done()
+        release.set()
+        with pytest.raises(asyncio.CancelledError):
+            await task
+        with pytest.raises(RunError):
+            await running[0]
 
     under_asyncio(program)
 
