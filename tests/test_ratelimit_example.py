@@ -6,6 +6,9 @@ import subprocess
 import sys
 from pathlib import Path
 
+from stratum.contracts.plan_text import load_plan
+from stratum.contracts.registry import Registry
+
 EXAMPLE = Path(__file__).parents[1] / "examples" / "ratelimit"
 
 SAID = """\
@@ -44,3 +47,8 @@ def test_without_the_plan_the_project_limits_nothing() -> None:
         "middleware not applied to /api/v1/ prefix",
         "middleware not applied to /api/v2/ prefix",
     ]
+
+
+def test_the_plan_over_this_repository_can_be_shown() -> None:
+    plan = load_plan((EXAMPLE.parent / "self_check.yaml").read_text(), Registry.of([]))
+    assert [plan.kinds[plan.index[id]] for id in ("lint", "tests", "read_tests")] == ["command", "command", "infer"]

@@ -1,0 +1,49 @@
+"""A plan over this repository itself: its linter and its tests as commands, read by the embedded model."""
+
+from __future__ import annotations
+
+import os
+import sys
+from pathlib import Path
+
+import pytest
+import trio
+
+from stratum import open_runtime
+from stratum.contracts.plan_text import read_plan
+from stratum.contracts.step_result import CommandResult
+from stratum.engine.plans.approvals import Approvals
+from stratum.engine.plans.plans import open_plans
+from stratum.providers import Local
+
+pytestmark = pytest.mark.e2e
+
+ROOT = Path(__file__).parents[2]
+
+
+async def test_the_repository_is_in_order_as_its_own_plan_sees_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # `python` and `ruff` are those that this test runs with.
+    monkeypatch.setenv("PATH", f"{Path(sys.executable).parent}:{os.environ['PATH']}")
+    approvals = Approvals(ROOT, folder=tmp_path / "state")
+    async with (
+        open_runtime(provider=Local(), journal=tmp_path / "stratum.db") as runtime,
+        open_plans(runtime, workspace=ROOT, approvals=approvals) as plans,
+    ):
+        plan = read_plan((ROOT / "examples" / "self_check.yaml").read_text())
+        draft = await plans.propose(plan, {"folder": "tests/contracts/test_money.py"}, by="a test")
+        approvals.approve(draft.digest, by="ada", how="python")
+        run = await plans.start(draft.run)
+        with trio.fail_after(500):
+            verdict = await run.result()
+    assert run.steps is not None
+    values = {step.id: run.steps.values.result(number) for number, step in enumerate(plan.steps)}
+    lint, tests = values["lint"], values["tests"]
+    assert isinstance(lint, CommandResult) and isinstance(tests, CommandResult)
+    assert lint.exit_code == 0, lint.stdout
+    assert " passed in " in tests.stdout
+    for reading in (values["read_lint"], values["read_tests"]):
+        assert reading.state in ("in order", "not in order")
+        assert 0 < len(reading.why) <= 120
+    assert verdict == f"lint {values['read_lint'].state} tests {values['read_tests'].state}\n"
