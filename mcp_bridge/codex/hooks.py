@@ -10,7 +10,7 @@ import re
 import time
 from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, cast
 
 import msgspec
 
@@ -36,7 +36,7 @@ def run_hook(event: str, given: bytes) -> str:
         return ""
     if not isinstance(decoded, dict):
         return ""
-    answer = HOOKS[event](decoded)
+    answer = HOOKS[event](cast(dict[str, Any], decoded))
     return "" if answer is None else msgspec.json.encode(answer).decode()
 
 
@@ -100,7 +100,7 @@ def _changed(folder: Path) -> ChangedLines | None:
 
 
 def _patched(folder: Path, tool_input: object) -> list[Path]:
-    patch = tool_input.get("command") if isinstance(tool_input, dict) else tool_input
+    patch = cast(dict[str, Any], tool_input).get("command") if isinstance(tool_input, dict) else tool_input
     names = _PATCHED.findall(patch) if isinstance(patch, str) else []
     return [path for name in names if (path := (folder / name).resolve()).is_relative_to(folder)]
 

@@ -134,7 +134,7 @@ class Names:
         if not isinstance(origin.local, ast.ClassDef):
             yield origin._replace(path=f"{origin.path}.{name}")
             return
-        for binding, scope in self.attribute(origin.local, name):
+        for binding, _ in self.attribute(origin.local, name):
             if isinstance(binding.node, FUNCTIONS) and self._is_property(binding.node):
                 yield from self._results(binding.node)
             else:
@@ -232,7 +232,7 @@ def _set_on(instance: str, method: Function) -> Iterable[tuple[str, Binding]]:
         if isinstance(node, ast.Assign):
             targets, binding = node.targets, Binding("value", node.value)
         elif isinstance(node, ast.AnnAssign):
-            targets, binding = [node.target], Binding("annotation", node.annotation)
+            targets, binding = list[ast.expr]((node.target,)), Binding("annotation", node.annotation)
             if node.value is not None:
                 binding = Binding("value", node.value)
         else:

@@ -175,8 +175,8 @@ def _following(module: Module, statement: ast.stmt) -> Iterator[ast.stmt]:
     """The statements after it in its block."""
     parent = module.layout.parent[statement]
     for name in ("body", "orelse", "finalbody"):
-        block: list[ast.stmt] = getattr(parent, name, [])
-        if isinstance(block, list) and statement in block:
+        block: Sequence[ast.stmt] = getattr(parent, name, ())  # whatever holds a statement holds lists of them
+        if statement in block:
             yield from block[block.index(statement) + 1 :]
 
 
