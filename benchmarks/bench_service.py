@@ -25,7 +25,7 @@ CONTENDERS = {
 
 def main() -> None:
     options = common_options(parser(__doc__ or "").parse_args())
-    settings = [(20, 200)] if options.quick else [(1, 500), (100, 3000), (1000, 5000)]
+    settings = [(20, 200)] if options.quick else [(1, 200), (100, 1000), (1000, 1000)]
     rows: list[dict[str, float | str]] = []
     for name, (app, folder) in CONTENDERS.items():
         with (
