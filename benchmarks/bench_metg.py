@@ -10,7 +10,8 @@ from __future__ import annotations
 import asyncio
 import statistics
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Coroutine
+from typing import Any
 
 import trio
 
@@ -34,7 +35,7 @@ def spin(us: float) -> None:
 
 
 def engines() -> dict[str, Engine]:
-    def step_of(us: float) -> Callable[..., object]:
+    def step_of(us: float) -> Callable[..., Coroutine[Any, Any, None]]:
         async def step(number: int, lane: Lane | None = None) -> None:
             spin(us)
 
@@ -43,9 +44,9 @@ def engines() -> dict[str, Engine]:
     return {
         "raw trio": lambda dag, us: trio.run(raw_trio, dag, step_of(us)),
         "lanes": lambda dag, us: trio.run(run_dag, dag, step_of(us)),
-        "lanes, limits": lambda dag, us: trio.run(lambda: run_dag(dag, step_of(us), limit_s=lambda step: 60.0)),  # type: ignore[arg-type]
+        "lanes, limits": lambda dag, us: trio.run(lambda: run_dag(dag, step_of(us), limit_s=lambda step: 60.0)),
         "by the book": lambda dag, us: trio.run(a_scope_a_step, dag, step_of(us)),
-        "asyncio TaskGroup": lambda dag, us: asyncio.run(asyncio_task_group(dag, step_of(us))),  # type: ignore[arg-type]
+        "asyncio TaskGroup": lambda dag, us: asyncio.run(asyncio_task_group(dag, step_of(us))),
     }
 
 

@@ -8,7 +8,6 @@ from __future__ import annotations
 import logging
 from collections.abc import AsyncGenerator, AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
-from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
 
@@ -23,10 +22,7 @@ from stratum.engine.providers.openai import CONNECT_TIMEOUT_S, MAX_BODY_BYTES
 from stratum.engine.providers.protocol import Answer, Request
 
 if TYPE_CHECKING:
-    import httpx2
-    import openai
-
-    from stratum.engine.providers.sdk import SdkSession
+    from stratum.engine.providers.lean import LeanSession
 
 _log = logging.getLogger("stratum.local")
 
@@ -61,7 +57,7 @@ class Local:
         self._slots = trio.CapacityLimiter(SLOTS)
         self._starting = trio.Lock()
         self._sessions: AsyncExitStack | None = None
-        self._session: tuple[Endpoint, SdkSession] | None = None
+        self._session: tuple[Endpoint, LeanSession] | None = None
 
     @asynccontextmanager
     async def open(self) -> AsyncGenerator[None]:
@@ -88,7 +84,7 @@ class Local:
             async with session.stream(request) as events:
                 yield events
 
-    async def _connected(self) -> SdkSession:
+    async def _connected(self) -> LeanSession:
         """A session with the process that runs now: after a restart it has another port and token."""
         async with self._starting:
             if self._server is None:
@@ -103,8 +99,8 @@ class Local:
             return await fetch_default(notice=_log.warning, progress=self._progress)
         return await fetch(self._model, progress=self._progress)
 
-    async def _open_session(self, endpoint: Endpoint) -> SdkSession:
-        from stratum.engine.providers.sdk import open_session
+    async def _open_session(self, endpoint: Endpoint) -> LeanSession:
+        from stratum.engine.providers.lean import open_lean_session
 
         if self._sessions is None:
             raise ProviderError(
@@ -112,19 +108,11 @@ class Local:
             )
         self._slots.total_tokens = endpoint.slots
         return await self._sessions.enter_async_context(
-            open_session(
-                partial(_client, endpoint),
-                path=self.dialect.path,
+            open_lean_session(
+                endpoint.base_url,
+                key=endpoint.token,
                 max_connections=endpoint.slots,
                 max_body_bytes=MAX_BODY_BYTES,
                 connect_timeout_s=CONNECT_TIMEOUT_S,
             )
         )
-
-
-def _client(endpoint: Endpoint, *, http_client: httpx2.AsyncClient, max_retries: int) -> openai.AsyncOpenAI:
-    import openai
-
-    return openai.AsyncOpenAI(
-        api_key=endpoint.token, base_url=endpoint.base_url, http_client=http_client, max_retries=max_retries
-    )
