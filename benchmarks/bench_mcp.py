@@ -162,7 +162,7 @@ def measured(client: Client, contenders: Mapping[str, Callable[[], None]], *, un
 def main() -> None:
     assert __doc__ is not None
     options = common_options(parser(__doc__).parse_args())
-    calls = 50 if options.quick else 300
+    calls = 20 if options.quick else 300
     with tempfile.TemporaryDirectory() as folder:
         client = Client(Path(folder))
         work = Work(client, calls)
