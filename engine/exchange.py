@@ -27,6 +27,7 @@ from stratum.engine.tokens import exact_bound, input_bound, note_overrun
 
 if TYPE_CHECKING:
     from stratum.engine.run import Run
+    from stratum.engine.stream import Watch
 
 RETRYABLE_STATUSES: Final = frozenset({408, 409, 425, 429})
 """Besides all of 5xx. As the OpenAI SDK does it, plus 425 (Too Early)."""
@@ -78,6 +79,7 @@ class Line:
         model: str,
         cap: int,
         min_cap: int,
+        watch: Watch | None = None,
     ) -> None:
         self._run = run
         self._runtime = run.runtime
@@ -88,6 +90,8 @@ class Line:
         self._model = model
         self._cap = cap
         self._min_cap = min_cap
+        self._watch = watch
+        self._attempt = 1
         self._price = self._runtime.price(model)
 
     @property
@@ -107,6 +111,7 @@ class Line:
         """
         started_s = trio.current_time()
         retries = 0
+        self._attempt = attempt
         while True:
             outcome = await self._send_once(conversation, attempt=attempt)
             if isinstance(outcome, Exchange):
@@ -246,6 +251,8 @@ class Line:
             async with self._runtime.provider.stream(request) as events:
                 async for event in events:
                     reader.feed(event)
+                    if self._watch is not None:
+                        self._watch(self._attempt, reader.arguments)
                     if reader.output_deltas > cap and not reader.finished:
                         raise TransportFailure(
                             reason=f"cut off: more than the {cap} output tokens asked for",
@@ -259,7 +266,7 @@ class Line:
 
     @property
     def _streamed(self) -> bool:
-        return self._runtime.provider.streams
+        return self._watch is not None or self._runtime.provider.streams
 
     def _answered(self, reservation: Reservation, answer: Answer, *, request_bytes: int) -> Exchange | _Failure:
         if not 200 <= answer.status < 300:

@@ -25,6 +25,7 @@ from stratum.engine.step import Step
 if TYPE_CHECKING:
     from stratum.engine.place import Place
     from stratum.engine.runtime import Runtime
+    from stratum.engine.stream import Watch
 
 P = ParamSpec("P")
 R = TypeVar("R")
@@ -112,6 +113,11 @@ class Infer(Step[P, R], Generic[P, R]):
         from stratum.engine.infer_call import InferCall  # what only a call needs
 
         return await InferCall(self, arguments, place).result()
+
+    async def perform_watched(self, arguments: dict[str, Any], place: Place, watch: Watch) -> R:
+        from stratum.engine.infer_call import InferCall
+
+        return await InferCall(self, arguments, place, watch=watch).result()
 
     def calls(self, arguments: dict[str, Any], count: int) -> list[Coroutine[Any, Any, R]]:
         """The same call so many times, each to be made where it is awaited."""

@@ -33,6 +33,7 @@ if TYPE_CHECKING:
     from stratum.engine.infer import Infer
     from stratum.engine.place import Place
     from stratum.engine.run import PlannedStep
+    from stratum.engine.stream import Watch
 
 R = TypeVar("R")
 
@@ -51,9 +52,11 @@ class InferCall(Generic[R]):
         *,
         planned: PlannedStep | None = None,
         addition: str = "",
+        watch: Watch | None = None,
     ) -> None:
         self._step = step
         self._planned = planned
+        self._watch = watch
         self._arguments = arguments
         self._place = place
         self._run = place.run
@@ -161,6 +164,7 @@ class InferCall(Generic[R]):
             model=self._model,
             cap=self._cap,
             min_cap=self._min_cap,
+            watch=self._watch,
         )
         self._record.priced = line.priced
         return line

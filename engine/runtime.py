@@ -76,6 +76,7 @@ class Runtime:
         sample_n: int = 1,
         sinks: Sequence[Sink] = (),
         answers: AnswerCache | None = None,
+        start: Callable[[Callable[[], Awaitable[None]], str], None],
     ) -> None:
         self.session = session
         self.provider = provider
@@ -97,6 +98,7 @@ class Runtime:
         self._reservations = count(1)
         self._timings: Timings | None = None
         self._place: Place | None = None
+        self._start = start
         self._tenants: dict[str, Tenant] = {}
 
     async def run(self, step: Callable[P, Awaitable[R]], *args: P.args, **kwargs: P.kwargs) -> R:
@@ -140,6 +142,10 @@ class Runtime:
         elif budget is not None and budget != tenant.budget:
             raise ValueError(f"tenant {name!r} has {tenant.budget}, and cannot get {budget} while the runtime is open")
         return tenant
+
+    def start(self, work: Callable[[], Awaitable[None]], *, name: str) -> None:
+        """Run `work` in a task that ends with the runtime; a failure of it ends the session."""
+        self._start(work, name)
 
     async def ready(self) -> None:
         """Wait for a provider that has to start something; before any clock runs."""
@@ -264,6 +270,7 @@ async def open_runtime(
             jitter=jitter,
             allowance=allowance,
             sample_n=sample_n,
+            start=lambda work, task: supervisor.start(work, name=task, policy="stop"),
             answers=AnswerCache(None if path is None else path.parent / "answers.db"),
             sinks=_default_sinks() if sinks is None else sinks,
         )

@@ -6,10 +6,11 @@ import functools
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Coroutine, Mapping
 from contextvars import ContextVar
-from typing import Any, Generic, ParamSpec, Protocol, TypeVar
+from typing import TYPE_CHECKING, Any, Generic, ParamSpec, Protocol, TypeVar
 
 import trio
 
+from stratum.contracts.errors import NoRuntime
 from stratum.contracts.signature import Signature
 from stratum.contracts.trace import CallKind
 from stratum.engine.event_loop import refuse_inside_loop, refuse_outside_trio
@@ -23,6 +24,9 @@ class CallTracer(Protocol):
 
 
 tracing: ContextVar[CallTracer | None] = ContextVar("stratum_tracing", default=None)
+
+if TYPE_CHECKING:
+    from stratum.engine.stream import Stream, Watch
 
 P = ParamSpec("P")
 R = TypeVar("R")
@@ -63,6 +67,28 @@ class Step(ABC, Generic[P, R]):
         arguments = self.signature.bind(args, kwargs)
         refuse_inside_loop(f"{self.signature.name}.sync()")
         return trio.run(self._start, arguments, strict_exception_groups=True)
+
+    def stream(self, *args: P.args, **kwargs: P.kwargs) -> Stream[R]:
+        """Call the step and look at its answer while it is being written; the last of the stream has the result.
+
+        What is no single call of a model (a `@compute`, a quorum) gives the last alone. Arguments are checked here.
+
+        Raises:
+            NoRuntime: there is no runtime around, in which the call could run.
+        """
+        from stratum.engine.stream import Stream
+
+        arguments = self.signature.bind(args, kwargs)
+        place = current_place.get()
+        if place is None:
+            raise NoRuntime(
+                function=f"{self.signature.name}.stream()", fix="call it inside `async with open_runtime()`"
+            )
+        return Stream(place, self.signature, lambda watch: self.perform_watched(arguments, place, watch))
+
+    async def perform_watched(self, arguments: dict[str, Any], place: Place, watch: Watch) -> R:
+        """As `perform`; a call of a model tells `watch` what has been written."""
+        return await self.perform(arguments, place)
 
     def __reduce__(self) -> str:
         return self.signature.qualname.partition(":")[2]  # as functions do: by name, in its module

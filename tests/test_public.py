@@ -29,6 +29,7 @@ PUBLIC = [
     "NoRuntime",
     "ParallelValidationFailed",
     "ParseFailure",
+    "Partial",
     "PostconditionFailed",
     "PreconditionFailed",
     "Price",

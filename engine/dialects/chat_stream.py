@@ -63,6 +63,10 @@ class ChatStreamReader:
         # Servers that send no [DONE] do send a finish reason; its usage comes in a chunk after it.
         return self._done or self._error != NULL or (self._finish_reason is not None and self._usage != NULL)
 
+    @property
+    def arguments(self) -> str:
+        return (self._calls[min(self._calls)].function.arguments or "") if self._calls else ""
+
     def feed(self, event: bytes) -> None:
         if event == DONE:
             self._done = self._finish_reason is not None

@@ -173,6 +173,11 @@ class StreamReader(Protocol):
         ...
 
     @property
+    def arguments(self) -> str:
+        """What the model has passed to the tool so far; empty where it calls none."""
+        ...
+
+    @property
     def finished(self) -> bool:
         """The final event came: usage is known."""
         ...

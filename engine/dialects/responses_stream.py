@@ -47,6 +47,11 @@ class ResponsesStreamReader:
             # What cannot be read cannot finish the answer either: the stream then ends unfinished.
             return
 
+    @property
+    def arguments(self) -> str:
+        calls = [item for item in self._items.values() if item.get("type") == "function_call"]
+        return str(calls[0].get("arguments") or "") if calls else ""
+
     def body(self) -> bytes:
         if self._final:
             return self._final

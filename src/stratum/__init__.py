@@ -56,6 +56,7 @@ if TYPE_CHECKING:
     )
     from stratum.contracts.human import HumanDecision
     from stratum.contracts.opaque import opaque
+    from stratum.contracts.partial import Partial
     from stratum.contracts.price import Price, Usage
     from stratum.contracts.probabilistic import Probabilistic
     from stratum.contracts.trace import TraceRecord
@@ -92,6 +93,7 @@ __all__ = [
     "NoRuntime",
     "ParallelValidationFailed",
     "ParseFailure",
+    "Partial",
     "PostconditionFailed",
     "PreconditionFailed",
     "Price",
@@ -131,6 +133,7 @@ _HOMES: Final = {
     "stratum.contracts.ended": ("Failure", "Success"),
     "stratum.contracts.human": ("HumanDecision",),
     "stratum.contracts.opaque": ("opaque",),
+    "stratum.contracts.partial": ("Partial",),
     "stratum.contracts.price": ("Price", "Usage"),
     "stratum.contracts.probabilistic": ("Probabilistic",),
     "stratum.contracts.trace": ("TraceRecord",),
