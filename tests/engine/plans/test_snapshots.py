@@ -474,7 +474,7 @@ def lay_out(root: Path, files: dict[tuple[str, ...], tuple[str, bytes]]) -> None
             continue
 
 
-@settings(max_examples=15, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=6, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(FILES, FILES)
 def test_any_tree_can_be_restored_from_any_other(
     tmp_path_factory: pytest.TempPathFactory,
