@@ -59,7 +59,16 @@ class PeerFailed(Exception):
 @cache
 def known_peers() -> dict[str, Peer]:
     listed = tomllib.loads((HERE / "peers.toml").read_text())
-    return {name: Peer(name=name, **{**peer, "packages": tuple(peer["packages"])}) for name, peer in listed.items()}
+    return {
+        name: Peer(
+            name=name,
+            packages=tuple(peer["packages"]),
+            script=peer["script"],
+            measures=peer["measures"],
+            spends=peer.get("spends", ""),
+        )
+        for name, peer in listed.items()
+    }
 
 
 def installed_peers(measures: Measures) -> list[Peer]:
