@@ -291,7 +291,11 @@ async def test_a_resumed_fan_out_asks_neither_winners_nor_losers_again(
     """CASES F18: who won is recorded; equal calls of different branches are told apart, whatever order they ran in."""
     crashes.clear()
     lengths = iter(range(100))
-    provider = scripted(otherwise=lambda _: Word(text="x" * next(lengths)))
+
+    def longer(received: Received) -> Word:
+        return Word(text="x" * next(lengths))
+
+    provider = scripted(otherwise=longer)
     journal = tmp_path / "journal.db"
     async with session(provider, journal) as runtime:
         with pytest.raises(RuntimeError, match="crash"):

@@ -238,21 +238,25 @@ def _annotated(function: Any) -> Any:
     return function
 
 
+def all_of_it(topic: str, history: list[list[str]], converged: bool) -> tuple[str, list[list[str]], bool]:
+    return topic, history, converged
+
+
 async def test_agents_hear_the_others_and_somebody_concludes(autojump_clock: MockClock) -> None:
     """CASES E20."""
     heard.clear()
     async with session(scripted()):
         topic, history, converged = await debate(
-            [agent("a"), agent("b"), agent("c")], "t", rounds=2, synthesize=lambda *all_of_it: all_of_it
+            [agent("a"), agent("b"), agent("c")], "t", rounds=2, synthesize=all_of_it
         )
         assert history == [["a on t", "b on t", "c on t"], ["t", "t", "t"]]
         assert (topic, converged) == ("t", True)
-        _, _, agreed = await debate([agent("a"), agent("b")], "t", rounds=1, synthesize=lambda *all_of_it: all_of_it)
+        _, _, agreed = await debate([agent("a"), agent("b")], "t", rounds=1, synthesize=all_of_it)
         assert agreed is False
         with pytest.raises(ValueError, match="needs agents"):
-            await debate([], "t", rounds=2, synthesize=lambda *all_of_it: all_of_it)
+            await debate([], "t", rounds=2, synthesize=all_of_it)
         with pytest.raises(ValueError, match="rounds=0"):
-            await debate([agent("a")], "t", rounds=0, synthesize=lambda *all_of_it: all_of_it)
+            await debate([agent("a")], "t", rounds=0, synthesize=all_of_it)
     assert ("b", ["a on t", "c on t"]) in heard
 
 

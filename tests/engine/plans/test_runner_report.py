@@ -78,9 +78,11 @@ def test_exit_status_zero_is_no_pass_where_tests_are_run_and_none_passed(
 
 async def texts(words: list[str], workspace: Path) -> list[str]:
     arguments = ", ".join(map(repr, words))
-    source = command_source(
-        lambda command: run_command(command, workspace=workspace, key="k", timeout_s=60), lambda *_: None
-    )
+
+    def forget(command: Command, run: CommandRun) -> None:
+        pass
+
+    source = command_source(lambda command: run_command(command, workspace=workspace, key="k", timeout_s=60), forget)
     found = await Expression.compile(f"command_succeeds({arguments})").check({}, {"command_succeeds": source})
     return [violation.detail for violation in found]
 
