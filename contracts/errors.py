@@ -319,13 +319,18 @@ class AllowanceExceeded(BudgetExceeded):
 
 @dataclass(kw_only=True, eq=False)
 class BudgetOverrun(BudgetExceeded):
-    """A provider billed more than the worst case it was sent (it ignored the output cap)."""
+    """A provider billed more than the worst case it was sent (it ignored the output cap), or an agent used too much."""
 
     actual: int = 0
     reserved: int = 0
 
     def __str__(self) -> str:
         show = _AMOUNTS[self.resource]
+        if not self.reserved:
+            return (
+                f"{self.step}: an agent's step took {show(self.actual)}, which was known when it was done, and "
+                f"{show(self.settled)} of {show(self.limit)} are spent; raise Budget({self.resource}=...)"
+            )
         return (
             f"{self.step}: the provider billed {show(self.actual)} where at most {show(self.reserved)} was reserved; "
             "booked in full, for it does not honour the output cap it is sent; "

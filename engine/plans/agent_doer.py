@@ -115,6 +115,8 @@ class AgentDoer:
     async def _hand_out(self, violations: Sequence[Violation]) -> Handout:
         past = self._past
         recorded = past.handed_out
+        if past.reported is None:
+            await self._run.admit(self._envelope)
         attempt = len(past.attempts) + 1
         ticket = recorded.ticket if recorded else f"{past.id}:{attempt}:{uuid.uuid4().hex[:12]}"
         if recorded is None:

@@ -1,4 +1,4 @@
-"""`Clock`: a plan's running time. It stands while everything at work is parked at a gate."""
+"""`Clock`: the running time of one budget: a plan's, or a step's. It stands while everything at work in it is parked."""
 
 from __future__ import annotations
 
@@ -13,17 +13,18 @@ from stratum.engine.plans.plan_log import PlanLog
 
 
 class Clock:
-    """Of one run and its budget."""
+    """Of a run and its budget; with one `around` it, of the budget of a step."""
 
-    def __init__(self, log: PlanLog) -> None:
+    def __init__(self, log: PlanLog, *, around: Clock | None = None) -> None:
         self._log = log
+        self._around = around
         self._envelope: Envelope | None = None
         self._at_work = 0
         self._parked = 0
         self._left_s = math.inf
 
     def starts(self, envelope: Envelope) -> None:
-        """The run's budget began to count."""
+        """The budget began to count."""
         self._envelope = envelope
 
     @property
@@ -33,7 +34,7 @@ class Clock:
 
     @property
     def left_ms(self) -> int | None:
-        """Of the run's budget; `None` where it has no limit."""
+        """Of the budget; `None` where it has no limit."""
         if self._envelope is None:
             return None
         deadline = self._envelope.cancel_scope.deadline
@@ -70,13 +71,17 @@ class Clock:
         stood = self.stands
         self._at_work += at_work
         self._parked += parked
+        if self._around is not None:
+            self._around._change(at_work=at_work, parked=parked)
         if stood is self.stands or self._envelope is None:
             return
         scope = self._envelope.cancel_scope
         if self.stands:
-            self._log.pause()
+            if self._around is None:
+                self._log.pause()
             self._left_s = scope.deadline - trio.current_time()
             scope.deadline = math.inf
         else:
-            self._log.go_on()
+            if self._around is None:
+                self._log.go_on()
             scope.deadline = trio.current_time() + self._left_s

@@ -79,7 +79,7 @@ class GateDoer:
         self._run.asking[self._past.id] = asking
         self._steps.stands(self._number, "asking")
         try:
-            with self._run.clock.parked(), trio.move_on_after(_seconds_until(opened.answer_by)):
+            with self._steps.clock(self._number).parked(), trio.move_on_after(_seconds_until(opened.answer_by)):
                 await asking.answered.wait()
         finally:
             del self._run.asking[self._past.id]

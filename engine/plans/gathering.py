@@ -72,7 +72,7 @@ class Gathering:
         self._run.asking[step] = asking
         self._steps.stands(number, "asking")
         try:
-            with self._run.clock.parked():
+            with self._steps.clock(number).parked():
                 await asking.answered.wait()
         finally:
             del self._run.asking[step]

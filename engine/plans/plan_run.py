@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 import trio
 
-from stratum.actors.ledger import Amount, Demand, Limits
+from stratum.actors.ledger import Amount, Demand, Limits, Refused
 from stratum.contracts.budget import Budget
 from stratum.contracts.compiled_plan import CompiledPlan
 from stratum.contracts.errors import BudgetExceeded
@@ -166,6 +166,15 @@ class PlanRun:
         self._handouts[handout.assignment.ticket] = handout
         self.touch()
 
+    async def admit(self, envelope: Envelope) -> None:
+        """Before an agent begins: in a budget that is overdrawn, perhaps before the run was resumed, nobody does."""
+        for scope in envelope.scope.chain:
+            if scope.overdrawn is not None:
+                owner = envelope.owner(scope)
+                owner.exhaust(Refused(scope, scope.overdrawn, requested=0))
+                await owner.stopped.wait()
+                await trio.sleep_forever()
+
     def book(self, envelope: Envelope, call: str, *, usage: Usage, model: str) -> int | None:
         """Book what an agent's step took, in picodollars; `None` where its model's price is not known.
 
@@ -237,7 +246,7 @@ class PlanRun:
             self.envelope = envelope
             self.clock.starts(envelope)
             here = Place(run=self.log, envelope=envelope, flow_id=self.id)
-            self.steps = PlanSteps(self, self.compiled, inputs=self._inputs, place=here)
+            self.steps = PlanSteps(self, self.compiled, inputs=self._inputs, place=here, clock=self.clock)
             output = await self._all_steps(self.steps)
         await self.log.commit_result(self.log.finish(msgspec.json.encode(output)))
         return output

@@ -6,8 +6,8 @@ here, and recorded together with what comes of it.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from contextlib import AbstractContextManager, nullcontext
+from collections.abc import Generator, Sequence
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, Final
 
@@ -26,6 +26,7 @@ from stratum.engine.envelope import Envelope, open_envelope
 from stratum.engine.infer import DEFAULT_RETRIES
 from stratum.engine.place import current_place
 from stratum.engine.plans.agent_doer import AgentDoer
+from stratum.engine.plans.clock import Clock
 from stratum.engine.plans.command_doer import CommandDoer
 from stratum.engine.plans.compute_doer import ComputeDoer
 from stratum.engine.plans.conditions import Verified
@@ -72,7 +73,7 @@ class StepWork:
         Raises:
             StepRejected: its retries are used up. And whatever its function raises.
         """
-        with self._own_budget() as envelope:
+        with self._own_budget() as envelope, self._at_work():
             self._place = replace(self._place, envelope=envelope)
             while True:
                 started_over = await self._once()
@@ -84,14 +85,28 @@ class StepWork:
         call, arguments = self._call()
         StepRecord(call, arguments, self._place, planned=self._past).failed(error)
 
-    def _own_budget(self) -> AbstractContextManager[Envelope]:
+    def _at_work(self) -> AbstractContextManager[None]:
+        """The inner steps of a plan are at work themselves."""
+        return nullcontext() if self._kind == "plan" else self._steps.clock(self._number).at_work()
+
+    @contextmanager
+    def _own_budget(self) -> Generator[Envelope]:
         outer = self._place.envelope
         inner = self._steps.compiled.plans.get(self._step.fn) if self._kind == "plan" else None
         budget = self._step.budget or (None if inner is None else inner.plan.budget)
         if budget is None or self._kind == "infer":  # a call opens its own
-            return nullcontext(outer)
-        id = self._past.id
-        return open_envelope(self._log, label=id, path=id, parent=outer, parent_scope=outer.scope, budget=budget)
+            yield outer
+            return
+        id, clocks = self._past.id, self._steps.own_clocks
+        with open_envelope(
+            self._log, label=id, path=id, parent=outer, parent_scope=outer.scope, budget=budget
+        ) as envelope:
+            clocks[self._number] = Clock(self._log, around=self._steps.clock(self._number))
+            clocks[self._number].starts(envelope)
+            try:
+                yield envelope
+            finally:
+                del clocks[self._number]
 
     async def _once(self) -> StartOver | None:
         if self._kind != "infer":

@@ -20,6 +20,7 @@ from stratum.contracts.reference import read_reference
 from stratum.contracts.violation import Violation
 from stratum.engine.lane import Lane
 from stratum.engine.place import Place
+from stratum.engine.plans.clock import Clock
 from stratum.engine.plans.command import CommandRun
 from stratum.engine.plans.conditions import Conditions
 from stratum.engine.plans.gathering import Gathering
@@ -43,6 +44,7 @@ class PlanSteps:
         *,
         inputs: Mapping[str, Any],
         place: Place,
+        clock: Clock,
         prefix: str = "",
     ) -> None:
         self.compiled = compiled
@@ -54,6 +56,9 @@ class PlanSteps:
         self.run = run
         self._log = run.log
         self.place = place
+        self.own_clocks: dict[int, Clock] = {}
+        """Of the steps that have a budget of their own."""
+        self._clock = clock
         self._prefix = prefix
         self.gathering = Gathering(run, self)
         self.conditions = Conditions(
@@ -101,6 +106,10 @@ class PlanSteps:
         self.standing[number] = standing
         self.run.touch()
 
+    def clock(self, number: int) -> Clock:
+        """What stands while the step waits for a person, if nothing else is at work."""
+        return self.own_clocks.get(number, self._clock)
+
     def gathered(self, id: str, command: Command, run: CommandRun) -> None:
         """A step's program has ended: what it wrote is evidence."""
         self.gathering.note(id, command, run)
@@ -119,11 +128,7 @@ class PlanSteps:
             return None
         self.stands(number, "running")
         try:
-            if self.compiled.kinds[number] == "plan":
-                started_over = await StepWork(self, number).do()
-            else:
-                with self.run.clock.at_work():
-                    started_over = await StepWork(self, number).do()
+            started_over = await StepWork(self, number).do()
         except Exception as error:
             if not step.on_fail:
                 raise
@@ -209,7 +214,8 @@ class PlanSteps:
     def begin_inside(self, number: int, inputs: Mapping[str, Any], place: Place) -> PlanSteps:
         """The steps of the plan that a step runs."""
         plan = self.compiled.plans[self.compiled.plan.steps[number].fn]
-        inner = PlanSteps(self.run, plan, inputs=inputs, place=place, prefix=f"{self.id(number)}/")
+        prefix = f"{self.id(number)}/"
+        inner = PlanSteps(self.run, plan, inputs=inputs, place=place, clock=self.clock(number), prefix=prefix)
         self.inside[number] = inner
         return inner
 

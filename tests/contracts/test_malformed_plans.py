@@ -22,6 +22,7 @@ def test_there_are_enough_of_them() -> None:
 
 @pytest.mark.parametrize("given", ALL, ids=lambda given: f"{given.path} {given.problem}"[:60])
 def test_a_malformed_plan_is_refused_with_place_problem_and_fix(given: Malformed) -> None:
+    """CASES G5, G6, G13, G14, G17, G19, G23."""
     started = time.process_time()
     with pytest.raises(PlanError) as caught:
         load_plan(given.text, REGISTRY)

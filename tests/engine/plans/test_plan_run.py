@@ -305,7 +305,7 @@ budget: {ms: 10000}
 
 
 async def test_a_gate_is_revised_and_approved(tmp_path: Path) -> None:
-    """CASES H25, H26."""
+    """CASES H13, H25, H26."""
     async with open_project(tmp_path, steps=STEPS) as plans:
         run = await started(plans, GATE)
         await reported(run, "a", "draft")

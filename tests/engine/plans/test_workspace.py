@@ -181,6 +181,7 @@ async def ran(plans: Plans) -> str:
 
 
 async def test_a_rollback_restores_the_files_and_what_came_later_is_done_again(project: Path) -> None:
+    """CASES H32."""
     async with open_project(project) as plans:
         run = await ran(plans)
         restored = await plans.rollback(run, "a", by="ada")
@@ -198,6 +199,7 @@ async def test_a_rollback_restores_the_files_and_what_came_later_is_done_again(p
 
 
 async def test_a_rollback_that_would_lose_work_is_refused_and_one_that_makes_no_sense(project: Path) -> None:
+    """CASES H32."""
     async with open_project(project) as plans:
         run = await ran(plans)
         (project / "mine").write_text("mine")
