@@ -29,7 +29,9 @@ class Workspace:
     @property
     def kept(self) -> bool:
         """Whether what is in it can be kept and restored: it is in a git repository."""
-        return any((folder / ".git").exists() for folder in (self.folder, *self.folder.parents))
+        marks = [folder / ".git" for folder in (self.folder, *self.folder.parents)]
+        # An empty folder of that name is what a sandbox of Codex leaves behind, in /tmp for one.
+        return any(mark.is_file() or (mark / "HEAD").exists() for mark in marks)
 
     async def snapshots(self) -> Snapshots:
         """Its snapshots.

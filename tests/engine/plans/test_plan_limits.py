@@ -114,3 +114,11 @@ async def test_a_gates_deadline_goes_on_while_nobody_runs_the_plan(
         with pytest.raises(RunCancelled, match="timeout ended it at gate g"), trio.fail_after(5):
             await again.result()
         assert standing(await plans.status(run.id)) == {"g": "cancelled", "b": "blocked"}
+
+
+async def test_an_empty_folder_called_git_is_no_repository(tmp_path: Path) -> None:
+    (tmp_path / ".git").mkdir()
+    async with open_project(tmp_path) as plans:
+        run = await started(plans, "steps:\n- {id: a, fn: think}")
+        assert (await reported(run, "a", "x")).accepted
+        assert await run.result() == "x"
