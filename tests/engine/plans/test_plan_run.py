@@ -54,6 +54,12 @@ async def nap(seconds: float) -> float:
 def say(about: str) -> Word: ...
 
 
+@compute
+async def stumble(seconds: float) -> float:
+    await trio.sleep(seconds)
+    raise LookupError("nothing there")
+
+
 STEPS = [upper, count, fail, nap, say]
 
 CHAIN = """
@@ -569,3 +575,14 @@ async def test_steps_that_only_compute_are_recorded_together_and_not_done_again(
         with pytest.raises(PlanFailed, match="nothing about A"):
             await run.result()
     assert calls == ["fail A"]
+
+
+async def test_a_session_that_ends_at_the_moment_at_which_a_step_fails_just_ends(
+    tmp_path: Path, autojump_clock: MockClock
+) -> None:
+    text = "steps: [{id: a, fn: stumble, inputs: {seconds: 3.0}}]"
+    async with open_project(tmp_path, steps=[stumble], journal=None) as plans:
+        run = await started(plans, text)
+        with trio.move_on_after(3):
+            await run.ended.wait()
+    assert run.ended.is_set()
