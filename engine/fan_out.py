@@ -16,6 +16,7 @@ import trio
 from stratum.contracts.ended import Failure, Success
 from stratum.contracts.signature import Signature
 from stratum.contracts.trace import CallKind
+from stratum.engine.discarded import discard
 from stratum.engine.flow_call import unwrapped
 from stratum.engine.place import Place, current_place
 from stratum.engine.step_record import StepRecord
@@ -64,8 +65,7 @@ class FanOut(Generic[T]):
                 raise
             raise error from None
         finally:
-            for branch in self._branches:
-                branch.close()  # those that never began
+            discard(self._branches)  # those that never began
 
     async def _run_branch(self, number: int) -> None:
         current_place.set(replace(self._place, branch=str(number)))

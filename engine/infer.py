@@ -144,7 +144,7 @@ class Infer(Step[P, R], Generic[P, R]):
     def varied(self, *, retries: int, budget: Budget | None, model: str, also: Sequence[CheckedAnswer]) -> Infer[P, R]:
         """The same call with other bounds, another model where one is named, and conditions besides its own."""
         other = object.__new__(type(self))  # copy.copy gives a step itself, which pickles by its name
-        other.__dict__ |= self.__dict__
+        vars(other).update(vars(self))
         other.retries, other.budget = retries, budget
         if model:
             other.model = model

@@ -8,9 +8,10 @@ from typing import Any, Literal, TypeVar, overload
 
 from stratum.contracts.ended import Failure, Success
 from stratum.contracts.errors import ParallelValidationFailed
+from stratum.engine.discarded import discard
 from stratum.engine.event_loop import refuse_outside_trio
 from stratum.engine.fan_out import PARALLEL, RACE, Decision, FanOut, decide
-from stratum.engine.place import Place, current_place
+from stratum.engine.place import current_place
 
 T = TypeVar("T")
 T1 = TypeVar("T1")
@@ -146,24 +147,18 @@ async def race(*calls: Call[T]) -> T:
 
 
 async def _at_place(what: Decision, calls: Sequence[Call[T]], *, need: int | None) -> FanOut[T]:
-    place = current_place.get()
-    if place is not None:
-        return await decide(what, calls, place, need=need)
     try:
+        place = current_place.get()
+        if place is not None:
+            return await decide(what, calls, place, need=need)
         refuse_outside_trio(f"{what.signature.name}()")
-    except BaseException:
-        _close(calls)
-        raise
-    # As a step's outermost call does it: all branches share one runtime.
-    from stratum.engine.runtime import open_runtime
+        # As a step's outermost call does it: all branches share one runtime.
+        from stratum.engine.runtime import open_runtime
 
-    async with open_runtime() as runtime:
-        return await decide(what, calls, _inside(runtime.place), need=need)
-
-
-def _inside(place: Place) -> Place:
-    current_place.set(place)
-    return place
+        async with open_runtime() as runtime:
+            return await decide(what, calls, runtime.place, need=need)
+    finally:
+        discard(calls)
 
 
 def _found(fan_out: FanOut[Any], *, count: int, require: Literal["all", "any"] | int) -> Any:
@@ -185,7 +180,7 @@ def _needed(calls: Sequence[Call[Any]], require: Literal["all", "any"] | int) ->
     elif type(require) is int and require >= 0:
         need = require
     else:
-        _close(calls)
+        discard(calls)
         raise ValueError(f'require={require!r}: pass "all", "any", or how many have to succeed, 0 to wait for all')
     _refuse_misuse(calls, need=need, name="parallel")
     return None if require == 0 else need
@@ -202,10 +197,5 @@ def _refuse_misuse(calls: Sequence[object], *, need: int, name: str) -> None:
         if need > len(calls):
             raise ValueError(f"{name}() requires {need} of {len(calls)} calls; pass more calls, or require fewer")
     except (TypeError, ValueError):
-        _close([call for call in calls if inspect.iscoroutine(call)])
+        discard([call for call in calls if inspect.iscoroutine(call)])
         raise
-
-
-def _close(calls: Sequence[Call[Any]]) -> None:
-    for call in calls:
-        call.close()

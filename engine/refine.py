@@ -119,13 +119,17 @@ def _check(owner: str, *, until: object, feedback: object, max_iterations: int) 
             owner=owner, problem=f"max_iterations={max_iterations!r}", fix="pass a whole number, 1 or more"
         )
     for name, condition in {"until": until, "feedback": feedback}.items():
-        asked = next((used for used in _used_by(condition) if isinstance(used, Step) and used.kind != "compute"), None)
+        asked = next((used for used in _used_by(condition) if _asks(used)), None)
         if asked is not None:
             raise ContractDefinitionError(
                 owner=owner,
-                problem=f"{name} calls {asked.signature.name}, which asks a model",
+                problem=f"{name} calls {getattr(asked, '__name__', asked)}, which asks a model",
                 fix="judge in an `ensure` of the @infer function instead, or loop in a flow",
             )
+
+
+def _asks(used: object) -> bool:
+    return isinstance(used, Step) and used.kind != "compute"
 
 
 def _used_by(condition: object) -> Iterator[object]:

@@ -313,3 +313,13 @@ async def test_a_resumed_fan_out_asks_neither_winners_nor_losers_again(
         assert not [record for record in await runtime.journal.read(run) if isinstance(record, Diverged)]
     assert again.requests == []
     assert result == [tuple(before[number]) for number in (0, 1, 2, 3, result[-1][0])]
+
+
+async def test_a_fan_out_that_never_began_leaves_none_of_its_calls_behind(autojump_clock: MockClock) -> None:
+    """CASES E2: a coroutine never awaited is a warning, which is an error here."""
+    async with session():
+        with pytest.raises(ValueError, match="bad"):
+            await parallel(
+                after(0, "bad"),
+                *[parallel(race(after(1, "a"), after(2, "b")), after(3, "c")) for _ in range(20)],
+            )
