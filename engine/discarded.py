@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import inspect
-from collections.abc import Coroutine, Iterable
-from typing import Any
+from collections.abc import Coroutine, Iterable, Sequence
+from typing import Any, cast
 
 
 def discard(calls: Iterable[Coroutine[Any, Any, Any]]) -> None:
@@ -14,6 +14,6 @@ def discard(calls: Iterable[Coroutine[Any, Any, Any]]) -> None:
         call = waiting.pop()
         if inspect.iscoroutine(call) and inspect.getcoroutinestate(call) == inspect.CORO_CREATED:
             for value in inspect.getcoroutinelocals(call).values():
-                given: Iterable[object] = value if isinstance(value, (tuple, list)) else (value,)  # pyright: ignore[reportUnknownVariableType]
+                given = cast("Sequence[object]", value) if isinstance(value, (tuple, list)) else [value]
                 waiting += [each for each in given if inspect.iscoroutine(each)]
         call.close()

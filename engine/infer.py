@@ -12,6 +12,7 @@ from stratum.contracts.budget import Budget
 from stratum.contracts.digest import digest12
 from stratum.contracts.errors import ContractDefinitionError, NoProvider
 from stratum.contracts.signature import Signature
+from stratum.contracts.trace import CallKind
 from stratum.contracts.violation import Violation
 from stratum.engine.budget_argument import refuse_other_than_budget
 from stratum.engine.condition import OnLeak
@@ -58,7 +59,7 @@ class CheckedAnswer(Protocol):
 class Infer(Step[P, R], Generic[P, R]):
     """A typed LLM call. The body of the function is never run: its signature is the call."""
 
-    kind = "infer"
+    kind: CallKind = "infer"
 
     def __init__(
         self,
