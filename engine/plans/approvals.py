@@ -1,13 +1,14 @@
 """`Approvals`: who approved which plans of a project. Kept in the user's own folder, where no plan's work tree reaches.
 
 One file an approval, named by the digest that was approved. What another program of the same user could do is no concern
-here: it could as well press the keys.
+here: it could as well press the keys. What another user wrote, or a link out of the folder leads to, is not believed.
 """
 
 from __future__ import annotations
 
 import os
 import re
+import stat
 import tempfile
 from datetime import UTC, datetime
 from hashlib import sha256
@@ -17,6 +18,7 @@ from typing import Final, Literal
 import msgspec
 
 from stratum.actors.locations import STATE_MODE, state_home
+from stratum.engine.settings import SettingsError
 
 How = Literal["terminal", "elicitation", "page", "policy", "python"]
 _DIGEST: Final = re.compile(r"[0-9a-f]{64}")
@@ -45,19 +47,27 @@ class Approvals:
     def find(self, digest: str) -> Approval | None:
         """The approval of exactly this plan, if there is one."""
         try:
-            approval = msgspec.json.decode(self._file(digest).read_bytes(), type=Approval)
-        except (OSError, msgspec.MsgspecError):
+            approval = msgspec.json.decode(self._read(digest), type=Approval)
+        except (OSError, msgspec.MsgspecError, RecursionError):
             return None
         return approval if (approval.digest, approval.project) == (digest, self.project) else None
 
     def approve(self, digest: str, *, by: str, how: How) -> Approval:
-        """Record that `by` approved it; the same again changes nothing."""
+        """Record that `by` approved it; the same again changes nothing.
+
+        Raises:
+            SettingsError: the folder is a link, or others may write to it; nothing in it would be believed.
+        """
         if (known := self.find(digest)) is not None:
             return known
         at = datetime.now(UTC).isoformat(timespec="seconds")
         approval = Approval(digest=digest, project=self.project, by=by, how=how, at=at)
         file = self._file(digest)
-        self.folder.mkdir(parents=True, exist_ok=True, mode=STATE_MODE)
+        # Each by itself: of parents that it makes, `Path.mkdir` leaves the mode to the umask.
+        for folder in (self.folder.parent.parent, self.folder.parent, self.folder):
+            folder.mkdir(parents=True, exist_ok=True, mode=STATE_MODE)
+        if (distrusted := self._distrusted()) is not None:
+            raise distrusted
         # Whole or not at all, also for who reads it at this moment; made with mode 0600.
         descriptor, written = tempfile.mkstemp(dir=self.folder, prefix=".", suffix=".new")
         with os.fdopen(descriptor, "wb") as out:
@@ -73,7 +83,34 @@ class Approvals:
             return False
         return True
 
+    def _read(self, digest: str) -> bytes:
+        file = self._file(digest)
+        if self._distrusted() is not None:
+            raise PermissionError(file)
+        # Without waiting: a pipe of that name would keep us for ever.
+        with open(os.open(file, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK), "rb") as kept:
+            found = os.fstat(kept.fileno())
+            if not stat.S_ISREG(found.st_mode) or _others_write(found):
+                raise PermissionError(file)
+            return kept.read()
+
+    def _distrusted(self) -> SettingsError | None:
+        """Why nothing in the folder is believed. Above it, links are the user's own business."""
+        for folder in (self.folder.parent, self.folder):
+            found = folder.lstat()
+            if stat.S_ISLNK(found.st_mode):
+                return SettingsError(file=str(folder), problem="it is a link", fix="remove it")
+            if _others_write(found):
+                return SettingsError(
+                    file=str(folder), problem="others may write to it", fix="see what is in it, then `chmod 700` it"
+                )
+        return None
+
     def _file(self, digest: str) -> Path:
         if not _DIGEST.fullmatch(digest):
             raise ValueError(f"{digest[:80]!r} is not a plan's digest; it has 64 hex characters")
         return self.folder / f"{digest}.json"
+
+
+def _others_write(found: os.stat_result) -> bool:
+    return found.st_uid != os.getuid() or bool(found.st_mode & (stat.S_IWGRP | stat.S_IWOTH))

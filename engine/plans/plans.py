@@ -33,7 +33,7 @@ from stratum.contracts.records import Approved, PlanProposed, RolledBack, RunRes
 from stratum.contracts.violation import Violation
 from stratum.engine.file_evidence import file_sources
 from stratum.engine.flow_call import Raised, limits_raised
-from stratum.engine.plans.approvals import Approvals
+from stratum.engine.plans.approvals import Approval, Approvals
 from stratum.engine.plans.case import Judge
 from stratum.engine.plans.compiled_plans import CompiledPlans
 from stratum.engine.plans.estimate import estimate
@@ -175,12 +175,10 @@ class Plans:
     async def _start(self, run: str, raised: Raised) -> PlanRun:
         past = await self._claim(run)
         try:
-            compiled = self._may_start(run, past)
+            compiled, approval = self._may_start(run, past)
             raises = limits_raised(raised, past, run=run)
             log = PlanLog(self.runtime, id=run, history=past)
-            if past.approved is None or past.approved.digest != _digest_of(past):
-                approval = self.approvals.find(_digest_of(past))
-                assert approval is not None, "it may start"
+            if approval is not None:
                 log.append(Approved(digest=approval.digest, by=approval.by, how=approval.how))
         except BaseException:
             await self._release(run)
@@ -255,13 +253,16 @@ class Plans:
                     _obey(at_work[run], message)
             await trio.sleep(POLL_S)
 
-    def _may_start(self, run: str, past: PlanHistory) -> CompiledPlan:
+    def _may_start(self, run: str, past: PlanHistory) -> tuple[CompiledPlan, Approval | None]:
+        """And the approval it starts with, unless the journal has it. Looked up once: it can be revoked at any moment."""
         if past.finished is not None and past.finished.state == "succeeded" and not past.rolled_back:
             raise RunError(run=run, problem="it has succeeded", fix="propose it again to do it again")
         digest = _digest_of(past)
-        if self.approvals.find(digest) is None and (past.approved is None or past.approved.digest != digest):
+        recorded = past.approved is not None and past.approved.digest == digest
+        approval = None if recorded else self.approvals.find(digest)
+        if approval is None and not recorded:
             raise NotApproved(run=run, digest=digest)
-        return self._compiled.of(past.plan)
+        return self._compiled.of(past.plan), approval
 
     async def _estimated(self, compiled: CompiledPlan) -> CompiledPlan:
         """The plan with what it will probably take."""
