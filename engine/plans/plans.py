@@ -25,7 +25,7 @@ from stratum.contracts.compiled_plan import CompiledPlan
 from stratum.contracts.digest import canonical_json
 from stratum.contracts.errors import ContractViolation, RunError, UnknownRun
 from stratum.contracts.expression_evidence import Source
-from stratum.contracts.messages import AnswerGate, AnswerReview, CancelRun, Message, RaiseLimits
+from stratum.contracts.messages import AnswerGate, AnswerReview, CancelRun, RaiseLimits
 from stratum.contracts.plan import ExecutionPlan
 from stratum.contracts.plan_errors import NotApproved, StepNotReady
 from stratum.contracts.plan_status import PlanState, PlanStatus
@@ -334,7 +334,7 @@ async def open_plans(
         nursery.cancel_scope.cancel(reason="the plans are closing")
 
 
-def _obey(live: PlanRun, message: Message) -> None:
+def _obey(live: PlanRun, message: CancelRun | AnswerGate | RaiseLimits) -> None:
     match message:
         case CancelRun():
             live.cancel(message.reason or f"{message.by} cancelled it")
