@@ -26,6 +26,7 @@ from stratum import (
     parallel,
 )
 from stratum.contracts.records import CallFinished
+from stratum.engine.dialects.protocol import Received
 from stratum.engine.providers.scripted import Reply, Scripted, scripted
 
 
@@ -60,7 +61,11 @@ async def session(provider: Scripted, journal: Path | None = None, model: str = 
 
 def words() -> Scripted:
     counter = iter(range(100))
-    return scripted(otherwise=lambda _: Reply(value=Word(text="w", count=next(counter)), delay_s=1))
+
+    def counted(received: Received) -> Reply:
+        return Reply(value=Word(text="w", count=next(counter)), delay_s=1)
+
+    return scripted(otherwise=counted)
 
 
 async def traces(runtime: Runtime, name: str) -> list[TraceRecord]:
