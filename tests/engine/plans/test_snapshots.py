@@ -154,7 +154,12 @@ def nasty_conflict(root: Path) -> None:
     git(root, "checkout", "-q", "main")
     (root / "a.py").write_text("ours\n")
     git(root, "commit", "-qam", "ours")
-    subprocess.run(["git", "merge", "-q", "other"], cwd=root, capture_output=True, check=False)
+    subprocess.run(
+        ["git", "-c", "user.name=t", "-c", "user.email=t@t", "merge", "-q", "other"],
+        cwd=root,
+        capture_output=True,
+        check=False,
+    )
     assert b"UU a.py" in git(root, "status", "--porcelain")
 
 
