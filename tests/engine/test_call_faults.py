@@ -52,7 +52,7 @@ from stratum.contracts.errors import StratumError
 from stratum.contracts.records import CallFinished, LeftInDoubt, Record, Released, Reserved, Settled
 from stratum.engine.providers.openai import OpenAI
 
-pytestmark = pytest.mark.usefixtures("transport")
+pytestmark = [pytest.mark.usefixtures("transport"), pytest.mark.stratum_network]
 
 PRICE = Price.per_million(input=2, output=8)
 GOOD = b'{"level":"low"}'

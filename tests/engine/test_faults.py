@@ -33,7 +33,7 @@ from tests.fakes.openai_server import Behaviour, Exchange, head, open_server, se
 from stratum.engine.providers.openai import OpenAI
 from stratum.engine.providers.protocol import Answer, StatusError, TransportFailure
 
-pytestmark = pytest.mark.usefixtures("transport")
+pytestmark = [pytest.mark.usefixtures("transport"), pytest.mark.stratum_network]
 
 
 async def send(behaviour: Behaviour, *, max_body_bytes: int = 2**20) -> Answer:
