@@ -89,5 +89,9 @@ def _write(file: Path, key: str, output: bytes) -> None:
 
 def _open(file: Path) -> sqlite3.Connection:
     connection = sqlite3.connect(file, timeout=5)
-    connection.execute(_TABLE)
+    try:
+        connection.execute(_TABLE)
+    except BaseException:
+        connection.close()
+        raise
     return connection

@@ -34,9 +34,14 @@ def test_work_that_starts_after_it_was_abandoned_is_not_done() -> None:
 async def test_hanging_computes_use_up_neither_the_threads_of_conditions_nor_trios(released: threading.Event) -> None:
     """Name resolution is in trio's: every call to a provider would hang with them."""
     leaks: list[int] = []
+    begun: list[int] = []
 
     async def hang(number: int) -> None:
-        await WorkerThread(released.wait, purpose="compute").result(lambda: leaks.append(number))
+        def work() -> None:
+            begun.append(number)
+            released.wait()
+
+        await WorkerThread(work, purpose="compute").result(lambda: leaks.append(number))
 
     async with trio.open_nursery() as nursery:
         for number in range(MOST_THREADS + 20):
@@ -45,7 +50,7 @@ async def test_hanging_computes_use_up_neither_the_threads_of_conditions_nor_tri
         assert trio.to_thread.current_default_thread_limiter().borrowed_tokens == 0
         with trio.fail_after(10):
             assert await WorkerThread(lambda: 7, purpose="condition").result(lambda: None) == 7
-            while threading.active_count() <= MOST_THREADS:
+            while len(begun) < MOST_THREADS:
                 await trio.sleep(0.001)
         nursery.cancel_scope.cancel()
     assert len(leaks) == MOST_THREADS, "those that never began are no leaks"
