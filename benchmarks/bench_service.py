@@ -15,6 +15,7 @@ from pathlib import Path
 from tests.fakes.openai_server import serve_process
 from tests.fakes.service_load import ANSWER, ROOT, load, uvicorn
 
+from benchmarks.plot import Bar, draw
 from benchmarks.timing import common_options, environment, parser
 
 CONTENDERS = {
@@ -48,6 +49,14 @@ def main() -> None:
                     }
                 )
     machine = environment(["fastapi", "uvicorn", "httpx2", "trio"])
+    if options.plot is not None:
+        bars = [
+            Bar(group=f"{row['at_once']} at once", name=str(row["contender"]), value=float(row["p99_ms"]))
+            for row in rows
+        ]
+        draw(
+            options.plot / "bench_service.svg", bars, title=(__doc__ or "").splitlines()[0], axis="p99, ms, logarithmic"
+        )
     if options.as_json:
         json.dump({"question": __doc__, "machine": machine, "rows": rows}, sys.stdout)
         return
