@@ -9,7 +9,7 @@ import json
 import math
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Any, Literal, cast
 
 import pytest
 import trio
@@ -151,7 +151,11 @@ class Tree:
         runs = [run for run, _, _ in children]
         if node.require == "race":
             return (lambda: race(*[run() for run in runs])), *_reference(children, "any")
-        return (lambda: parallel(*[run() for run in runs], require=node.require)), *_reference(children, node.require)
+
+        def together() -> Any:
+            return cast(Any, parallel)(*[run() for run in runs], require=node.require)
+
+        return together, *_reference(children, node.require)
 
     def _leaf(self, leaf: Leaf) -> tuple[Callable[[], Any], float, Success[Any] | Failure]:
         seconds, text = self._own(leaf.seconds)
@@ -189,7 +193,7 @@ def _reference(children: list[Any], require: Any) -> tuple[float, Success[Any] |
     count = len(children)
     if require == 0:
         return max(took for _, took, _ in children), Success([_shown(ended) for _, _, ended in children])
-    need = {"all": count, "any": 1}.get(require, require)
+    need: int = count if require == "all" else 1 if require == "any" else require
     won: list[int] = []
     failures = 0
     for number in sorted(range(count), key=lambda number: children[number][1]):
@@ -213,9 +217,10 @@ def _shown(ended: Success[Any] | Failure) -> Any:
 
 def _plain(value: Any) -> Any:
     if isinstance(value, (Success, Failure)):
-        return _shown(value)
+        return _shown(cast("Success[Any] | Failure", value))
     if isinstance(value, (list, tuple)):
-        return type(value)(_plain(each) for each in value)  # pyright: ignore[reportUnknownVariableType]
+        each_plain = [_plain(each) for each in cast("list[Any]", value)]
+        return each_plain if isinstance(value, list) else tuple(each_plain)
     return value
 
 
