@@ -305,3 +305,32 @@ def test_what_an_editor_leaves_as_it_was_or_makes_invalid_changes_nothing(
     result = CliRunner().invoke(stratum, ["plan", "edit", run], input="n\n")
     assert 'there is no key "nonsense"' in result.stderr
     assert result.stdout.endswith(f"{run}: left as it was\n")
+
+
+def test_a_run_is_rolled_back_to_what_the_files_were_after_a_step(project: Path) -> None:
+    subprocess.run(["git", "init", "-q"], check=True)
+    Path(".gitignore").write_text(".stratum/\n", encoding="utf-8")
+    Path("writes.yaml").write_text(
+        "steps:\n"
+        "- {id: a, command: [sh, -c, 'echo one > file']}\n"
+        "- {id: b, command: [sh, -c, 'echo two > file'], depends_on: [a]}\n",
+        encoding="utf-8",
+    )
+    run, digest = proposed("writes.yaml")
+    terminal = Terminal("approve", run)
+    terminal.expect("first 6 characters")
+    terminal.type(digest[:6])
+    assert terminal.ended() == 0
+    assert call("resume", run).exit_code == 0
+    Path("file").write_text("mine\n", encoding="utf-8")
+    refused = call("rollback", run, "a")
+    assert refused.exit_code == 1
+    assert "file" in refused.stderr
+    assert Path("file").read_text(encoding="utf-8") == "mine\n"
+    done = call("rollback", run, "a", "--force")
+    assert done.exit_code == 0, done.stderr
+    assert "restored file" in done.stdout
+    assert Path("file").read_text(encoding="utf-8") == "one\n"
+    assert call("rollback", run, "nothing").exit_code == 1
+    assert call("resume", run).exit_code == 0
+    assert Path("file").read_text(encoding="utf-8") == "two\n"

@@ -29,7 +29,7 @@ from stratum.contracts.messages import AnswerGate, AnswerReview, CancelRun, Rais
 from stratum.contracts.plan import ExecutionPlan
 from stratum.contracts.plan_errors import NotApproved, StepNotReady
 from stratum.contracts.plan_status import PlanState, PlanStatus
-from stratum.contracts.records import Approved, PlanProposed, RolledBack, RunResumed, RunStarted
+from stratum.contracts.records import Approved, PlanProposed, RunResumed, RunStarted
 from stratum.contracts.violation import Violation
 from stratum.engine.file_evidence import file_sources
 from stratum.engine.flow_call import Raised, limits_raised
@@ -43,6 +43,7 @@ from stratum.engine.plans.plan_history import PlanHistory
 from stratum.engine.plans.plan_log import PlanLog
 from stratum.engine.plans.plan_run import PlanRun
 from stratum.engine.plans.plan_view import recorded_status
+from stratum.engine.plans.rolling_back import roll_back
 from stratum.engine.plans.snapshots import Restored
 from stratum.engine.plans.workspace import Workspace
 
@@ -214,29 +215,15 @@ class Plans:
         """
         if (live := self._live.get(run)) is not None and not live.ended.is_set():
             raise RunError(run=run, problem="it is at work", fix="cancel it, then roll it back")
-        past = await self._claim(run)
-        try:
-            if step not in past.kept:
-                kept = ", ".join(past.kept) or "no step"
-                raise RunError(
-                    run=run, problem=f"step {step} has no snapshot", fix=f"{kept} has; agents' and commands' steps do"
-                )
-            commit = past.of(step).after
-            restored = await (await self._workspace.snapshots()).restore(run, commit, force=force)
-            await self.runtime.journal.commit(
-                run,
-                RolledBack(
-                    elapsed_ms=past.elapsed_ms,
-                    call=step,
-                    commit=commit,
-                    overwritten=restored.overwritten,
-                    undone=undone_by(self._compiled.of(past.plan), past.kept[past.kept.index(step) + 1 :]),
-                    by=by,
-                ),
-            )
-        finally:
-            await self._release(run)
-        return restored
+        return await roll_back(
+            self.runtime.journal,
+            run,
+            step,
+            snapshots=self._workspace.snapshots,
+            compiled=self._compiled.of,
+            by=by,
+            force=force,
+        )
 
     async def read_inbox(self) -> None:
         """Runs beside the runs: does what other processes ask of them. An answer that no gate waits for is dropped."""
@@ -377,14 +364,6 @@ def checked_inputs(compiled: CompiledPlan, inputs: Mapping[str, Any]) -> dict[st
     if wrong:
         raise ContractViolation(contract="the plan's input", violations=wrong)
     return dict(inputs)
-
-
-def undone_by(compiled: CompiledPlan, later: Sequence[str]) -> list[str]:
-    """The steps that a rollback voids: those that changed the workspace later, and what depends on them."""
-    outer = {compiled.index[id.partition("/")[0]] for id in later}
-    for number in list(outer):
-        outer |= set(compiled.dag.descendants(number))
-    return [compiled.plan.steps[number].id for number in sorted(outer)]
 
 
 def approval_digest(plan: ExecutionPlan, inputs: Mapping[str, Any]) -> str:

@@ -36,6 +36,7 @@ class _Commands(click.Group):
         "reconcile": "reconcile_command",
         "report": "report_command",
         "resume": "resume_command",
+        "rollback": "rollback_command",
         "run": "run_command",
         "runs": "runs_command",
         "status": "status_command",
