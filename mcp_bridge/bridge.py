@@ -131,11 +131,13 @@ async def open_bridge(project: Project, *, closing: trio.Event) -> AsyncGenerato
 @asynccontextmanager
 async def _open(project: Project) -> AsyncGenerator[Opened]:
     # Half a second of CPU, off the loop: tools are listed meanwhile.
+    provider_or_absent, read_settings = await trio.to_thread.run_sync(_import_providers)
     engine = await trio.to_thread.run_sync(import_module, "stratum.engine.runtime")
     plans = await trio.to_thread.run_sync(import_module, "stratum.engine.plans.plans")
     functions = plans.Functions(await trio.to_thread.run_sync(project.steps))
+    provider = project.provider or provider_or_absent(read_settings().environ)
     async with (
-        engine.open_runtime(provider=project.provider, model=project.model, journal=project.journal) as runtime,
+        engine.open_runtime(provider=provider, model=project.model, journal=project.journal) as runtime,
         plans.open_plans(
             runtime,
             functions=functions,
@@ -145,6 +147,13 @@ async def _open(project: Project) -> AsyncGenerator[Opened]:
         ) as opened,
     ):
         yield Opened(runtime=runtime, plans=opened)
+
+
+def _import_providers() -> tuple[Any, Any]:
+    from stratum.engine.providers.environment import provider_or_absent
+    from stratum.engine.settings import read_settings
+
+    return provider_or_absent, read_settings
 
 
 async def _go_on(opened: Opened) -> None:

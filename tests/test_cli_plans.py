@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib.util
 import json
 import os
 import pty
@@ -10,6 +11,7 @@ import select
 import subprocess
 import sys
 from collections.abc import Iterator
+from importlib.machinery import ModuleSpec
 from pathlib import Path
 
 import pytest
@@ -334,3 +336,19 @@ def test_a_run_is_rolled_back_to_what_the_files_were_after_a_step(project: Path)
     assert call("rollback", run, "nothing").exit_code == 1
     assert call("resume", run).exit_code == 0
     assert Path("file").read_text(encoding="utf-8") == "two\n"
+
+
+def test_a_plan_whose_steps_call_no_model_needs_none(project: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("STRATUM_BASE_URL", "STRATUM_MODEL", "STRATUM_PRICE", "OPENAI_API_KEY"):
+        monkeypatch.delenv(name)
+    real = importlib.util.find_spec
+
+    def without(name: str) -> ModuleSpec | None:
+        return None if name == "xllamacpp" else real(name)
+
+    monkeypatch.setattr(importlib.util, "find_spec", without)
+    run, digest = proposed("gated.yaml")
+    assert call("status", run).exit_code == 0
+    calls, _ = proposed()
+    assert calls != run
+    assert len(digest) == 12

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
+from stratum.contracts.errors import NoProvider
+from stratum.engine.providers.absent import Absent
 from stratum.engine.providers.choose import Progress, choose_provider
 from stratum.engine.providers.protocol import Provider
 
@@ -20,3 +22,11 @@ def provider_from_environment(environ: Mapping[str, str], *, progress: Progress 
 
         return replay(recordings)
     return choose_provider(None, environ=environ, progress=progress)
+
+
+def provider_or_absent(environ: Mapping[str, str], *, progress: Progress | None = None) -> Provider:
+    """The same for plans, which may have no step that calls a model: where there is no provider, one that refuses."""
+    try:
+        return provider_from_environment(environ, progress=progress)
+    except NoProvider as why:
+        return Absent(why)

@@ -16,7 +16,7 @@ from stratum.cli.progress import Progress, shown_progress
 from stratum.cli.time_spent import TimeSpent
 from stratum.contracts.codec import Codec
 from stratum.contracts.errors import BudgetExceeded, StratumError, described
-from stratum.engine.providers.environment import provider_from_environment
+from stratum.engine.providers.environment import provider_from_environment, provider_or_absent
 from stratum.engine.runtime import Runtime, open_runtime
 from stratum.engine.settings import read_settings
 
@@ -33,11 +33,12 @@ def run_and_show(
 ) -> None:
     """Do `work` in a runtime of its own; prints its result on standard output and exits with a code that says how it ended.
 
-    `asks`: it may have questions to a person at the terminal. `profile`: say at the end where the time went.
+    `asks`: it is a plan, which may have questions to a person at the terminal, and no need of a model. `profile`: say at the end where the time went.
     """
     shown = Progress()
     where: TimeSpent | None = None
-    provider = provider_from_environment(read_settings().environ, progress=download_lines("the embedded model"))
+    choose = provider_or_absent if asks else provider_from_environment
+    provider = choose(read_settings().environ, progress=download_lines("the embedded model"))
 
     async def main() -> Any:
         nonlocal shown, where
