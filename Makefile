@@ -10,8 +10,8 @@ demo: $(DEMO)/.installed  ## real tickets through a real model on this machine: 
 	STRATUM_MODEL=$${STRATUM_MODEL:-local} $(DEMO)/bin/stratum run examples/triage.py:triage --input path=examples/tickets.jsonl
 	$(DEMO)/bin/stratum audit
 
-test: $(VENV)/.installed  ## the whole default suite
-	$(BIN)/python -m pytest -q
+test: $(VENV)/.installed  ## the whole default suite, on all cores
+	$(BIN)/python -m pytest -q -n logical --maxprocesses 8
 
 check: lint types imports test  ## what must be green before a commit
 

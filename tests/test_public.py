@@ -6,6 +6,9 @@ import subprocess
 import sys
 
 import stratum
+import stratum.people
+import stratum.plans
+import stratum.providers
 
 PUBLIC = [
     "Allowance",
@@ -65,6 +68,12 @@ PUBLIC = [
 def test_the_public_names_are_these_and_all_of_them_exist() -> None:
     assert stratum.__all__ == PUBLIC == sorted(PUBLIC)
     assert all(getattr(stratum, name) is not None for name in PUBLIC)
+
+
+def test_what_belongs_to_one_part_has_a_module_of_its_own() -> None:
+    for module in (stratum.plans, stratum.people, stratum.providers):
+        assert module.__all__ == sorted(module.__all__)
+        assert all(getattr(module, name) is not None for name in module.__all__)
 
 
 def test_importing_it_loads_no_client_no_database_and_no_terminal() -> None:

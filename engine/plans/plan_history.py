@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from typing import Any, cast
 
 import msgspec
 
@@ -45,6 +46,18 @@ class PlanHistory(History):
         """The plan as it was proposed last."""
         assert self.proposed is not None, "the run of a plan begins with its proposal"
         return msgspec.json.decode(bytes(self.proposed.plan), type=ExecutionPlan)
+
+    @property
+    def inputs(self) -> dict[str, Any]:
+        """What the plan is given."""
+        assert self.started is not None, "every run has a beginning"
+        return cast("dict[str, Any]", msgspec.json.decode(bytes(self.started.inputs)))
+
+    @property
+    def digest(self) -> str:
+        """64 hex characters: what has to be approved."""
+        assert self.proposed is not None, "the run of a plan begins with its proposal"
+        return self.proposed.digest
 
     @property
     def modules(self) -> Sequence[str]:

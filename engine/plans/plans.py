@@ -9,7 +9,6 @@ from __future__ import annotations
 import uuid
 from collections.abc import AsyncGenerator, Mapping, Sequence
 from contextlib import asynccontextmanager, suppress
-from hashlib import sha256
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol, cast
 from weakref import WeakValueDictionary
@@ -18,19 +17,15 @@ import msgspec
 import trio
 
 from stratum.actors.inbox import POLL_S
-from stratum.actors.journal import Journal
 from stratum.contracts.budget import Budget
-from stratum.contracts.codec import Codec
 from stratum.contracts.compiled_plan import CompiledPlan
-from stratum.contracts.digest import canonical_json
-from stratum.contracts.errors import ContractViolation, RunError, UnknownRun
+from stratum.contracts.errors import RunError, UnknownRun
 from stratum.contracts.expression_evidence import Source
 from stratum.contracts.messages import AnswerGate, AnswerReview, CancelRun, RaiseLimits
 from stratum.contracts.plan import ExecutionPlan
 from stratum.contracts.plan_errors import NotApproved, StepNotReady
 from stratum.contracts.plan_status import PlanState, PlanStatus
-from stratum.contracts.records import Approved, PlanProposed, RunResumed, RunStarted
-from stratum.contracts.violation import Violation
+from stratum.contracts.records import Approved, RunResumed, RunStarted
 from stratum.engine.file_evidence import file_sources
 from stratum.engine.flow_call import Raised, limits_raised
 from stratum.engine.plans.approvals import Approval, Approvals
@@ -43,6 +38,7 @@ from stratum.engine.plans.plan_history import PlanHistory
 from stratum.engine.plans.plan_log import PlanLog
 from stratum.engine.plans.plan_run import PlanRun
 from stratum.engine.plans.plan_view import recorded_status
+from stratum.engine.plans.proposal import checked_inputs, proposed, revise_draft
 from stratum.engine.plans.rolling_back import roll_back
 from stratum.engine.plans.snapshots import Restored
 from stratum.engine.plans.workspace import Workspace
@@ -116,7 +112,7 @@ class Plans:
                 target=PLAN_TARGET,
                 inputs=msgspec.Raw(msgspec.json.encode(checked)),
             ),
-            _proposed(compiled.plan, checked, by=by, modules=modules),
+            proposed(compiled.plan, checked, by=by, modules=modules),
         )
         await journal.release(run)
         return await self.status(run)
@@ -192,7 +188,7 @@ class Plans:
             self.runtime,
             log,
             compiled,
-            _inputs(past),
+            past.inputs,
             functions=self.functions,
             workspace=self._workspace,
             sources=self._sources,
@@ -244,7 +240,7 @@ class Plans:
         """And the approval it starts with, unless the journal has it. Looked up once: it can be revoked at any moment."""
         if past.finished is not None and past.finished.state == "succeeded" and not past.rolled_back:
             raise RunError(run=run, problem="it has succeeded", fix="propose it again to do it again")
-        digest = _digest_of(past)
+        digest = past.digest
         recorded = past.approved is not None and past.approved.digest == digest
         approval = None if recorded else self.approvals.find(digest)
         if approval is None and not recorded:
@@ -283,7 +279,7 @@ class Plans:
 
     async def _state(self, run: str, past: PlanHistory) -> PlanState:
         if past.finished is not None or not past.begun:
-            approved = self.approvals.find(_digest_of(past)) is not None
+            approved = self.approvals.find(past.digest) is not None
             return "approved" if past.state == "draft" and approved else past.state
         return cast(PlanState, await self.runtime.journal.state(run))
 
@@ -331,74 +327,3 @@ def _obey(live: PlanRun, message: CancelRun | AnswerGate | RaiseLimits) -> None:
         case RaiseLimits():
             with suppress(StepNotReady):
                 live.raise_limits(Budget.of_limits(message.limits), by=message.by)
-
-
-async def revise_draft(journal: Journal, run: str, compiled: CompiledPlan, *, by: str) -> None:
-    """Replace a plan that has not begun, which takes no runtime; see `Plans.revise`."""
-    await journal.claim(run)
-    try:
-        past = PlanHistory(await journal.read(run))
-        if past.proposed is None or past.begun:
-            raise RunError(run=run, problem="it has begun", fix="propose a new plan for what is left to do")
-        inputs = checked_inputs(compiled, _inputs(past))
-        await journal.commit(run, _proposed(compiled.plan, inputs, by=by, modules=past.modules))
-    finally:
-        with trio.CancelScope(shield=True):
-            await journal.release(run)
-
-
-def checked_inputs(compiled: CompiledPlan, inputs: Mapping[str, Any]) -> dict[str, Any]:
-    """What a plan is given, as JSON values, held against what it says it takes.
-
-    Raises:
-        ContractViolation: with everything that is missing, unknown or of another type.
-    """
-    if not compiled.plan.input:
-        return dict(inputs)
-    wrong = [_wrong(name, "is not an input of this plan") for name in inputs if name not in compiled.inputs]
-    for name, codec in compiled.inputs.items():
-        if name not in inputs:
-            wrong.append(_wrong(name, f"expected {codec.name}, got nothing"))
-            continue
-        wrong += _violations(codec, inputs[name], name)
-    if wrong:
-        raise ContractViolation(contract="the plan's input", violations=wrong)
-    return dict(inputs)
-
-
-def approval_digest(plan: ExecutionPlan, inputs: Mapping[str, Any]) -> str:
-    """64 hex characters: what an approval is bound to. Inputs may reach commands: they are part of it."""
-    if not inputs:
-        return plan.digest
-    return sha256(canonical_json({"plan": plan.digest, "inputs": inputs})).hexdigest()
-
-
-def _violations(codec: Codec[Any], value: Any, name: str) -> list[Violation]:
-    try:
-        codec.decode_value(msgspec.json.encode(value), at=name)
-    except ContractViolation as error:
-        return list(error.violations)
-    return []
-
-
-def _wrong(name: str, problem: str) -> Violation:
-    return Violation(kind="schema", condition=f"{name}: {problem}")
-
-
-def _proposed(plan: ExecutionPlan, inputs: Mapping[str, Any], *, by: str, modules: Sequence[str]) -> PlanProposed:
-    return PlanProposed(
-        plan=msgspec.Raw(msgspec.json.encode(plan)),
-        digest=approval_digest(plan, inputs),
-        by=by,
-        modules=tuple(modules),
-    )
-
-
-def _inputs(past: PlanHistory) -> dict[str, Any]:
-    assert past.started is not None, "every run has a beginning"
-    return cast("dict[str, Any]", msgspec.json.decode(bytes(past.started.inputs)))
-
-
-def _digest_of(past: PlanHistory) -> str:
-    assert past.proposed is not None, "a plan's run begins with its proposal"
-    return past.proposed.digest

@@ -18,13 +18,8 @@ import trio
 
 from stratum import open_runtime
 from stratum.contracts.audit import audit_of, render_audit
-from stratum.contracts.plan_render import render_plan
-from stratum.contracts.plan_text import read_plan
-from stratum.engine.plans.approvals import Approvals
-from stratum.engine.plans.case import Case, Judged
-from stratum.engine.plans.codex_worker import CodexWorker
-from stratum.engine.plans.plans import Agents, open_plans
-from stratum.engine.providers.scripted import scripted
+from stratum.plans import Agents, Approvals, Case, CodexWorker, Judged, open_plans, read_plan, render_plan
+from stratum.providers import scripted
 
 HERE = Path(__file__).parent
 sys.path.insert(0, str(HERE))

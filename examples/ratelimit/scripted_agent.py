@@ -10,8 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from stratum import Price, Usage
-from stratum.contracts.plan_status import Assignment
-from stratum.engine.plans.plan_run import PlanRun
+from stratum.plans import Assignment, PlanRun
 
 MODEL = "a-scripted-model"
 PRICE = Price.per_million(input=0, output=1000)

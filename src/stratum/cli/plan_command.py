@@ -22,7 +22,7 @@ from stratum.contracts.plan_diff import plan_changes
 from stratum.contracts.plan_mermaid import render_mermaid
 from stratum.contracts.plan_render import render_details, render_plan, render_table
 from stratum.contracts.plan_text import load_plan, to_yaml
-from stratum.engine.plans.plans import revise_draft
+from stratum.engine.plans.proposal import revise_draft
 
 FORMS = {"plan": render_plan, "table": render_table, "details": render_details, "mermaid": render_mermaid}
 

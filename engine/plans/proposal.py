@@ -1,0 +1,82 @@
+"""A proposal: a plan and its inputs as they are put before a person, and the digest that an approval of them is bound to."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from hashlib import sha256
+from typing import Any
+
+import msgspec
+import trio
+
+from stratum.actors.journal import Journal
+from stratum.contracts.codec import Codec
+from stratum.contracts.compiled_plan import CompiledPlan
+from stratum.contracts.digest import canonical_json
+from stratum.contracts.errors import ContractViolation, RunError
+from stratum.contracts.plan import ExecutionPlan
+from stratum.contracts.records import PlanProposed
+from stratum.contracts.violation import Violation
+from stratum.engine.plans.plan_history import PlanHistory
+
+
+async def revise_draft(journal: Journal, run: str, compiled: CompiledPlan, *, by: str) -> None:
+    """Replace a plan that has not begun, which takes no runtime; see `Plans.revise`."""
+    await journal.claim(run)
+    try:
+        past = PlanHistory(await journal.read(run))
+        if past.proposed is None or past.begun:
+            raise RunError(run=run, problem="it has begun", fix="propose a new plan for what is left to do")
+        inputs = checked_inputs(compiled, past.inputs)
+        await journal.commit(run, proposed(compiled.plan, inputs, by=by, modules=past.modules))
+    finally:
+        with trio.CancelScope(shield=True):
+            await journal.release(run)
+
+
+def checked_inputs(compiled: CompiledPlan, inputs: Mapping[str, Any]) -> dict[str, Any]:
+    """What a plan is given, as JSON values, held against what it says it takes.
+
+    Raises:
+        ContractViolation: with everything that is missing, unknown or of another type.
+    """
+    if not compiled.plan.input:
+        return dict(inputs)
+    wrong = [_wrong(name, "is not an input of this plan") for name in inputs if name not in compiled.inputs]
+    for name, codec in compiled.inputs.items():
+        if name not in inputs:
+            wrong.append(_wrong(name, f"expected {codec.name}, got nothing"))
+            continue
+        wrong += _violations(codec, inputs[name], name)
+    if wrong:
+        raise ContractViolation(contract="the plan's input", violations=wrong)
+    return dict(inputs)
+
+
+def approval_digest(plan: ExecutionPlan, inputs: Mapping[str, Any]) -> str:
+    """64 hex characters: what an approval is bound to. Inputs may reach commands: they are part of it."""
+    if not inputs:
+        return plan.digest
+    return sha256(canonical_json({"plan": plan.digest, "inputs": inputs})).hexdigest()
+
+
+def proposed(plan: ExecutionPlan, inputs: Mapping[str, Any], *, by: str, modules: Sequence[str]) -> PlanProposed:
+    """As the journal keeps it."""
+    return PlanProposed(
+        plan=msgspec.Raw(msgspec.json.encode(plan)),
+        digest=approval_digest(plan, inputs),
+        by=by,
+        modules=tuple(modules),
+    )
+
+
+def _violations(codec: Codec[Any], value: Any, name: str) -> list[Violation]:
+    try:
+        codec.decode_value(msgspec.json.encode(value), at=name)
+    except ContractViolation as error:
+        return list(error.violations)
+    return []
+
+
+def _wrong(name: str, problem: str) -> Violation:
+    return Violation(kind="schema", condition=f"{name}: {problem}")

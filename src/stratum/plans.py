@@ -1,0 +1,66 @@
+"""Plans in Python: written, checked, shown, approved, run, and gone on with.
+
+`read_plan` and `load_plan` read YAML and JSON, `PlanBuilder` writes a plan in code, `render_plan` shows one. `open_plans` runs them:
+it gives a `Plans`, each run in it is a `PlanRun`. `Agents` do the steps that are an agent's, a `Judge` decides conditions in plain English.
+"""
+
+from __future__ import annotations
+
+from stratum.contracts.compiled_plan import CompiledPlan
+from stratum.contracts.errors import PlanError
+from stratum.contracts.plan import Command, ExecutionPlan, Gate, Step
+from stratum.contracts.plan_errors import (
+    JudgeUnavailable,
+    NotApproved,
+    PlanFailed,
+    RunCancelled,
+    StaleTicket,
+    StepNotReady,
+    StepRejected,
+)
+from stratum.contracts.plan_render import render_plan, render_table
+from stratum.contracts.plan_status import Assignment, PlanStatus, Question, Verdict
+from stratum.contracts.plan_text import load_plan, read_plan
+from stratum.engine.plans.approvals import Approval, Approvals
+from stratum.engine.plans.builder import PlanBuilder
+from stratum.engine.plans.case import Case, Judge, Judged
+from stratum.engine.plans.codex_worker import CodexWorker
+from stratum.engine.plans.functions import Functions
+from stratum.engine.plans.plan_run import PlanRun
+from stratum.engine.plans.plans import Agents, Plans, open_plans
+
+__all__ = [
+    "Agents",
+    "Approval",
+    "Approvals",
+    "Assignment",
+    "Case",
+    "CodexWorker",
+    "Command",
+    "CompiledPlan",
+    "ExecutionPlan",
+    "Functions",
+    "Gate",
+    "Judge",
+    "JudgeUnavailable",
+    "Judged",
+    "NotApproved",
+    "PlanBuilder",
+    "PlanError",
+    "PlanFailed",
+    "PlanRun",
+    "PlanStatus",
+    "Plans",
+    "Question",
+    "RunCancelled",
+    "StaleTicket",
+    "Step",
+    "StepNotReady",
+    "StepRejected",
+    "Verdict",
+    "load_plan",
+    "open_plans",
+    "read_plan",
+    "render_plan",
+    "render_table",
+]
