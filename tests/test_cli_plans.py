@@ -13,6 +13,7 @@ import sys
 from collections.abc import Iterator
 from importlib.machinery import ModuleSpec
 from pathlib import Path
+from typing import IO
 
 import pytest
 from click.testing import CliRunner, Result
@@ -147,10 +148,7 @@ def test_a_plan_is_approved_by_typing_its_digests_head_and_then_runs(project: Pa
 
 def test_an_approval_is_bound_to_the_inputs(project: Path) -> None:
     run, digest = proposed()
-    terminal = Terminal("approve", run)
-    terminal.expect("first 6 characters")
-    terminal.type(digest[:6])
-    assert terminal.ended() == 0
+    approve(run, digest)
     again = call("run", "plan.yaml", "--steps", str(FLOWS), "--input", "text=hello")
     assert again.exit_code == 0, again.stderr
     other = call("run", "plan.yaml", "--steps", str(FLOWS), "--input", "text=another")
@@ -171,12 +169,16 @@ def test_a_gate_is_asked_where_the_plan_runs(project: Path) -> None:
     assert '"Y"' in terminal.said
 
 
-def test_a_gate_is_answered_and_a_run_cancelled_from_another_process(project: Path) -> None:
-    run, digest = proposed("gated.yaml")
+def approve(run: str, digest: str) -> None:
     terminal = Terminal("approve", run)
     terminal.expect("first 6 characters")
     terminal.type(digest[:6])
     assert terminal.ended() == 0
+
+
+def at_its_gate(run: str, digest: str) -> tuple[subprocess.Popen[str], IO[str]]:
+    """The run, approved, in a process of its own that waits for an answer; and what that says from now on."""
+    approve(run, digest)
     waiting = subprocess.Popen(
         [sys.executable, "-m", "stratum", "resume", run], stdin=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True
     )
@@ -184,12 +186,18 @@ def test_a_gate_is_answered_and_a_run_cancelled_from_another_process(project: Pa
     for line in waiting.stderr:
         if "answer with: stratum gate" in line:
             break
+    return waiting, waiting.stderr
+
+
+def test_a_gate_is_answered_and_a_run_cancelled_from_another_process(project: Path) -> None:
+    run, digest = proposed("gated.yaml")
+    waiting, told = at_its_gate(run, digest)
     assert "paused" not in call("status", run).stdout
     assert " asking " in call("status", run).stdout
     assert call("gate", run, "a", "approve").exit_code == 2
     assert call("gate", run, "g", "approve").exit_code == 0
     assert waiting.wait(60) == 0
-    waiting.stderr.close()
+    told.close()
     refused = call("cancel", run)
     assert refused.exit_code == 2
     assert "no process is running it" in refused.stderr.replace(run, "it")
@@ -197,22 +205,11 @@ def test_a_gate_is_answered_and_a_run_cancelled_from_another_process(project: Pa
 
 def test_a_run_is_cancelled_from_another_process_and_gone_on_with(project: Path) -> None:
     run, digest = proposed("gated.yaml")
-    terminal = Terminal("approve", run)
-    terminal.expect("first 6 characters")
-    terminal.type(digest[:6])
-    assert terminal.ended() == 0
-    waiting = subprocess.Popen(
-        [sys.executable, "-m", "stratum", "resume", run], stdin=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True
-    )
-    assert waiting.stderr is not None
-    for line in waiting.stderr:
-        if "answer with: stratum gate" in line:
-            break
+    waiting, told = at_its_gate(run, digest)
     assert call("cancel", run, "--because", "lunch").exit_code == 0
-    told = waiting.stderr.read()
+    assert "lunch" in told.read()
     assert waiting.wait(60) == 1
-    waiting.stderr.close()
-    assert "lunch" in told
+    told.close()
     status = call("status", run).stdout
     assert status.splitlines()[0].split()[:2] == [run, "cancelled"]
 
@@ -270,10 +267,7 @@ def test_a_draft_is_shown_compared_and_edited_and_then_approved_anew(
     run, digest = proposed()
     assert 'fn: "judge"' in call("plan", "show", run).stdout
     assert call("plan", "diff", run, "plan.yaml", "--steps", str(FLOWS)).exit_code == 0
-    terminal = Terminal("approve", run)
-    terminal.expect("first 6 characters")
-    terminal.type(digest[:6])
-    assert terminal.ended() == 0
+    approve(run, digest)
     editor = project / "editor.py"
     editor.write_text(
         "import sys; from pathlib import Path; file = Path(sys.argv[1]);"
@@ -319,10 +313,7 @@ def test_a_run_is_rolled_back_to_what_the_files_were_after_a_step(project: Path)
         encoding="utf-8",
     )
     run, digest = proposed("writes.yaml")
-    terminal = Terminal("approve", run)
-    terminal.expect("first 6 characters")
-    terminal.type(digest[:6])
-    assert terminal.ended() == 0
+    approve(run, digest)
     assert call("resume", run).exit_code == 0
     Path("file").write_text("mine\n", encoding="utf-8")
     refused = call("rollback", run, "a")
