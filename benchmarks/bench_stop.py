@@ -116,7 +116,7 @@ def over_http(url: str, count: int) -> Measured:
 
 def _ample(count: int) -> float:
     """USD for all of them, and not for the one that comes last."""
-    return 1 + count / 1000
+    return 1 + count / 500
 
 
 @contextmanager

@@ -71,6 +71,11 @@ class Run:
         self._completed: list[Completed] = []
 
     @property
+    def resumed(self) -> bool:
+        """It goes on with what an earlier session began."""
+        return self.history.started is not None
+
+    @property
     def elapsed_ms(self) -> int:
         """Running time so far; downtime between a kill and a resume is free."""
         return self.history.elapsed_ms + round((trio.current_time() - self._started_at) * 1000)

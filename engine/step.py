@@ -106,6 +106,8 @@ class Step(ABC, Generic[P, R]):
     async def _start(self, arguments: dict[str, Any]) -> R:
         place = current_place.get()
         if place is not None:
+            if not place.run.resumed:  # whose calls may have results, which count though it is cancelled
+                await trio.lowlevel.checkpoint_if_cancelled()
             return await self.perform(arguments, place)
         refuse_outside_trio(self.signature.name)
         # Imported here because a runtime holds everything else; only the outermost call opens one.

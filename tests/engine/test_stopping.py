@@ -456,3 +456,25 @@ async def test_a_flow_that_fails_with_an_error_that_cannot_be_written_fails_with
         (run,) = [run for run in await runtime.journal.runs() if run.name == "failing"]
     assert caught.value is error
     assert (run.state, run.error[:10]) == ("failed", type(error).__name__[:10])
+
+
+async def test_what_is_called_where_all_is_cancelled_begins_nothing(autojump_clock: MockClock) -> None:
+    """Of a thousand calls under a budget that affords none, the first finds out."""
+
+    @flow(budget=Budget(usd=0.000001))
+    async def many(count: int) -> None:
+        async with trio.open_nursery() as nursery:
+            for number in range(count):
+                nursery.start_soon(say, f"{number}")
+
+    provider = scripted()
+    async with open_runtime(provider=provider, journal=None) as runtime:
+        with trio.CancelScope() as scope:
+            scope.cancel()
+            await say("nobody")
+        with pytest.raises(BudgetExceeded) as caught:
+            await many(1000)
+        outside = await runtime.journal.read(runtime.session)
+    assert not provider.requests
+    assert not [record for record in outside if isinstance(record, CallStarted)]
+    assert len(caught.value.remaining) == 1
