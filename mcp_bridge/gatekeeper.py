@@ -14,10 +14,11 @@ from typing import Final
 from mcp.server.auth.middleware.bearer_auth import AuthenticatedUser
 from mcp.server.auth.provider import AccessToken
 from starlette.datastructures import Headers
-from starlette.responses import PlainTextResponse, Response
+from starlette.responses import PlainTextResponse
 from starlette.types import ASGIApp, Receive, Scope, Send
 
-LOOPBACK: Final = ("127.0.0.1", "localhost", "[::1]")
+from stratum.mcp_bridge.host_check import HostCheck
+
 MIN_TOKEN: Final = 20
 """Characters: what 120 random bits take in base64."""
 
@@ -33,10 +34,7 @@ class Gatekeeper:
     ) -> None:
         self._app = app
         self._tokens = [token.encode() for token in tokens]
-        self._hosts = frozenset(host.lower() for host in hosts)
-        # Only we serve pages of our own origin: a page at another port of this machine is as foreign as any.
-        own = (f"{scheme}://{host}" for host in self._hosts for scheme in ("http", "https"))
-        self._origins = frozenset((*own, *(origin.lower().rstrip("/") for origin in origins)))
+        self._check = HostCheck(hosts=hosts, origins=origins)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] == "lifespan":
@@ -45,7 +43,7 @@ class Gatekeeper:
         if scope["type"] != "http":
             raise ValueError(f"no {scope['type']} here")
         headers = Headers(scope=scope)
-        refusal = self._refusal(headers)
+        refusal = self._check.refusal(headers)
         if refusal is not None:
             await refusal(scope, receive, send)
             return
@@ -58,19 +56,6 @@ class Gatekeeper:
         user = AuthenticatedUser(AccessToken(token="", client_id=opener, scopes=[]))
         await self._app({**scope, "user": user}, receive, send)
 
-    def _refusal(self, headers: Headers) -> Response | None:
-        # A header that is given twice may be read as its first here and as its last elsewhere.
-        if any(len(headers.getlist(name)) > 1 for name in ("host", "origin", "authorization")):
-            return PlainTextResponse("Send Host, Origin and Authorization once.", status_code=400)
-        host, origin = headers.get("host", ""), headers.get("origin")
-        if host.lower() not in self._hosts:
-            return PlainTextResponse(
-                "This server does not go by that name; start it with --allow-host.", status_code=421
-            )
-        if origin is not None and origin.lower() not in self._origins:
-            return PlainTextResponse("Pages may not call this server; start it with --allow-origin.", status_code=403)
-        return None
-
     def _opener(self, headers: Headers) -> str | None:
         scheme, _, given = headers.get("authorization", "").partition(" ")
         if scheme.lower() != "bearer":
@@ -79,21 +64,3 @@ class Gatekeeper:
         # All are compared, each in constant time: how long it takes tells nothing.
         matching = [token for token in self._tokens if hmac.compare_digest(token, offered)]
         return sha256(matching[0]).hexdigest()[:16] if matching else None
-
-
-def names(host: str, port: int, *, also: Iterable[str] = ()) -> list[str]:
-    """The Host headers under which a server bound to `host` is reached; `also` may leave out the port."""
-    bound = LOOPBACK if is_loopback(host) else (f"[{host}]" if ":" in host else host,)
-    named = [f"{name}:{port}" for name in bound]
-    return (
-        named + [name if _has_port(name) else f"{name}:{port}" for name in also] + [n for n in also if not _has_port(n)]
-    )
-
-
-def is_loopback(host: str) -> bool:
-    """Whether only this machine reaches what is bound to `host`."""
-    return host in ("127.0.0.1", "localhost", "::1")
-
-
-def _has_port(name: str) -> bool:
-    return name.rpartition("]")[2].count(":") == 1

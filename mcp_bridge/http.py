@@ -1,4 +1,4 @@
-"""Serving over streamable HTTP, by hypercorn's trio worker."""
+"""Serving over streamable HTTP."""
 
 from __future__ import annotations
 
@@ -9,42 +9,16 @@ from collections.abc import Awaitable, Callable
 from pathlib import Path
 from typing import Any, Final
 
-import msgspec
-from hypercorn.config import Config
-from hypercorn.trio import serve  # pyright: ignore[reportUnknownVariableType]  # its WSGI types are bare dicts
 from mcp.server.mcpserver import MCPServer
 from mcp.server.transport_security import TransportSecuritySettings
 
 from stratum.actors.locations import STATE_MODE
-from stratum.mcp_bridge.gatekeeper import MIN_TOKEN, Gatekeeper, names
+from stratum.mcp_bridge.door import Door, serve_app
+from stratum.mcp_bridge.gatekeeper import MIN_TOKEN, Gatekeeper
+from stratum.mcp_bridge.host_check import names
 
 PATH: Final = "/mcp"
-DEFAULT_PORT: Final = 8321
 MAX_BODY_BYTES: Final = 4 * 2**20
-_GRACE_S: Final = 3.0
-
-
-class Door(msgspec.Struct, frozen=True, kw_only=True):
-    """Where the server listens, and to whom."""
-
-    tokens: tuple[str, ...]
-    """Each opens sessions of its own."""
-    host: str = "127.0.0.1"
-    port: int = DEFAULT_PORT
-    """0: any that is free."""
-    allowed_hosts: tuple[str, ...] = ()
-    """Names besides its own by which it is reached, as behind a proxy."""
-    allowed_origins: tuple[str, ...] = ()
-    """Pages that may call it, as `http://localhost:6274`."""
-
-
-def listen(door: Door) -> socket.socket:
-    """A socket that takes connections at the door.
-
-    Raises:
-        OSError: the address cannot be had.
-    """
-    return socket.create_server((door.host, door.port), family=socket.AF_INET6 if ":" in door.host else socket.AF_INET)
 
 
 async def serve_http(
@@ -64,12 +38,7 @@ async def serve_http(
         hosts=names(door.host, port, also=door.allowed_hosts),
         origins=door.allowed_origins,
     )
-    config = Config()
-    config.bind = [f"fd://{listening.detach()}"]  # hypercorn closes it
-    config.graceful_timeout = _GRACE_S
-    config.include_server_header = False
-    config.errorlog = None
-    await serve(keeper, config, shutdown_trigger=until)  # type: ignore[arg-type]  # starlette's ASGI types are not hypercorn's
+    await serve_app(keeper, listening, until=until)
 
 
 def own_token(folder: Path) -> tuple[str, Path]:

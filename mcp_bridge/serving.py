@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-import signal
 import socket
 
 import trio
 
 from stratum.mcp_bridge.bridge import Project
+from stratum.mcp_bridge.door import Door, told_to_stop
 from stratum.mcp_bridge.handshake import Opening
-from stratum.mcp_bridge.http import Door, serve_http
+from stratum.mcp_bridge.http import serve_http
 from stratum.mcp_bridge.server import build_server
 from stratum.mcp_bridge.stdio import serve_stdio
 from stratum.mcp_bridge.wire import Wire
@@ -45,7 +45,5 @@ async def _on_http(project: Project, door: Door, listening: socket.socket) -> No
 
 
 async def _told_to_stop(closing: trio.Event) -> None:
-    with trio.open_signal_receiver(signal.SIGTERM, signal.SIGINT) as signals:
-        async for _ in signals:
-            closing.set()
-            return
+    await told_to_stop()
+    closing.set()

@@ -10,6 +10,7 @@ import msgspec
 from stratum.contracts.plan import ExecutionPlan, Step
 from stratum.contracts.records import (
     Approved,
+    AttemptFinished,
     CallFinished,
     CallStarted,
     LimitRaised,
@@ -95,6 +96,9 @@ def _note(facts: RunFacts, record: Record) -> None:
             step = steps.setdefault(record.call, StepFacts(id=record.call, name=record.function, kind=record.type))
             step.kind, step.parent, step.state = record.type, record.parent, "running"
             step.began_ms = record.elapsed_ms
+        case AttemptFinished() if record.call in steps:
+            step = steps[record.call]
+            step.tries, step.attempts = (*step.tries, record.attempt), step.attempts + 1
         case CallFinished():
             _finish(steps[record.call], record.trace, record.elapsed_ms)
         case StepsDone():

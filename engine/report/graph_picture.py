@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping, Sequence
-from html import escape
 from typing import Final
 
 from stratum.contracts.dag import Dag
+from stratum.engine.report.text import escaped
 
 MOST_STEPS: Final = 200
 """Beyond that nobody could read it."""
@@ -14,7 +14,17 @@ _WIDTH, _HEIGHT, _GAP_X, _GAP_Y, _MARGIN = 164, 46, 44, 16, 6
 _SWEEPS: Final = 4
 _BELOW: Final = 22
 """Room for the bend of what is sent back."""
-
+_SIGNS: Final = {
+    "done": "✓",
+    "failed": "✗",
+    "running": "…",
+    "handed_out": "…",
+    "asking": "?",
+    "skipped": "–",
+    "cancelled": "✗",
+    "blocked": "–",
+}
+"""Nobody has to tell states by their colours."""
 
 _ARROWS: Final = (
     '<defs><marker id="to" viewBox="0 0 8 8" refX="7" refY="4" markerWidth="7" markerHeight="7" orient="auto">'
@@ -62,8 +72,8 @@ def graph_picture(
     ]
     label = f"{len(ids)} steps in {len(layers)} layers"
     return (
-        f'<svg class="graph" role="img" aria-label="{label}" viewBox="0 0 {width} {height}" '
-        f'style="width:{width}px">{_ARROWS}{"".join(lines)}{"".join(boxes)}</svg>'
+        f'<svg class="graph" role="group" aria-label="{label}" viewBox="0 0 {width} {height}" '
+        f'width="{width}" height="{height}">{_ARROWS}{"".join(lines)}{"".join(boxes)}</svg>'
     )
 
 
@@ -112,10 +122,11 @@ def _back(start: tuple[int, int], end: tuple[int, int]) -> str:
 def _box(place: tuple[int, int], *, id: str, name: str, state: str) -> str:
     x, y = place
     return (
-        f'<a href="#step-{escape(id, quote=True)}"><g class="{escape(state)}"><title>{escape(id)}: {escape(name)} ({escape(state)})</title>'
+        f'<a href="#step-{escaped(id)}"><g class="{escaped(state)}"><title>{escaped(id)}: {escaped(name, most=200)} ({escaped(state.replace("_", " "))})</title>'
         f'<rect x="{x}" y="{y}" width="{_WIDTH}" height="{_HEIGHT}" rx="7"/>'
-        f'<text x="{x + 12}" y="{y + 19}" class="id">{escape(_short(id, 20))}</text>'
-        f'<text x="{x + 12}" y="{y + 35}">{escape(_short(name, 22))}</text></g></a>'
+        f'<text x="{x + 12}" y="{y + 19}" class="id">{escaped(_short(id, 17))}</text>'
+        f'<text x="{x + _WIDTH - 12}" y="{y + 19}" class="sign">{_SIGNS.get(state, "")}</text>'
+        f'<text x="{x + 12}" y="{y + 35}">{escaped(_short(name, 22))}</text></g></a>'
     )
 
 

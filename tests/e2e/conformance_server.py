@@ -19,8 +19,9 @@ from starlette.types import Receive, Scope, Send
 from stratum.mcp_bridge import http
 from stratum.mcp_bridge.asking import ask
 from stratum.mcp_bridge.bridge import Bridge, Project
+from stratum.mcp_bridge.door import Door, listen
 from stratum.mcp_bridge.gatekeeper import Gatekeeper
-from stratum.mcp_bridge.http import Door, listen, serve_http
+from stratum.mcp_bridge.http import serve_http
 from stratum.mcp_bridge.server import build_server
 
 TOKEN = secrets.token_urlsafe(32)

@@ -5,7 +5,8 @@ import pytest
 from starlette.responses import PlainTextResponse
 from starlette.types import Receive, Scope, Send
 
-from stratum.mcp_bridge.gatekeeper import Gatekeeper, names
+from stratum.mcp_bridge.gatekeeper import Gatekeeper
+from stratum.mcp_bridge.host_check import names
 
 TOKEN, OTHER = "a" * 40, "b" * 40
 GOOD = {"Host": "127.0.0.1:8321", "Authorization": f"Bearer {TOKEN}"}

@@ -13,7 +13,8 @@ from mcp import Client
 from mcp.client.streamable_http import streamable_http_client
 
 from stratum.mcp_bridge.bridge import Project
-from stratum.mcp_bridge.http import Door, listen, own_token, read_tokens, serve_http
+from stratum.mcp_bridge.door import Door, listen
+from stratum.mcp_bridge.http import own_token, read_tokens, serve_http
 from stratum.mcp_bridge.server import build_server
 
 TOKEN, OTHER = "a" * 40, "b" * 40

@@ -92,7 +92,8 @@ def _serve_http(
     hosts: tuple[str, ...],
     origins: tuple[str, ...],
 ) -> None:
-    from stratum.mcp_bridge.http import PATH, Door, listen
+    from stratum.mcp_bridge.door import Door, listen
+    from stratum.mcp_bridge.http import PATH
     from stratum.mcp_bridge.serving import run_on_http
 
     tokens, where = _tokens(host, token_file)
@@ -108,7 +109,7 @@ def _serve_http(
 
 def _tokens(host: str, file: Path | None) -> tuple[tuple[str, ...], str]:
     """What clients may send, and where a person finds it."""
-    from stratum.mcp_bridge.gatekeeper import is_loopback
+    from stratum.mcp_bridge.host_check import is_loopback
     from stratum.mcp_bridge.http import own_token, read_tokens
 
     given = os.environ.get("STRATUM_MCP_TOKEN", "")
