@@ -21,7 +21,7 @@ import trio
 
 from stratum.actors.journal_file import open_file, open_memory, sessions_folder
 from stratum.actors.journal_records import Run, find_run, list_runs, read_run, verified_bodies
-from stratum.actors.journal_store import Store, entry
+from stratum.actors.journal_store import Store, entry, last_link
 from stratum.actors.journal_writer import InlineWriter, ThreadWriter, Ticket, Writer
 from stratum.actors.past_calls import PastCalls, past_calls
 from stratum.actors.session_lock import session_alive
@@ -42,16 +42,21 @@ class Journal:
     """One session's way to the journal."""
 
     def __init__(
-        self, writer: Writer, store: Store, *, session: str, alive: Callable[[str], bool], shared: bool
+        self, writer: Writer, store: Store, *, session: str, alive: Callable[[str], bool], path: Path | None
     ) -> None:
         self.session = session
-        self.shared = shared
-        """Other processes may write to it too: it is a file."""
+        self.path = path
+        """Its file; `None`: it is in memory."""
         self._writer = writer
         self._store = store
         self._alive = alive
         self._owned: set[str] = set()
         self._last = Ticket(0)
+
+    @property
+    def shared(self) -> bool:
+        """Other processes may write to it too: it is a file."""
+        return self.path is not None
 
     def append(self, run: str, *records: Record) -> Ticket:
         """Queue records of a run, in order; they are committed together or not at all.
@@ -160,6 +165,16 @@ class Journal:
         """
         return (await self._writer.read(lambda connection: find_run(connection, run, alive=self._alive))).state
 
+    async def peek(self, run: str) -> tuple[Run, int]:
+        """A run as `runs` lists it, and how many records it has: whether it has gone on, without reading them.
+
+        Raises:
+            UnknownRun: not in this journal.
+        """
+        return await self._writer.read(
+            lambda connection: (find_run(connection, run, alive=self._alive), last_link(connection, run)[0])
+        )
+
     async def past_calls(self) -> Mapping[tuple[str, str], PastCalls]:
         """What functions took lately, by name and kind."""
         return await self._writer.read(past_calls)
@@ -202,7 +217,7 @@ async def _open_memory(session: str) -> AsyncGenerator[Journal, None]:
     store = Store(open_memory(), session=session, alive=session.__eq__)
     writer = InlineWriter(store)
     try:
-        yield Journal(writer, store, session=session, alive=session.__eq__, shared=False)
+        yield Journal(writer, store, session=session, alive=session.__eq__, path=None)
     finally:
         await writer.close()
 
@@ -214,7 +229,7 @@ async def _open_file(path: Path, session: str) -> AsyncGenerator[Journal, None]:
     store = Store(connection, session=session, alive=alive)
     writer = ThreadWriter(store, watermark=watermark, path=path)
     try:
-        yield Journal(writer, store, session=session, alive=alive, shared=True)
+        yield Journal(writer, store, session=session, alive=alive, path=path)
     finally:
         await writer.close()
         lock.release()

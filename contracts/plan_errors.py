@@ -17,7 +17,10 @@ class NotApproved(RunError):
     problem: str = "this plan has not been approved"
 
     def __str__(self) -> str:
-        fix = self.fix or f"look at it with `stratum plan show {self.run}`, then `stratum approve {self.run}`"
+        fix = (
+            self.fix
+            or f"look at it with `stratum plan show {self.run}`, then `stratum approve {self.run}`, or do both on the page of `stratum ui`"
+        )
         return f"run {self.run}: {self.problem} (digest {self.digest[:12]}); {fix}"
 
 

@@ -37,7 +37,14 @@ def render_table(compiled: CompiledPlan) -> str:
     for number, step in enumerate(compiled.plan.steps):
         forms = ", ".join(condition.form for condition in step.conditions)
         rows.append(
-            (step.id, compiled.kinds[number], _name(step), _output(compiled, number), _after(compiled, number), forms)
+            (
+                step.id,
+                compiled.kinds[number],
+                step_name(step),
+                _output(compiled, number),
+                _after(compiled, number),
+                forms,
+            )
         )
     shortened = [[cell if len(cell) <= _WIDEST else f"{cell[: _WIDEST - 1]}…" for cell in row] for row in rows]
     widths = [max(len(row[column]) for row in shortened) for column in range(len(rows[0]))]
@@ -59,6 +66,15 @@ def render_details(compiled: CompiledPlan) -> str:
 
 
 def _plan_details(compiled: CompiledPlan) -> list[str]:
+    lines = plan_facts(compiled)
+    for number, step in enumerate(compiled.plan.steps):
+        lines += ["", f"step {step.id} ({compiled.kinds[number]}): {step_name(step)}"]
+        lines += [f"  {line}" for line in step_facts(compiled, number)]
+    return lines
+
+
+def plan_facts(compiled: CompiledPlan) -> list[str]:
+    """Everything that an approval covers besides the steps, each as `name: what`."""
     plan = compiled.plan
     lines = [f"goal: {visible(plan.goal)}"] if plan.goal else []
     budget = budget_line(plan.estimate, plan.budget)
@@ -71,10 +87,16 @@ def _plan_details(compiled: CompiledPlan) -> list[str]:
     if plan.output:
         lines.append(f"returns: {visible(plan.output)}")
     lines += [f"contract {visible(name)}: {_type(schema)}" for name, schema in plan.contracts.items()]
-    for number, step in enumerate(plan.steps):
-        lines += ["", f"step {step.id} ({compiled.kinds[number]}): {_name(step)}"]
-        lines += [f"  {line}" for line in _details(compiled, number)]
     return lines
+
+
+def programs(compiled: CompiledPlan) -> Iterator[tuple[str, ...]]:
+    """What its commands and the commands among its conditions run, those of the plans within it included."""
+    for plan in (compiled.plan, *compiled.plan.plans.values()):
+        for step in plan.steps:
+            if step.program is not None:
+                yield step.program.argv
+            yield from (condition.command for condition in step.conditions if condition.command)
 
 
 def budget_line(estimate: Estimate | None, budget: Budget | None) -> str:
@@ -98,7 +120,7 @@ def dollars(picousd: int) -> str:
 
 def _step_line(compiled: CompiledPlan, number: int) -> str:
     step = compiled.plan.steps[number]
-    parts = [f"id: {visible(step.id)}", f"fn: {_name(step)}"]
+    parts = [f"id: {visible(step.id)}", f"fn: {step_name(step)}"]
     if output := _output(compiled, number):
         parts.append(f"output: {output}")
     if before := compiled.dependencies[number]:
@@ -110,7 +132,7 @@ def _step_line(compiled: CompiledPlan, number: int) -> str:
     return f"{line} }},"
 
 
-def _name(step: Step) -> str:
+def step_name(step: Step) -> str:
     """In quotes: what the step calls, or runs, or asks."""
     if step.fn:
         return visible(step.fn)
@@ -136,7 +158,8 @@ def _after(compiled: CompiledPlan, number: int) -> str:
     return ", ".join(compiled.plan.steps[other].id for other in compiled.dependencies[number])
 
 
-def _details(compiled: CompiledPlan, number: int) -> Iterator[str]:
+def step_facts(compiled: CompiledPlan, number: int) -> Iterator[str]:
+    """Everything that an approval covers of one step besides its id, kind and name, each as `name: what`."""
     step = compiled.plan.steps[number]
     if step.intent:
         yield f"intent: {visible(step.intent)}"

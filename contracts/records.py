@@ -276,9 +276,11 @@ class GateOpened(_Record, frozen=True, kw_only=True, omit_defaults=True, tag="ga
     answer_by: str = ""
     """UTC, ISO 8601; empty: no deadline."""
     question: str = ""
-    """Of a flow's question; a plan's gate has its own in the plan."""
+    """Of a flow's question and of a judge's; a plan's gate has its own in the plan."""
     options: tuple[str, ...] = ()
-    """As JSON."""
+    """Of a flow's question, as JSON."""
+    type: str = ""
+    """Of the answer to a flow's question, by name."""
 
 
 class GateAnswered(_Record, frozen=True, kw_only=True, omit_defaults=True, tag="gate_answered"):

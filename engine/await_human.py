@@ -101,7 +101,7 @@ async def _asked(
     if record.recorded is not None:
         return _read(_ASKING.signature.returns.decode(record.recorded), compiled)
     try:
-        opened = await _open(record, place, question, texts, timeout_s)
+        opened = await _open(record, place, question, texts, timeout_s, type_name=compiled.name)
         review = Review(
             run=place.run.id,
             step=record.id,
@@ -132,7 +132,13 @@ async def _asked(
 
 
 async def _open(
-    record: StepRecord, place: Place, question: str, options: Sequence[str], timeout_s: float | None
+    record: StepRecord,
+    place: Place,
+    question: str,
+    options: Sequence[str],
+    timeout_s: float | None,
+    *,
+    type_name: str,
 ) -> GateOpened:
     """The question as it was first asked, whatever happened to the process since; on disk before anybody sees it."""
     if record.earlier is not None and record.earlier.gate is not None:
@@ -146,6 +152,7 @@ async def _open(
         answer_by=answer_by,
         question=question,
         options=tuple(options),
+        type=type_name,
     )
     await run.durable(run.append(opened))
     return opened

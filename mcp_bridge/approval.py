@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import shlex
-from collections.abc import Iterator
 from typing import TYPE_CHECKING, Final
 
 from mcp.server.mcpserver.exceptions import ToolError
 from mcp_types import InputRequiredResult
 
+from stratum.actors.page_address import page_of
 from stratum.contracts.compiled_plan import CompiledPlan
-from stratum.contracts.plan_render import render_details, render_plan
+from stratum.contracts.plan_render import programs, render_details, render_plan
 from stratum.contracts.plan_status import PlanStatus
 from stratum.mcp_bridge.asking import ask
 from stratum.mcp_bridge.caller import person
@@ -38,7 +38,8 @@ async def obtain(ctx: Call, plans: Plans, run: str) -> InputRequiredResult | Non
     if status.state != "draft":
         return None
     message = consent_message(status, await plans.compiled(run))
-    by_hand = f"have the user run `stratum approve {run}` in a terminal, then call again"
+    page = page_of(plans.runtime.journal.path, run=run)
+    by_hand = f"have the user run `stratum approve {run}` in a terminal, or approve it on {page}, then call again"
     if sum(1 + len(line) // _COLUMNS for line in message.splitlines()) > MAX_LINES:
         raise ToolError(f"The plan is too long to be approved in a form: {by_hand}.")
     asked = await ask(ctx, message, about=f"approve {run} {status.digest}", choices=CHOICES)
@@ -57,16 +58,8 @@ async def obtain(ctx: Call, plans: Plans, run: str) -> InputRequiredResult | Non
 
 def consent_message(status: PlanStatus, compiled: CompiledPlan) -> str:
     """All that is approved: first the programs that are run, then the plan as it is read, then everything in it."""
-    programs = [f"  {shlex.join(argv)}" for argv in _programs(compiled)]
-    runs = ["It runs:", *programs, ""] if programs else []
+    found = [f"  {shlex.join(argv)}" for argv in programs(compiled)]
+    runs = ["It runs:", *found, ""] if found else []
     full = [line for line in render_details(compiled).splitlines()[1:] if line]
     lines = ["Approve this plan?", *runs, render_plan(compiled), f"In full, digest {status.digest[:12]}:", *full]
     return "\n".join(lines)
-
-
-def _programs(compiled: CompiledPlan) -> Iterator[tuple[str, ...]]:
-    for plan in (compiled.plan, *compiled.plan.plans.values()):
-        for step in plan.steps:
-            if step.program is not None:
-                yield step.program.argv
-            yield from (condition.command for condition in step.conditions if condition.command)

@@ -7,6 +7,7 @@ from typing import Annotated, Final
 from mcp.server.mcpserver.exceptions import ToolError
 from mcp_types import CallToolResult, InputRequiredResult
 
+from stratum.actors.page_address import page_of
 from stratum.contracts.plan_errors import StepNotReady
 from stratum.contracts.plan_status import PlanStatus, Question
 from stratum.mcp_bridge.asking import ask
@@ -36,7 +37,9 @@ async def stratum_gate(
     if isinstance(asked, InputRequiredResult):
         return asked
     if asked is None:
-        raise ToolError(f"This client cannot ask the user: have them run `stratum gate answer {plan} {step}`.")
+        page = page_of(run.log.runtime.journal.path, run=plan)
+        by_hand = f"have them run `stratum gate {plan} {step} DECISION`, or answer on {page}"
+        raise ToolError(f"This client cannot ask the user: {by_hand}.")
     if asked.choice in ("", _LATER):
         raise ToolError("The user did not answer; the gate still waits. Ask them to, or wait with stratum_status.")
     asking = run.version

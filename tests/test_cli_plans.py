@@ -281,7 +281,7 @@ def test_a_draft_is_shown_compared_and_edited_and_then_approved_anew(
     assert edited.stdout.splitlines() == [
         "~ goal: Judge it -> Judge it twice",
         '~ budget: nothing -> {"usd":0.01}',
-        f"{run}: to be approved with `stratum approve {run}`",
+        f"{run}: to be approved with `stratum approve {run}`, or on the page of `stratum ui`",
     ]
     assert call("resume", run).exit_code == 6
     compared = call("plan", "diff", "plan.yaml", run, "--steps", str(FLOWS))

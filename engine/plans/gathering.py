@@ -68,7 +68,8 @@ class Gathering:
         )
         asking = Asking(question=question)
         log = self._run.log
-        log.append(GateOpened(elapsed_ms=log.elapsed_ms, call=step, round=1))
+        log.append(GateOpened(elapsed_ms=log.elapsed_ms, call=step, round=1, question=question.question))
+        await log.synced()  # whoever sees the question may answer it from another process
         self._run.asking[step] = asking
         self._steps.stands(number, "asking")
         try:

@@ -20,13 +20,23 @@ from stratum.contracts.violation import Violation
 from stratum.engine.plans.plan_history import PlanHistory
 
 
-async def revise_draft(journal: Journal, run: str, compiled: CompiledPlan, *, by: str) -> None:
-    """Replace a plan that has not begun, which takes no runtime; see `Plans.revise`."""
+async def revise_draft(
+    journal: Journal, run: str, compiled: CompiledPlan, *, by: str, replacing: str | None = None
+) -> None:
+    """Replace a plan that has not begun, which takes no runtime; see `Plans.revise`.
+
+    Raises:
+        RunError: it has begun; or it is not that of digest `replacing` any more, which was the one edited.
+        RunLocked: somebody is at work on it right now.
+        ContractViolation: the run's inputs are not what the new plan takes.
+    """
     await journal.claim(run)
     try:
         past = PlanHistory(await journal.read(run))
         if past.proposed is None or past.begun:
             raise RunError(run=run, problem="it has begun", fix="propose a new plan for what is left to do")
+        if replacing is not None and past.proposed.digest != replacing:
+            raise RunError(run=run, problem="it was changed meanwhile", fix="look at it as it is now, then edit that")
         inputs = checked_inputs(compiled, past.inputs)
         await journal.commit(run, proposed(compiled.plan, inputs, by=by, modules=past.modules))
     finally:

@@ -17,12 +17,12 @@ def report_page(facts: RunFacts) -> str:
             '<!doctype html><html lang="en"><head><meta charset="utf-8">',
             '<meta name="viewport" content="width=device-width, initial-scale=1">',
             "<meta http-equiv=\"Content-Security-Policy\" content=\"default-src 'none'; style-src 'unsafe-inline'\">",
-            f"<title>{escaped(title, most=200)}</title><style>{STYLE}</style></head><body>",
+            f"<title>{escaped(title, most=200)}</title><style>{STYLE}</style></head><body><main>",
             *run_head(facts, title),
             *plan_graph(facts),
             *timeline(facts, steps),
             *repairs(facts),
             *step_sections(steps),
-            "</body></html>\n",
+            "</main></body></html>\n",
         ]
     )

@@ -10,12 +10,13 @@ STYLE: Final = """
 @media(prefers-color-scheme:dark){:root{--bg:#121416;--card:#1a1d20;--ink:#e8eaed;--dim:#9aa2ab;--line:#2c3136;--done:#4cc38a;
 --failed:#ff7b72;--running:#79a8ff;--waiting:#9aa2ab;--asking:#c297ff;--cancelled:#e0a458;--exhausted:#e0a458}}
 *{box-sizing:border-box}
+:focus-visible{outline:2px solid var(--running);outline-offset:2px;border-radius:.25rem}
 body{margin:0 auto;max-width:68rem;padding:1.5rem 1rem 4rem;background:var(--bg);color:var(--ink);
 font:15px/1.5 system-ui,-apple-system,"Segoe UI",Roboto,sans-serif}
 h1{overflow-wrap:anywhere;font-size:1.6rem;line-height:1.25;margin:.2rem 0}h2{font-size:1.05rem;margin:2.2rem 0 .7rem}
 h3{margin:.9rem 0 .3rem;font-size:.8rem;color:var(--dim);font-weight:600}
 code,pre,.id{font-family:ui-monospace,SFMono-Regular,Menlo,Consolas,monospace;font-size:.86em}
-a{color:inherit;text-decoration:none}.run{color:var(--dim);margin:.1rem 0 1rem}
+a{color:inherit;text-decoration:none}.run{color:var(--dim);margin:.1rem 0 1rem;overflow-wrap:anywhere}
 .figures{display:flex;flex-wrap:wrap;gap:.6rem;margin:0}
 .figures div{background:var(--card);border:1px solid var(--line);border-radius:.6rem;padding:.55rem .9rem;min-width:7.2rem;flex:1}
 .figures div{display:flex;flex-direction:column-reverse;justify-content:flex-end}.figures dd{margin:0;font-size:1.2rem;font-weight:650}.figures dt{color:var(--dim);font-size:.8rem}

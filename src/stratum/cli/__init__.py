@@ -41,6 +41,7 @@ class _Commands(click.Group):
         "runs": "runs_command",
         "status": "status_command",
         "trace": "trace_command",
+        "ui": "ui_command",
     }
 
     def invoke(self, ctx: click.Context) -> object:

@@ -30,5 +30,5 @@ def command(run: str, *, revoke: bool, journal: Path) -> None:
         click.echo(f"{run}: {'no longer approved' if approvals.revoke(digest) else 'it was not approved'}")
         return
     compiled = compile_plan(past.plan, functions_in(past.proposed.modules).registry)
-    approve_at_terminal(run, digest, compiled, approvals=approvals)
+    approve_at_terminal(run, digest, compiled, approvals=approvals, journal=journal)
     click.echo(f"{run}: approved, digest {digest[:12]}")

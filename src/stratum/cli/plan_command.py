@@ -11,6 +11,7 @@ import click
 import trio
 
 from stratum.actors.journal import open_journal
+from stratum.actors.page_address import page_of
 from stratum.cli.exit_codes import FAILED
 from stratum.cli.options import journal_option, steps_option
 from stratum.cli.plan_session import functions_in
@@ -94,7 +95,7 @@ def edit(run: str, *, journal: Path) -> None:
     trio.run(_replace, journal, run, compiled)
     for change in plan_changes(past.plan, compiled.plan):
         click.echo(change)
-    click.echo(f"{run}: to be approved with `stratum approve {run}`")
+    click.echo(f"{run}: to be approved with `stratum approve {run}`, or on {page_of(journal, run=run)}")
 
 
 async def _replace(journal: Path, run: str, compiled: CompiledPlan) -> None:

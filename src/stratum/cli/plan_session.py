@@ -11,6 +11,7 @@ from typing import Any
 import click
 import trio
 
+from stratum.actors.page_address import page_address, page_of
 from stratum.cli.target import load_module, steps_of
 from stratum.contracts.compiled_plan import CompiledPlan
 from stratum.contracts.plan_check import compile_plan
@@ -35,8 +36,10 @@ def functions_in(modules: Sequence[str]) -> Functions:
     return Functions(step for place in modules for step in steps_of(load_module(place)))
 
 
-def approve_at_terminal(run: str, digest: str, compiled: CompiledPlan, *, approvals: Approvals) -> None:
-    """Show all that would be approved, and have the head of its digest typed.
+def approve_at_terminal(
+    run: str, digest: str, compiled: CompiledPlan, *, approvals: Approvals, journal: Path | None
+) -> None:
+    """Show all that would be approved, and have the head of its digest typed; or go on once it was approved on the page.
 
     Raises:
         NotApproved: it was not, or there is no terminal to ask at.
@@ -44,11 +47,19 @@ def approve_at_terminal(run: str, digest: str, compiled: CompiledPlan, *, approv
     if approvals.find(digest) is not None:
         return
     if not sys.stdin.isatty():
-        raise NotApproved(run=run, digest=digest, fix=f"run `stratum approve {run}` at a terminal")
+        raise NotApproved(
+            run=run,
+            digest=digest,
+            fix=f"run `stratum approve {run}` at a terminal, or approve it on {page_of(journal, run=run)}",
+        )
     click.echo(render_details(compiled), err=True)
     if digest != compiled.digest:
         click.echo(f"with these inputs: {digest}", err=True)
+    if journal is not None and (address := page_address(journal, run=run)) is not None:
+        click.echo(f"or approve it at {address}, then press Enter here", err=True)
     typed = click.prompt(f"to approve, type the first {TYPED} characters of the digest", err=True, default="")
+    if approvals.find(digest) is not None:  # on the page, meanwhile
+        return
     if typed.strip().lower() != digest[:TYPED]:
         raise NotApproved(run=run, digest=digest, problem="this plan was not approved")
     approvals.approve(digest, by=getpass.getuser(), how="terminal")
@@ -69,8 +80,8 @@ async def run_plan(
         if agent is None:
             _refuse_agent_steps(draft)
         # Not in a thread: Ctrl-C must reach the prompt, and nothing else is to do yet.
-        approve_at_terminal(draft.run, draft.digest, compiled, approvals=plans.approvals)
-        return await _followed(await plans.start(draft.run))
+        approve_at_terminal(draft.run, draft.digest, compiled, approvals=plans.approvals, journal=runtime.journal.path)
+        return await _followed(await plans.start(draft.run), runtime.journal.path)
 
 
 async def resume_plan(
@@ -83,35 +94,38 @@ async def resume_plan(
         if agent is None:
             _refuse_agent_steps(status)
         compiled = compile_plan(await plans.plan(run), functions.registry)
-        approve_at_terminal(run, status.digest, compiled, approvals=plans.approvals)
-        return await _followed(await plans.start(run, raised=raised))
+        approve_at_terminal(run, status.digest, compiled, approvals=plans.approvals, journal=runtime.journal.path)
+        return await _followed(await plans.start(run, raised=raised), runtime.journal.path)
 
 
-async def _followed(run: PlanRun) -> Any:
+async def _followed(run: PlanRun, journal: Path | None) -> Any:
     """The run's result; meanwhile its gates are asked here."""
     async with trio.open_nursery() as nursery:
-        nursery.start_soon(_ask_gates, run)
+        nursery.start_soon(_ask_gates, run, journal)
         result = await run.result()
         nursery.cancel_scope.cancel(reason="the plan has ended")
     return result
 
 
-async def _ask_gates(run: PlanRun) -> None:
+async def _ask_gates(run: PlanRun, journal: Path | None) -> None:
     asked: set[tuple[str, int]] = set()
     status = run.status()
     while True:
         for question in status.questions:
             if (question.step, question.round) not in asked:
                 asked.add((question.step, question.round))
-                await _ask(run, question)
+                await _ask(run, question, journal)
         status = await run.changed(status.version)
 
 
-async def _ask(run: PlanRun, question: Question) -> None:
+async def _ask(run: PlanRun, question: Question, journal: Path | None) -> None:
     options = ", ".join(question.options)
     click.echo(f"gate {question.step} asks: {question.question}", err=True)
     if not sys.stdin.isatty():
-        click.echo(f"  answer with: stratum gate {run.id} {question.step} DECISION, one of {options}", err=True)
+        click.echo(
+            f"  answer with: stratum gate {run.id} {question.step} DECISION, one of {options}; or on {page_of(journal, run=run.id)}",
+            err=True,
+        )
         return
     decision, comment = await trio.to_thread.run_sync(_prompted, question, abandon_on_cancel=True)
     if question.step in run.asking:  # else somebody was faster
