@@ -17,6 +17,11 @@ class CancelRun(_Message, frozen=True, kw_only=True, omit_defaults=True, tag="ca
 
     reason: str = ""
 
+    @property
+    def told(self) -> str:
+        """Why, for who is stopped."""
+        return self.reason or f"{self.by} cancelled it"
+
 
 class AnswerGate(_Message, frozen=True, kw_only=True, omit_defaults=True, tag="answer"):
     """A person's decision at a gate."""

@@ -20,7 +20,6 @@ from stratum.contracts.trace import CallKind
 from stratum.engine.event_loop import refuse_outside_trio
 from stratum.engine.place import Place, current_place
 from stratum.engine.review import Review
-from stratum.engine.run import Run
 from stratum.engine.step_record import StepRecord
 
 T = TypeVar("T")
@@ -109,7 +108,6 @@ async def _asked(
             codec=compiled,
             options=options,
             answer_by=opened.answer_by,
-            own_inbox=type(place.run) is Run,
         )
         for option in options:
             review.checked(option)

@@ -17,6 +17,7 @@ import trio
 from stratum.actors.ledger import Amount, Limits, Refused, Scope
 from stratum.contracts.budget import Budget, OnExhaustion
 from stratum.contracts.errors import BudgetExceeded, BudgetOverrun, Completed, RunError
+from stratum.contracts.plan_errors import RunCancelled
 from stratum.contracts.records import ClockStarted, ClockStopped, Exhausted
 from stratum.engine.active_call import ActiveCall
 from stratum.engine.shared_allowance import AllowanceSpent
@@ -61,6 +62,18 @@ class Overrun:
         )
 
 
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Stopped:
+    """A person stopped the run."""
+
+    run: str
+    reason: str
+
+    def exceeded(self, *, completed: Sequence[Completed], remaining: Sequence[str]) -> RunCancelled:
+        """The error for the owner of the scope."""
+        return RunCancelled(run=self.run, problem=self.reason)
+
+
 Cause = Refused | Overrun | AllowanceSpent
 """Why an envelope is exhausted, besides its deadline."""
 
@@ -84,7 +97,7 @@ class Envelope:
         self.scope = scope
         self.parent = parent
         self.cancel_scope = trio.CancelScope(deadline=trio.current_time() + seconds - used_s)
-        self.cause: Cause | None = None
+        self.cause: Cause | Stopped | None = None
         self.stopped = trio.Event()
         """Exhausted, and what runs in here has been cancelled."""
         self.active_calls = 0
@@ -133,6 +146,13 @@ class Envelope:
         self.run.append(Exhausted(elapsed_ms=self.run.elapsed_ms, scope=self.scope.path, resource=cause.resource))
         if self._on_exhaustion == "cancel" or not self.active_calls:
             self._cancel()
+
+    def stop(self, reason: str) -> None:
+        """Stop what runs in here at once, because somebody says so; the owner raises `RunCancelled`."""
+        if self.cause is None:
+            self.cause = Stopped(run=self.run.id, reason=reason)
+            self.run.runtime.ledger.seal(self.scope)
+        self._cancel()
 
     @contextmanager
     def active_call(self, *, around: ActiveCall | None) -> Generator[ActiveCall]:
@@ -216,7 +236,7 @@ class Envelope:
         """Something runs in here."""
         return self.active_calls > 0 or self.open_inside > 0
 
-    def exceeded(self) -> BudgetExceeded:
+    def exceeded(self) -> BudgetExceeded | RunCancelled:
         """What the owner raises, with the numbers as they stand."""
         path = self.scope.path
         completed, remaining = self.run.completed_in(path), self.run.unfinished_in(path)
@@ -257,7 +277,7 @@ class Envelope:
         )
 
     def _cancel(self) -> None:
-        reason = f"the budget of {self.label} is exhausted"
+        reason = self.cause.reason if isinstance(self.cause, Stopped) else f"the budget of {self.label} is exhausted"
         self.cancel_scope.cancel(reason=reason)
         self._cancel_guests(reason)
         # After cancelling: of those who wait for this, only whom that did not reach go on.

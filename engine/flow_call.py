@@ -5,6 +5,7 @@ from __future__ import annotations
 import uuid
 from collections.abc import Mapping
 from dataclasses import replace
+from functools import partial
 from typing import TYPE_CHECKING, Any, Generic, TypeVar, cast
 
 import msgspec
@@ -12,8 +13,9 @@ import trio
 
 from stratum.contracts.budget import Budget
 from stratum.contracts.errors import RunError
+from stratum.contracts.messages import CancelRun, Message
 from stratum.contracts.records import Diverged, LimitRaised, RunResumed, RunStarted
-from stratum.engine.envelope import open_envelope
+from stratum.engine.envelope import Envelope, open_envelope
 from stratum.engine.history import History
 from stratum.engine.place import Place, current_place
 from stratum.engine.run import Run
@@ -76,14 +78,17 @@ class FlowCall(Generic[R]):
 
     async def _outermost(self, arguments: dict[str, Any], run: Run) -> R:
         try:
-            with open_envelope(
-                run,
-                label=self._signature.name,
-                path="",
-                parent=self._place.envelope,
-                parent_scope=self._place.envelope.scope,
-                budget=self._flow.budget,
-            ) as envelope:
+            with (
+                open_envelope(
+                    run,
+                    label=self._signature.name,
+                    path="",
+                    parent=self._place.envelope,
+                    parent_scope=self._place.envelope.scope,
+                    budget=self._flow.budget,
+                ) as envelope,
+                run.runtime.mail.read_by(partial(_obey, envelope), run=run.id),
+            ):
                 result = await self._body(arguments, Place(run=run, envelope=envelope, flow_id=run.id))
         except BaseException as error:
             run.finish_badly(error)
@@ -141,6 +146,11 @@ class FlowCall(Generic[R]):
             assert run.history.started is not None
             changed = run.history.started.code_digest != self._flow.code_digest
             run.append(Diverged(elapsed_ms=run.elapsed_ms, calls=unused, code_changed=changed))
+
+
+def _obey(envelope: Envelope, message: Message) -> None:
+    if isinstance(message, CancelRun):
+        envelope.stop(message.told)
 
 
 def limits_raised(raised: Raised, history: History, *, run: str) -> list[LimitRaised]:

@@ -3,20 +3,21 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from contextlib import suppress
 from datetime import UTC, datetime
+from functools import partial
 from typing import TYPE_CHECKING, Any, Protocol
 
 import msgspec
 import trio
 
-from stratum.actors.inbox import POLL_S
 from stratum.contracts.codec import Codec
 from stratum.contracts.errors import ContractViolation
 from stratum.contracts.human import HumanDecision
-from stratum.contracts.messages import AnswerReview
+from stratum.contracts.messages import AnswerReview, Message
 
 if TYPE_CHECKING:
-    from stratum.actors.journal import Journal
+    from stratum.engine.mail import Mail
 
 
 class Review:
@@ -31,7 +32,6 @@ class Review:
         codec: Codec[Any],
         options: Sequence[Any],
         answer_by: str,
-        own_inbox: bool = True,
     ) -> None:
         self.id = f"{run}:{step}"
         self.run = run
@@ -42,8 +42,6 @@ class Review:
         self.type_name = codec.name
         self.answer_by = answer_by
         """UTC, ISO 8601; empty: no deadline."""
-        self.own_inbox = own_inbox
-        """False for a plan's run, whose messages are read for the plan."""
         self.decision: HumanDecision[Any] | None = None
         self._codec = codec
         self._decided = trio.Event()
@@ -122,11 +120,10 @@ class Sink(Protocol):
 class ReviewDesk:
     """The questions of one runtime that wait: `resolve` answers one, from any task."""
 
-    def __init__(self, journal: Journal, sinks: Sequence[Sink]) -> None:
+    def __init__(self, mail: Mail, sinks: Sequence[Sink]) -> None:
         self.sinks = tuple(sinks)
-        self._journal = journal
+        self._mail = mail
         self._pending: dict[str, Review] = {}
-        self._begun = trio.Event()
 
     @property
     def pending(self) -> list[Review]:
@@ -145,38 +142,23 @@ class ReviewDesk:
     async def decide(self, review: Review) -> HumanDecision[Any]:
         """Put it to every sink until somebody has answered."""
         self._pending[review.id] = review
-        self._begun.set()
         try:
-            async with trio.open_nursery() as nursery:
-                for sink in self.sinks:
-                    nursery.start_soon(sink.ask, review)
-                decision = await review.decided()
-                nursery.cancel_scope.cancel(reason="somebody has answered")
+            with self._mail.read_by(partial(_answer, review), run=review.run):
+                async with trio.open_nursery() as nursery:
+                    for sink in self.sinks:
+                        nursery.start_soon(sink.ask, review)
+                    decision = await review.decided()
+                    nursery.cancel_scope.cancel(reason="somebody has answered")
             return decision
         finally:
             del self._pending[review.id]
 
-    def answer(self, run: str, message: AnswerReview) -> None:
-        """What a person says in another process. A wrong answer leaves the question waiting."""
-        review = self._pending.get(f"{run}:{message.step}")
-        if review is not None:
-            try:
-                review.resolve_text(message.value, reviewer=message.by, rationale=message.rationale)
-            except TypeError:
-                return
 
-    async def read_inbox(self) -> None:
-        """Runs beside the flows, and looks only while something waits."""
-        while True:
-            if not self._pending:
-                self._begun = trio.Event()
-                await self._begun.wait()
-            for run, message in await self._journal.messages(
-                {review.run for review in self.pending if review.own_inbox}
-            ):
-                if isinstance(message, AnswerReview):
-                    self.answer(run, message)
-            await trio.sleep(POLL_S)
+def _answer(review: Review, message: Message) -> None:
+    """What a person says in another process. A wrong answer leaves the question waiting."""
+    if isinstance(message, AnswerReview) and message.step == review.step:
+        with suppress(TypeError):
+            review.resolve_text(message.value, reviewer=message.by, rationale=message.rationale)
 
 
 def _shown(plain: Any) -> str:

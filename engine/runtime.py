@@ -35,6 +35,7 @@ from stratum.engine.budget_argument import refuse_other_than_budget
 from stratum.engine.envelope import open_envelope
 from stratum.engine.event_loop import refuse_inside_loop, refuse_outside_trio
 from stratum.engine.log_lines import logged
+from stratum.engine.mail import Mail
 from stratum.engine.parking import Parking
 from stratum.engine.place import Place, current_place
 from stratum.engine.pricing import price_of
@@ -92,7 +93,8 @@ class Runtime:
         self.answers = answers or AnswerCache()
         """Of calls that say `cache="global"`."""
         self.parking = Parking()
-        self.reviews = ReviewDesk(journal, sinks)
+        self.mail = Mail(journal)
+        self.reviews = ReviewDesk(self.mail, sinks)
         self.allowance = None if allowance is None else SharedAllowance(allowance, journal)
         self._prices = dict(prices)
         self._reservations = count(1)
@@ -276,7 +278,7 @@ async def open_runtime(
         )
         supervisor.start(open_file.run, name="journal", policy="stop")
         if open_file.shared:
-            supervisor.start(runtime.reviews.read_inbox, name="reviews", policy="stop")
+            supervisor.start(runtime.mail.deliver, name="mail", policy="stop")
         if runtime.model is not None:
             # The table of prices takes 0.4 s of CPU to load: off the loop, and before any call's clock runs.
             await trio.to_thread.run_sync(runtime.price, runtime.model)

@@ -222,6 +222,34 @@ def test_ctrl_c_stops_cleanly_and_the_run_can_be_resumed(project: Path) -> None:
     assert "cancelled" in call("runs").stdout
 
 
+@pytest.mark.parametrize("named", [True, False])
+def test_a_flow_is_stopped_from_another_process_and_can_be_gone_on_with(project: Path, named: bool) -> None:
+    command = [sys.executable, "-m", "stratum", "run", f"{FLOWS}:endless", "--input", "text=a"]
+    with subprocess.Popen(
+        command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=os.environ
+    ) as process:
+        assert process.stdout is not None and process.stderr is not None
+        assert process.stdout.readline() == "waiting\n"
+        (run,) = [line.split()[0] for line in call("runs").stdout.splitlines() if " running " in line]
+        asked = call("cancel", *([run] if named else ["--all"]), "--because", "it spends too much")
+        _, said = process.communicate(timeout=30)
+    assert asked.exit_code == 0
+    assert f"{run}: asked to stop" in asked.stdout
+    assert process.returncode == 1
+    assert "it spends too much" in said
+    assert f"stratum resume {run}" in said
+    assert "cancelled" in call("runs").stdout
+    assert call("cancel", run).exit_code == 2
+    assert call("cancel", "--all").stderr.startswith("0 asked to stop")
+
+
+@pytest.mark.parametrize("arguments", [[], ["abc", "--all"]])
+def test_what_is_to_be_cancelled_has_to_be_said(project: Path, arguments: list[str]) -> None:
+    result = call("cancel", *arguments)
+    assert result.exit_code == 2
+    assert "name one run, or pass --all" in result.stderr
+
+
 def test_a_lost_answer_is_listed_and_reconciled_with_the_bill(
     project: Path, tmp_path: Path, url: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:

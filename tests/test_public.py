@@ -39,6 +39,7 @@ PUBLIC = [
     "Probabilistic",
     "ProviderError",
     "RateLimit",
+    "RunCancelled",
     "RunLocked",
     "Runtime",
     "StabilityAssertionError",

@@ -9,6 +9,7 @@ from __future__ import annotations
 import uuid
 from collections.abc import AsyncGenerator, Mapping, Sequence
 from contextlib import asynccontextmanager, suppress
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol, cast
 from weakref import WeakValueDictionary
@@ -16,12 +17,11 @@ from weakref import WeakValueDictionary
 import msgspec
 import trio
 
-from stratum.actors.inbox import POLL_S
 from stratum.contracts.budget import Budget
 from stratum.contracts.compiled_plan import CompiledPlan
 from stratum.contracts.errors import RunError, UnknownRun
 from stratum.contracts.expression_evidence import Source
-from stratum.contracts.messages import AnswerGate, AnswerReview, CancelRun, RaiseLimits
+from stratum.contracts.messages import AnswerGate, CancelRun, Message, RaiseLimits
 from stratum.contracts.plan import ExecutionPlan
 from stratum.contracts.plan_errors import NotApproved, StepNotReady
 from stratum.contracts.plan_status import PlanState, PlanStatus
@@ -84,7 +84,6 @@ class Plans:
         self._compiled = CompiledPlans(functions.registry)
         self._live: dict[str, PlanRun] = {}
         self._starting: WeakValueDictionary[str, trio.Lock] = WeakValueDictionary()
-        self._begun = trio.Event()
 
     async def propose(
         self,
@@ -195,11 +194,14 @@ class Plans:
             judge=self._judge,
         )
         self._live[run] = live
-        self._nursery.start_soon(live.work, name=f"plan {run}")
+        self._nursery.start_soon(self._work, live, name=f"plan {run}")
         if self._agents is not None:
             self._nursery.start_soon(self._agents.serve, live, name=f"agents of plan {run}")
-        self._begun.set()
         return live
+
+    async def _work(self, live: PlanRun) -> None:
+        with self.runtime.mail.read_by(partial(_obey, live), run=live.id):
+            await live.work()
 
     async def rollback(self, run: str, step: str, *, by: str, force: bool = False) -> Restored:
         """Restore the workspace to what it was after a step; what came later is done again if the run goes on.
@@ -220,21 +222,6 @@ class Plans:
             by=by,
             force=force,
         )
-
-    async def read_inbox(self) -> None:
-        """Runs beside the runs: does what other processes ask of them. An answer that no gate waits for is dropped."""
-        while True:
-            at_work = {run: live for run, live in self._live.items() if not live.ended.is_set()}
-            if not at_work:
-                self._begun = trio.Event()
-                await self._begun.wait()
-                continue
-            for run, message in await self.runtime.journal.messages(at_work):
-                if isinstance(message, AnswerReview):
-                    self.runtime.reviews.answer(run, message)
-                else:
-                    _obey(at_work[run], message)
-            await trio.sleep(POLL_S)
 
     def _may_start(self, run: str, past: PlanHistory) -> tuple[CompiledPlan, Approval | None]:
         """And the approval it starts with, unless the journal has it. Looked up once: it can be revoked at any moment."""
@@ -311,19 +298,20 @@ async def open_plans(
             judge=judge or default_judge(runtime),
             agents=agents,
         )
-        if runtime.journal.shared:
-            nursery.start_soon(plans.read_inbox)
         yield plans
         nursery.cancel_scope.cancel(reason="the plans are closing")
 
 
-def _obey(live: PlanRun, message: CancelRun | AnswerGate | RaiseLimits) -> None:
+def _obey(live: PlanRun, message: Message) -> None:
+    """What other processes ask; an answer that no gate waits for is dropped."""
     match message:
         case CancelRun():
-            live.cancel(message.reason or f"{message.by} cancelled it")
+            live.cancel(message.told)
         case AnswerGate():
             with suppress(StepNotReady):
                 live.answer(message.step, message.decision, by=message.by, comment=message.comment)
         case RaiseLimits():
             with suppress(StepNotReady):
                 live.raise_limits(Budget.of_limits(message.limits), by=message.by)
+        case _:
+            pass

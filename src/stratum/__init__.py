@@ -57,6 +57,7 @@ if TYPE_CHECKING:
     from stratum.contracts.human import HumanDecision
     from stratum.contracts.opaque import opaque
     from stratum.contracts.partial import Partial
+    from stratum.contracts.plan_errors import RunCancelled
     from stratum.contracts.price import Price, Usage
     from stratum.contracts.probabilistic import Probabilistic
     from stratum.contracts.trace import TraceRecord
@@ -100,6 +101,7 @@ __all__ = [
     "Probabilistic",
     "ProviderError",
     "RateLimit",
+    "RunCancelled",
     "RunLocked",
     "Runtime",
     "StabilityAssertionError",
@@ -134,6 +136,7 @@ _HOMES: Final = {
     "stratum.contracts.human": ("HumanDecision",),
     "stratum.contracts.opaque": ("opaque",),
     "stratum.contracts.partial": ("Partial",),
+    "stratum.contracts.plan_errors": ("RunCancelled",),
     "stratum.contracts.price": ("Price", "Usage"),
     "stratum.contracts.probabilistic": ("Probabilistic",),
     "stratum.contracts.trace": ("TraceRecord",),

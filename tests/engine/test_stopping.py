@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import sqlite3
 from collections.abc import Sequence
 from functools import partial
@@ -23,11 +24,15 @@ from stratum import (
     infer,
     open_runtime,
 )
+from stratum.actors.journal import open_journal
 from stratum.actors.journal_store import Entry, Store
 from stratum.contracts.errors import RunError
+from stratum.contracts.messages import CancelRun
+from stratum.contracts.plan_errors import RunCancelled
 from stratum.contracts.price import Usage
-from stratum.contracts.records import CallStarted, RunFinished
+from stratum.contracts.records import CallStarted, LeftInDoubt, RunFinished
 from stratum.engine.dialects.protocol import Received
+from stratum.engine.place import current_place
 from stratum.engine.providers.protocol import Answer
 from stratum.engine.providers.scripted import Reply, scripted
 
@@ -478,3 +483,45 @@ async def test_what_is_called_where_all_is_cancelled_begins_nothing(autojump_clo
     assert not provider.requests
     assert not [record for record in outside if isinstance(record, CallStarted)]
     assert len(caught.value.remaining) == 1
+
+
+async def test_a_flow_is_stopped_by_what_another_session_asks(tmp_path: Path) -> None:
+    """What it has in flight is stopped and booked, its caller is told why, and flows beside it go on."""
+    journal = tmp_path / "stratum.db"
+    provider = scripted(otherwise=Reply(value={"text": "hi"}, delay_s=math.inf))
+    runs: list[str] = []
+    told = trio.Event()
+
+    @flow(budget=Budget(usd=1))
+    async def two() -> None:
+        place = current_place.get()
+        assert place is not None
+        runs.append(place.run.id)
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(say, "a")
+            nursery.start_soon(say, "b")
+
+    @flow
+    async def beside() -> None:
+        await told.wait()
+
+    async def stop() -> None:
+        while provider.in_flight < 2:
+            await trio.sleep(0.01)
+        async with open_journal(journal, session="another") as other, trio.open_nursery() as nursery:
+            nursery.start_soon(other.run)
+            assert await other.post(runs[0], CancelRun(by="ada", reason="too dear"))
+            nursery.cancel_scope.cancel()
+
+    async with open_runtime(provider=provider, journal=journal) as runtime:
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(stop)
+            nursery.start_soon(beside)
+            with trio.fail_after(30), pytest.raises(RunCancelled, match="too dear"):
+                await two()
+            told.set()
+        records = await runtime.journal.read(runs[0])
+    assert provider.in_flight == 0
+    assert isinstance(records[-1], RunFinished)
+    assert records[-1].state == "cancelled"
+    assert [type(record) for record in records].count(LeftInDoubt) == 2

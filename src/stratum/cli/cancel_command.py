@@ -1,4 +1,4 @@
-"""`stratum cancel RUN`: stop a plan's run, whichever process runs it."""
+"""`stratum cancel RUN`: stop a run of a flow or of a plan, or all that the project has, whichever processes run them."""
 
 from __future__ import annotations
 
@@ -8,16 +8,28 @@ from pathlib import Path
 import click
 
 from stratum.cli.options import journal_option
-from stratum.cli.reading import find_run, post
+from stratum.cli.reading import find_run, post, post_to_all
 from stratum.contracts.messages import CancelRun
 
 
 @click.command("cancel")
-@click.argument("run")
+@click.argument("run", required=False)
+@click.option(
+    "--all", "every", is_flag=True, help="All runs that are going on, of every process that uses this journal."
+)
 @click.option("--because", default="", help="Why, for the record.")
 @journal_option
-def command(run: str, *, because: str, journal: Path) -> None:
+def command(run: str | None, *, every: bool, because: str, journal: Path) -> None:
     """Ask the process that runs RUN to stop it. What is done stays done; `stratum resume` goes on."""
-    run = find_run(journal, run)
-    post(journal, run, CancelRun(by=getpass.getuser(), reason=because))
-    click.echo(f"{run}: asked to stop")
+    if (run is None) != every:
+        raise click.UsageError("name one run, or pass --all")
+    asked = CancelRun(by=getpass.getuser(), reason=because)
+    if run is None:
+        stopping = post_to_all(journal, asked)
+        for each in stopping:
+            click.echo(f"{each.run}: asked to stop {each.name}")
+        click.echo(f"{len(stopping)} asked to stop; `stratum runs` shows when they have", err=True)
+    else:
+        found = find_run(journal, run)
+        post(journal, found, asked)
+        click.echo(f"{found}: asked to stop")

@@ -75,6 +75,17 @@ def read_plan_history(journal: Path, run: str) -> PlanHistory:
     return past
 
 
+def post_to_all(journal: Path, message: Message) -> list[Run]:
+    """Ask the same of every run that is going on: those that were asked."""
+    going_on = [run for run in list_journal(journal, limit=LISTED) if run.state == "running"]
+
+    async def main() -> list[Run]:
+        async with open_journal(journal, session=uuid.uuid4().hex[:12]) as here:
+            return [run for run in going_on if await here.post(run.run, message)]
+
+    return trio.run(main)
+
+
 def post(journal: Path, run: str, message: Message) -> None:
     """Ask something of the process that owns a run.
 

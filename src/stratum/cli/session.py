@@ -16,6 +16,7 @@ from stratum.cli.progress import Progress, shown_progress
 from stratum.cli.time_spent import TimeSpent
 from stratum.contracts.codec import Codec
 from stratum.contracts.errors import BudgetExceeded, StratumError, described
+from stratum.contracts.plan_errors import RunCancelled
 from stratum.engine.providers.environment import provider_from_environment, provider_or_absent
 from stratum.engine.runtime import Runtime, open_runtime
 from stratum.engine.settings import read_settings
@@ -58,8 +59,7 @@ def run_and_show(
         _report(shown, state="cancelled", error="interrupted", where=where, as_json=as_json)
         raise SystemExit(INTERRUPTED) from None
     except StratumError as error:
-        state = "exhausted" if isinstance(error, BudgetExceeded) else "failed"
-        _report(shown, state=state, error=described(error), where=where, as_json=as_json)
+        _report(shown, state=_state(error), error=described(error), where=where, as_json=as_json)
         raise SystemExit(exit_code(error)) from error
     output = returns.jsonable(result, redact=False)
     if as_json:
@@ -69,6 +69,16 @@ def run_and_show(
         if shown.run:
             click.echo(f"audit: stratum audit {shown.run}   journal: {journal}", err=True)
     click.echo(msgspec.json.format(msgspec.json.encode(output), indent=2).decode())
+
+
+def _state(error: StratumError) -> str:
+    match error:
+        case BudgetExceeded():
+            return "exhausted"
+        case RunCancelled():
+            return "cancelled"
+        case _:
+            return "failed"
 
 
 def _report(progress: Progress, *, state: str, error: str, where: TimeSpent | None, as_json: bool) -> None:
