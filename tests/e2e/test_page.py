@@ -94,13 +94,16 @@ def test_a_plan_goes_from_proposal_to_audit_by_keyboard_alone(folder: Path) -> N
         tab.tab_to("Edit")
         tab.press("Enter")
         tab.reads("Edit the plan")
-        tab.tab_to("Plan, as YAML")
+        tab.tab_to("Condition 1")
         tab.press("a", ctrl=True)
-        tab.type(PLAN.replace("len(result.stdout) > 1", "len(result.stdut) > 2"))
+        tab.type("len(result.stdut) > 2")
         tab.tab_to("Save")
         tab.press("Enter")
         tab.reads("nothing was changed")
         tab.reads("stdut")
+        tab.tab_to("Edit all of it, as YAML")
+        tab.press("Enter")
+        tab.reads("Plan, as YAML")
         tab.tab_to("Plan, as YAML")
         tab.press("a", ctrl=True)
         tab.type(PLAN.replace("len(result.stdout) > 1", "len(result.stdout) > 2"))
@@ -191,7 +194,14 @@ def test_every_page_is_accessible_and_fits_its_screen(folder: Path, width: int, 
     with visited(folder) as (tab, url):
         plain, hard = proposed(), proposed("hard.yaml")
         tab.sized(width, 800, dark=dark)
-        pages = ["/", f"/runs/{plain}", f"/runs/{plain}/edit", f"/runs/{hard}", f"/runs/{hard}/edit"]
+        pages = [
+            "/",
+            f"/runs/{plain}",
+            f"/runs/{plain}/edit",
+            f"/runs/{hard}",
+            f"/runs/{hard}/edit",
+            f"/runs/{hard}/edit?as=yaml",
+        ]
         found = {page: _faults(tab, url + page, axe) for page in pages}
         tab.open(f"{url}/runs/{hard}")
         tab.tab_to("Approve")

@@ -78,7 +78,7 @@ async def test_an_edited_plan_replaces_the_draft_and_is_to_be_approved_anew(tmp_
         run = await proposed(plans, PLAN, text="hello")
         before = await plans.status(run)
         plans.approvals.approve(before.digest, by="ada", how="terminal")
-        assert "len(result) &gt; 1" in await page.opens(f"/runs/{run}/edit")
+        assert "len(result) &gt; 1" in await page.opens(f"/runs/{run}/edit?as=yaml")
         answer = await page.sends(f"/runs/{run}/edit", text=EDITED.replace("\n", "\r\n"))
         assert "to be approved anew" in answer
         assert '~ step "a", ensure' in seen(answer).text
@@ -101,7 +101,7 @@ async def test_what_is_wrong_with_an_edit_is_told_beside_it_and_nothing_changes(
             ("\0", ""),
             (f"goal: '{HOSTILE}'\nsteps: {{}}", ""),
         ]:
-            await page.opens(f"/runs/{run}/edit")
+            await page.opens(f"/runs/{run}/edit?as=yaml")
             answer = await page.sends(f"/runs/{run}/edit", text=wrong)
             assert page.status == 422
             assert told in answer
@@ -114,7 +114,7 @@ async def test_an_edit_that_changes_nothing_changes_nothing(tmp_path: Path) -> N
     async with project(tmp_path, steps=[upper]) as (plans, page):
         run = await proposed(plans, PLAN, text="hello")
         plans.approvals.approve((await plans.status(run)).digest, by="ada", how="terminal")
-        await page.opens(f"/runs/{run}/edit")
+        await page.opens(f"/runs/{run}/edit?as=yaml")
         assert "Nothing was changed" in await page.sends(f"/runs/{run}/edit", text=PLAN)
         assert (await plans.status(run)).state == "approved"
 
@@ -122,7 +122,7 @@ async def test_an_edit_that_changes_nothing_changes_nothing(tmp_path: Path) -> N
 async def test_of_two_edits_at_once_the_later_is_told_and_loses_nothing(tmp_path: Path) -> None:
     async with project(tmp_path, steps=[upper]) as (plans, page):
         run = await proposed(plans, PLAN, text="hello")
-        await page.opens(f"/runs/{run}/edit")
+        await page.opens(f"/runs/{run}/edit?as=yaml")
         await plans.revise(run, read_plan(EDITED), by="agent")
         mine = PLAN.replace("Say it", "Say it again")
         answer = await page.sends(f"/runs/{run}/edit", text=mine)
@@ -137,14 +137,14 @@ async def test_of_two_edits_at_once_the_later_is_told_and_loses_nothing(tmp_path
 async def test_a_plan_that_has_begun_is_neither_edited_nor_approved(tmp_path: Path) -> None:
     async with project(tmp_path, steps=[upper]) as (plans, page):
         run = await proposed(plans, PLAN, text="hello")
-        await page.opens(f"/runs/{run}/edit")
+        await page.opens(f"/runs/{run}/edit?as=yaml")
         fields = dict(page.fields)
         plans.approvals.approve((await plans.status(run)).digest, by="ada", how="terminal")
         await (await plans.start(run)).result()
         for act in ("edit", "approve", "revoke"):
             page.fields = dict(fields)
             assert "It has begun meanwhile" in await page.sends(f"/runs/{run}/{act}", text=EDITED)
-        assert "It has begun meanwhile" in await page.opens(f"/runs/{run}/edit")
+        assert "It has begun meanwhile" in await page.opens(f"/runs/{run}/edit?as=yaml")
         assert (await plans.plan(run)).goal == "Say it"
 
 

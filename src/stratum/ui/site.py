@@ -20,18 +20,19 @@ from starlette.requests import Request
 from starlette.responses import HTMLResponse, PlainTextResponse, RedirectResponse, Response
 from starlette.routing import Route
 
-from stratum.contracts.errors import ContractViolation, PlanError, RunError, RunLocked, StratumError, UnknownRun
+from stratum.contracts.errors import RunError, StratumError, UnknownRun
 from stratum.contracts.messages import CancelRun, Message
-from stratum.contracts.plan_text import load_plan, to_yaml
+from stratum.contracts.plan_text import to_yaml
 from stratum.contracts.records import CallFinished
-from stratum.engine.plans.proposal import revise_draft
 from stratum.engine.plans.questions import OpenQuestion
 from stratum.engine.report.page import report_page
-from stratum.ui.editing import edit_page
+from stratum.ui.editing import edit_page, fields_page
 from stratum.ui.forms import read_form
 from stratum.ui.listing import listing_page
-from stratum.ui.project import Project, Sight, Unimportable
+from stratum.ui.plan_fields import MOST_STEPS
+from stratum.ui.project import Project, Sight
 from stratum.ui.review import review_page
+from stratum.ui.saving import save_edit
 from stratum.ui.shell import ICON, Said, notice_page, page
 from stratum.ui.style import PAGE_STYLE
 from stratum.ui.visitors import Visitors
@@ -136,41 +137,17 @@ class Site:
         sight = await self._sight(request)
         if not sight.in_review:
             return _to(sight.id, "begun")
-        text = await trio.to_thread.run_sync(to_yaml, sight.past.plan)
-        return HTMLResponse(edit_page(sight, text, form=self._form(request), digest=sight.digest))
+        form, plan = self._form(request), sight.past.plan
+        if request.query_params.get("as") != "yaml" and len(plan.steps) <= MOST_STEPS:
+            return HTMLResponse(fields_page(sight, form=form))
+        text = await trio.to_thread.run_sync(to_yaml, plan)
+        return HTMLResponse(edit_page(sight, text, form=form, digest=sight.digest))
 
     async def save(self, request: Request) -> Response:
-        form = await read_form(request, self._visitors)
+        sent = await read_form(request, self._visitors)
         sight = await self._sight(request)
-        if not sight.in_review:
-            return _to(sight.id, "begun")
-        text, digest = form.get("text", ""), form.get("digest", "")
-        again = partial(edit_page, sight, text, form=self._form(request))
-        try:
-            functions = await self._project.functions(sight.past.modules)
-            compiled = await trio.to_thread.run_sync(load_plan, text, functions.registry)
-            if compiled.digest == sight.past.plan.digest:
-                return _to(sight.id, "same")
-            await revise_draft(self._project.journal, sight.id, compiled, by=getpass.getuser(), replacing=digest)
-        except PlanError as error:
-            return HTMLResponse(again(digest=digest, problems=[str(each) for each in error.problems]), status_code=422)
-        except ContractViolation as error:
-            problems = [violation.for_prompt for violation in error.violations]
-            return HTMLResponse(again(digest=digest, problems=problems), status_code=422)
-        except Unimportable as error:
-            return HTMLResponse(again(digest=digest, said=Said(str(error), well=False)), status_code=422)
-        except RunLocked as error:
-            return HTMLResponse(again(digest=digest, said=Said(str(error), well=False)), status_code=409)
-        except RunError:
-            now = await self._sight(request)
-            if not now.in_review:
-                return _to(sight.id, "begun")
-            told = Said(
-                "The plan was changed meanwhile; nothing was saved. Saving again replaces the plan as it is now.",
-                well=False,
-            )
-            return HTMLResponse(again(digest=now.digest, said=told), status_code=409)
-        return _to(sight.id, "edited")
+        done = await save_edit(self._project, sight, sent, form=self._form(request), by=getpass.getuser())
+        return _to(sight.id, done) if isinstance(done, str) else HTMLResponse(done.html, status_code=done.status)
 
     async def approve(self, request: Request) -> Response:
         form = await read_form(request, self._visitors)
