@@ -71,6 +71,8 @@ class TraceRecord(msgspec.Struct, frozen=True, kw_only=True):
     reruns: int = 0
     """Times it was done again only because an earlier step was repaired: they cost, and are no attempts of its own."""
     transport_retries: int = 0
+    fallbacks: list[str] = []
+    """`gpt-5.5: overloaded`: models that could not be reached, in the order asked, and why; `model` is the one asked last."""
     review_id: str = ""
     """The question that a person was asked."""
     started_at: str = ""

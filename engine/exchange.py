@@ -17,12 +17,13 @@ from stratum.contracts.errors import ProviderError, UnknownPrice
 from stratum.contracts.price import FREE, Usage
 from stratum.contracts.records import LeftInDoubt, Released, Reserved, Settled
 from stratum.engine.active_call import ActiveCall
-from stratum.engine.dialects.protocol import CompiledCall, Completion
+from stratum.engine.dialects.protocol import Completion
 from stratum.engine.envelope import Envelope, Overrun
 from stratum.engine.providers.protocol import Answer, Request, StatusError, TransportFailure
 from stratum.engine.retry_after import retry_after_s
 from stratum.engine.shared_allowance import AllowanceSpent
 from stratum.engine.stopped import was_stopped
+from stratum.engine.target import Target
 from stratum.engine.tokens import exact_bound, input_bound, note_overrun
 
 if TYPE_CHECKING:
@@ -75,10 +76,7 @@ class Line:
         envelope: Envelope,
         active: ActiveCall,
         call: str,
-        compiled: CompiledCall,
-        model: str,
-        cap: int,
-        min_cap: int,
+        target: Target,
         watch: Watch | None = None,
     ) -> None:
         self._run = run
@@ -86,13 +84,16 @@ class Line:
         self._envelope = envelope
         self._active = active
         self._call = call
-        self._compiled = compiled
-        self._model = model
-        self._cap = cap
-        self._min_cap = min_cap
         self._watch = watch
         self._attempt = 1
-        self._price = self._runtime.price(model)
+        self.turn_to(target)
+
+    def turn_to(self, target: Target) -> None:
+        """Send what comes next to this model, at its price."""
+        self._target = target
+        self._model = target.model
+        self._cap = target.cap
+        self._price = self._runtime.price(target.model)
 
     @property
     def priced(self) -> bool:
@@ -123,13 +124,15 @@ class Line:
             retries += 1
 
     async def _send_once(self, conversation: bytes, *, attempt: int) -> Exchange | _Failure:
-        body = self._compiled.body(conversation, max_output_tokens=self._cap, streamed=self._streamed)
+        body = self._target.compiled.body(conversation, max_output_tokens=self._cap, streamed=self._streamed)
         try:
             async with self._runtime.limiter.slot(self._model, tokens=input_bound(self._model, body)):
                 with self._runtime.spent_in("budget"):
                     reservation = await self._reserve(body)
                 if reservation.cap != self._cap:
-                    body = self._compiled.body(conversation, max_output_tokens=reservation.cap, streamed=self._streamed)
+                    body = self._target.compiled.body(
+                        conversation, max_output_tokens=reservation.cap, streamed=self._streamed
+                    )
                 await self._stay_within_allowance(reservation)
                 await self._make_durable(reservation, attempt=attempt)
                 return await self._send_reserved(reservation, body)
@@ -166,7 +169,7 @@ class Line:
         if held is not None:
             return held
         # Bytes overstate tokens three- to fourfold; the exact count is dearer, and only now worth it.
-        demand = self._demand(min(rough, exact_bound(self._model, body)), min_cap=self._min_cap)
+        demand = self._demand(min(rough, exact_bound(self._model, body)), min_cap=self._target.min_cap)
         return await ledger.reserve(scope, demand, reservation=name)
 
     async def _stay_within_allowance(self, reservation: Reservation) -> None:

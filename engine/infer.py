@@ -16,12 +16,13 @@ from stratum.contracts.trace import CallKind
 from stratum.contracts.violation import Violation
 from stratum.engine.budget_argument import refuse_other_than_budget
 from stratum.engine.condition import OnLeak
-from stratum.engine.dialects.protocol import CallShape, CompiledCall, Prompt
+from stratum.engine.dialects.protocol import CallShape, Dialect, Prompt
 from stratum.engine.dialects.tool_name import tool_name
 from stratum.engine.place import current_place
 from stratum.engine.postcondition import Ensure, Postcondition, Precondition
 from stratum.engine.prompt import PromptTemplate
 from stratum.engine.step import Step
+from stratum.engine.target import Models, Target, model_names
 
 if TYPE_CHECKING:
     from stratum.engine.place import Place
@@ -69,7 +70,7 @@ class Infer(Step[P, R], Generic[P, R]):
         context: str | Sequence[str] | None,
         ensure: Condition | Sequence[Condition] | None,
         given: Condition | Sequence[Condition] | None,
-        model: str | None,
+        model: Models,
         temperature: float | None,
         budget: Budget | None,
         retries: int,
@@ -105,10 +106,10 @@ class Infer(Step[P, R], Generic[P, R]):
         self.budget = budget
         self.retries = retries
         self.cache: Caching | None = cache
-        self.model = model
+        self.models = model_names(model, owner=signature.name)
         self._temperature = temperature
         self._max_output_tokens = max_output_tokens
-        self._compiled: dict[tuple[str, str], CompiledCall] = {}
+        self._targets: dict[tuple[str, str], Target] = {}
 
     async def perform(self, arguments: dict[str, Any], place: Place) -> R:
         from stratum.engine.infer_call import InferCall  # what only a call needs
@@ -142,34 +143,52 @@ class Infer(Step[P, R], Generic[P, R]):
         prompt_hash = self.prompt.hash(self.prompt.render(arguments))
         return digest12(f"{prompt_hash}:{self.signature.digest(arguments)}:{self.signature.returns.digest}".encode())
 
-    def varied(self, *, retries: int, budget: Budget | None, model: str, also: Sequence[CheckedAnswer]) -> Infer[P, R]:
-        """The same call with other bounds, another model where one is named, and conditions besides its own."""
+    def varied(
+        self, *, retries: int, budget: Budget | None, model: Models, also: Sequence[CheckedAnswer]
+    ) -> Infer[P, R]:
+        """The same call with other bounds, other models where any is named, and conditions besides its own."""
         other = object.__new__(type(self))  # copy.copy gives a step itself, which pickles by its name
         vars(other).update(vars(self))
         other.retries, other.budget = retries, budget
         if model:
-            other.model = model
+            other.models = (model,) if isinstance(model, str) else tuple(model)
         other.ensure = [*self.ensure, *also]
         other.judged_at_once = all(condition.inline for condition in other.ensure)
         return other
 
-    def compiled(self, runtime: Runtime) -> tuple[CompiledCall, str, int, int]:
-        """This function on the model of this runtime: the compiled call, the model, the output cap and its minimum."""
-        dialect = runtime.provider.dialect
-        model = self.model or runtime.model
-        if model is None:
+    def models_in(self, runtime: Runtime) -> tuple[str, ...]:
+        """Those to ask, in order.
+
+        Raises:
+            NoProvider: none is named, here or there.
+        """
+        if self.models:
+            return self.models
+        if runtime.model is None:
             raise NoProvider(
                 message=f"{self.signature.name}: no model is named", fix="pass model=..., or set STRATUM_MODEL"
             )
-        call = self._compiled.get((dialect.name, model))
-        if call is None:
-            call = self._compiled[dialect.name, model] = dialect.compile(self._shape(model))
+        return (runtime.model,)
+
+    def target(self, model: str, dialect: Dialect) -> Target:
+        """This function on a model."""
+        known = self._targets.get((dialect.name, model))
+        if known is None:
+            known = self._targets[dialect.name, model] = self._on(model, dialect)
+        return known
+
+    def _on(self, model: str, dialect: Dialect) -> Target:
         returns = self.signature.returns
         cap = self._max_output_tokens or min(returns.max_output_tokens or DEFAULT_OUTPUT_TOKENS, LARGEST_OUTPUT_TOKENS)
         if dialect.reasons(model):
             cap += REASONING_TOKENS
         cap = max(cap, dialect.min_output_tokens)
-        return call, model, cap, min(cap, max(returns.min_output_tokens, dialect.min_output_tokens))
+        return Target(
+            compiled=dialect.compile(self._shape(model)),
+            model=model,
+            cap=cap,
+            min_cap=min(cap, max(returns.min_output_tokens, dialect.min_output_tokens)),
+        )
 
     def _shape(self, model: str) -> CallShape:
         return CallShape(
@@ -197,7 +216,7 @@ def infer(
     context: str | Sequence[str] | None = None,
     ensure: Condition | Sequence[Condition] | None = None,
     given: Condition | Sequence[Condition] | None = None,
-    model: str | None = None,
+    model: Models = None,
     temperature: float | None = None,
     budget: Budget | None = None,
     retries: int = DEFAULT_RETRIES,
@@ -215,7 +234,8 @@ def infer(
     messages) or raise AssertionError or ValueError; parameters named like the function's get that call's arguments. A
     rejected answer is retried up to `retries` times with the violations and nothing else. `given` conditions take the
     arguments and are checked before anything is sent. `budget` covers all attempts of one call. `max_output_tokens` caps
-    one answer, reasoning not counted; by default the contract's own bound, else 1,024.
+    one answer, reasoning not counted; by default the contract's own bound, else 1,024. `model=["a", "b"]` asks b where a cannot
+    be reached or is overloaded, after the transport retries; each at its own price, under the one budget.
 
     `quorum=5, agree_on="label", threshold=3` asks five times at once, within the one budget, and gives an answer that three
     agree on, the most confident if the contract has a field `confidence`. Under a runtime with `sample_n=5`, as tests open

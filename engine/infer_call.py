@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import deque
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, Final, Generic, TypeVar, cast
 
@@ -14,11 +15,13 @@ from stratum.contracts.errors import (
     ParseFailure,
     PostconditionFailed,
     PreconditionFailed,
+    ProviderError,
+    UnknownPrice,
 )
 from stratum.contracts.records import Answered, AttemptFinished, Record
 from stratum.contracts.trace import Attempt
 from stratum.contracts.violation import Violation, retry_message
-from stratum.engine.dialects.protocol import CompiledCall, Completion
+from stratum.engine.dialects.protocol import Completion
 from stratum.engine.dialects.tool_name import tool_name
 from stratum.engine.dialects.translated import read_recorded
 from stratum.engine.envelope import Envelope, open_envelope
@@ -60,11 +63,11 @@ class InferCall(Generic[R]):
         self._arguments = arguments
         self._place = place
         self._run = place.run
-        prompt = step.prompt.render(arguments, addition=addition)
+        self._prompt = prompt = step.prompt.render(arguments, addition=addition)
         prompt_hash = step.prompt.hash(prompt)
-        self._compiled: CompiledCall
-        self._compiled, self._model, self._cap, self._min_cap = step.compiled(place.run.runtime)
-        self._conversation = self._compiled.conversation(prompt)
+        first, *self._fallbacks = step.models_in(place.run.runtime)
+        self._target = step.target(first, place.run.runtime.provider.dialect)
+        self._conversation = self._target.compiled.conversation(prompt)
         self._record = StepRecord(
             step,
             arguments,
@@ -72,7 +75,7 @@ class InferCall(Generic[R]):
             input_digest=digest12(
                 f"{prompt_hash}:{step.signature.digest(arguments)}:{step.signature.returns.digest}".encode()
             ),
-            model=self._model,
+            model=first,
             prompt_hash=prompt_hash,
             planned=planned,
         )
@@ -80,9 +83,13 @@ class InferCall(Generic[R]):
         self._answers: AnswerCache | None = None
         if step.cache is not None:
             self._answers = place.run.answers if step.cache == "session" else place.run.runtime.answers
-            self._key = step.cache_key(prompt, model=self._model)
         self._history: list[tuple[Violation, ...]] = []
         self._sent_bytes = 0
+
+    @property
+    def _key(self) -> str:
+        """Under which an answer is kept: of the model that is asked, or that gave it."""
+        return self._step.cache_key(self._prompt, model=self._target.model)
 
     async def result(self) -> R:
         """Attempt until an answer is accepted.
@@ -155,15 +162,14 @@ class InferCall(Generic[R]):
         return await self._judge(Completion(status="called", tool=tool, arguments=output))
 
     def _line(self, envelope: Envelope, active: ActiveCall) -> Line:
+        if self._fallbacks and envelope.limits_money:
+            self._check_prices(self._fallbacks)
         line = Line(
             self._run,
             envelope=envelope,
             active=active,
             call=self._record.id,
-            compiled=self._compiled,
-            model=self._model,
-            cap=self._cap,
-            min_cap=self._min_cap,
+            target=self._target,
             watch=self._watch,
         )
         self._record.priced = line.priced
@@ -182,7 +188,7 @@ class InferCall(Generic[R]):
                 return judgement.value
             self._history.append(judgement.violations)
             failure = self._failure(judgement)
-            self._conversation = self._compiled.retry(
+            self._conversation = self._target.compiled.retry(
                 self._conversation, judgement.completion, retry_message(judgement.violations)
             )
         assert failure is not None, "there is at least one attempt"
@@ -192,7 +198,7 @@ class InferCall(Generic[R]):
         self, line: Line, envelope: Envelope, *, number: int, after: CallFailed | None
     ) -> Judgement[R]:
         try:
-            exchange = await line.ask(self._conversation, attempt=number)
+            exchange = await self._answered(line, number=number)
         except BudgetExceeded as error:
             raise error from after  # what the money was spent on so far
         answered = Answered(
@@ -221,6 +227,27 @@ class InferCall(Generic[R]):
             self._run.append(*pending, *(() if answered_is_recorded else (answered,)), finished)
             exchange.exhaust_overrun(envelope)
         return judgement
+
+    def _check_prices(self, models: Sequence[str]) -> None:
+        """Now: while the first model cannot be reached is no time to find out."""
+        runtime = self._run.runtime
+        for model in models:
+            if runtime.price(model) is None:
+                raise UnknownPrice(model=model, provider=runtime.provider.name, step=self._record.id)
+
+    async def _answered(self, line: Line, *, number: int) -> Exchange:
+        """By the first model that can be reached."""
+        while True:
+            try:
+                return await line.ask(self._conversation, attempt=number)
+            except ProviderError as error:
+                if not error.retryable or not self._fallbacks:
+                    raise
+                self._record.fallbacks.append(f"{self._target.model}: {error.message}")
+            self._target = self._step.target(self._fallbacks.pop(0), self._run.runtime.provider.dialect)
+            self._conversation = self._target.compiled.taken_over(self._conversation)
+            line.turn_to(self._target)
+            self._record.model, self._record.priced = self._target.model, line.priced
 
     async def _judge_recorded(self, earlier: RecordedAnswer, line: Line) -> Judgement[R]:
         """Judge an answer that was paid for before the run was resumed."""

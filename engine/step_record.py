@@ -55,7 +55,9 @@ class StepRecord:
         self._arguments = arguments
         self._parent = place.step
         self._flow_id = place.flow_id
-        self._model = model
+        self.model = model
+        """The one asked last."""
+        self.fallbacks: list[str] = []
         self._prompt_hash = prompt_hash
         self._planned = planned
         self._started_at = datetime.now(UTC)
@@ -127,7 +129,7 @@ class StepRecord:
         picousd = sum(attempt.picousd for attempt in attempts)
         return TraceRecord(
             function=self._step.signature.name,
-            model=self._model,
+            model=self.model,
             inputs=self._step.signature.jsonable(self._arguments),
             compiled_prompt_hash=self._prompt_hash,
             contract_hash=self._step.signature.returns.digest,
@@ -154,5 +156,6 @@ class StepRecord:
             cache_hit=self.cache_hit,
             review_id=self.review_id,
             transport_retries=sum(attempt.transport_retries for attempt in attempts),
+            fallbacks=self.fallbacks,
             started_at=self._started_at.isoformat(timespec="milliseconds"),
         )

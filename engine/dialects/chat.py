@@ -124,6 +124,9 @@ class ChatCall(msgspec.Struct, frozen=True):
         )
         return _join(conversation, completion.rejected, answer)
 
+    def taken_over(self, conversation: bytes) -> bytes:
+        return conversation
+
     def body(self, conversation: bytes, *, max_output_tokens: int, streamed: bool = False) -> bytes:
         stream = b',"stream":true,"stream_options":{"include_usage":true}' if streamed else b""
         return b'%b,"%b":%d%b,"messages":[%b]}' % (

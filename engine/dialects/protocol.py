@@ -88,6 +88,10 @@ class CompiledCall(Protocol):
         """`conversation` plus the rejected answer plus `message` as its result, and nothing else."""
         ...
 
+    def taken_over(self, conversation: bytes) -> bytes:
+        """The conversation of another model, without what only that one can read."""
+        ...
+
     def body(self, conversation: bytes, *, max_output_tokens: int, streamed: bool = False) -> bytes:
         """The request body. `conversation` comes last, so that a retry's body starts with the one before."""
         ...

@@ -112,6 +112,11 @@ class ResponsesCall(msgspec.Struct, frozen=True):
         )
         return _join(conversation, completion.rejected, answer)
 
+    def taken_over(self, conversation: bytes) -> bytes:
+        items = msgspec.json.decode(b"[%b]" % conversation, type=list[msgspec.Raw])
+        # What a model thought is encrypted for itself.
+        return _join(*(bytes(item) for item in items if _kind.decode(item).type != "reasoning"))
+
     def body(self, conversation: bytes, *, max_output_tokens: int, streamed: bool = False) -> bytes:
         stream = b',"stream":true' if streamed else b""
         return b'%b,"max_output_tokens":%d%b,"input":[%b]}' % (self.head, max_output_tokens, stream, conversation)
@@ -158,7 +163,12 @@ class _Response(msgspec.Struct):
     incomplete_details: _Incomplete | None = None
 
 
+class _Typed(msgspec.Struct):
+    type: str = "message"
+
+
 _decoder = msgspec.json.Decoder(_Response)
+_kind = msgspec.json.Decoder(_Typed)
 _item_decoder = msgspec.json.Decoder(_Item)
 
 

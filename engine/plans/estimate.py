@@ -91,7 +91,8 @@ class _Estimator:
         function = self._functions.steps.get(step.fn)
         call = function if isinstance(function, Infer) else None
         named = step.model if isinstance(step.model, str) else step.model[0]
-        model = named or (call.model if call is not None else None) or self._model
+        of_call = call.models if call is not None else ()
+        model = named or (of_call[0] if of_call else self._model)
         price = None if model is None else self._price_of(model)
         codec = returns if call is None else call.signature.returns
         if price is None or codec is None:

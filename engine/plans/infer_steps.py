@@ -61,7 +61,7 @@ def infer_call(
     call = function.varied(
         retries=retries,
         budget=step.budget or function.budget,
-        model=step.model if isinstance(step.model, str) else step.model[0],
+        model=step.model,
         also=[] if check is None else [PlanCondition(check)],
     )
     return InferCall(call, arguments, place, planned=planned)

@@ -1,0 +1,43 @@
+"""`Target`: a function on a model, with what one answer of it may take."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from stratum.contracts.errors import ContractDefinitionError
+from stratum.engine.dialects.protocol import CompiledCall
+
+Models = str | Sequence[str] | None
+"""One model, or several: the next is asked where one cannot be reached."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Target:
+    """Where a call is sent."""
+
+    compiled: CompiledCall
+    model: str
+    cap: int
+    """Output tokens, what the model thinks included."""
+    min_cap: int
+    """Below which no answer fits."""
+
+
+def model_names(models: Models, *, owner: str) -> tuple[str, ...]:
+    """In order; empty: what the runtime says.
+
+    Raises:
+        ContractDefinitionError: an empty name, one that is no text, or the same twice.
+    """
+    named = (models,) if isinstance(models, str) else tuple(models or ())
+    if (
+        len(set(named)) < len(named)
+        or not all(str(name).strip() == name for name in named)
+        or "" in named
+        or models == []
+    ):
+        raise ContractDefinitionError(
+            owner=owner, problem=f"model={models!r}", fix="name a model, or several different ones in the order to try"
+        )
+    return named
