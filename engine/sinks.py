@@ -1,4 +1,4 @@
-"""Where people are asked: the terminal, or files that another program shows."""
+"""Where people are asked: the terminal, the page, or files that another program shows."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ from typing import Any
 import msgspec
 import trio
 
+from stratum.actors.page_address import page_of
 from stratum.engine.review import Review
 
 POLL_S = 0.25
@@ -35,6 +36,20 @@ class ConsoleSink:
                 self._write(f"{error}\n> ")
             else:
                 return
+
+
+class PageSink:
+    """Says where else it is answered: on the page of `stratum ui`, by `stratum gate`. For a run without a terminal, whose journal is `journal`."""
+
+    def __init__(self, journal: Path, *, write: Callable[[str], object] | None = None) -> None:
+        self._journal = journal
+        self._write = write or _to_stderr
+
+    async def ask(self, review: Review) -> None:
+        where = page_of(self._journal, run=review.run)
+        self._write(
+            f"{review.question}\n  answer it on {where}, or with: stratum gate {review.run} {review.step} ANSWER\n"
+        )
 
 
 class FileSink:

@@ -194,6 +194,7 @@ def test_a_gate_is_answered_and_a_run_cancelled_from_another_process(project: Pa
     waiting, told = at_its_gate(run, digest)
     assert "paused" not in call("status", run).stdout
     assert " asking " in call("status", run).stdout
+    assert "gate g asks: Go on?" in call("status", run).stdout
     assert call("gate", run, "a", "approve").exit_code == 2
     assert call("gate", run, "g", "approve").exit_code == 0
     assert waiting.wait(60) == 0

@@ -145,4 +145,4 @@ def _kind(step: Step) -> str:
 
 def _plain(output: bytes) -> Any:
     value = msgspec.json.decode(output)
-    return value["value"] if isinstance(value, dict) and set(value) == {"value"} else value  # pyright: ignore[reportUnknownArgumentType]
+    return value["value"] if isinstance(value, dict) and set(value) == {"value"} else value  # pyright: ignore[reportUnknownArgumentType, reportUnknownVariableType]

@@ -3,6 +3,6 @@
 from __future__ import annotations
 
 from stratum.engine.review import Review, Sink
-from stratum.engine.sinks import ConsoleSink, FileSink
+from stratum.engine.sinks import ConsoleSink, FileSink, PageSink
 
-__all__ = ["ConsoleSink", "FileSink", "Review", "Sink"]
+__all__ = ["ConsoleSink", "FileSink", "PageSink", "Review", "Sink"]

@@ -83,7 +83,7 @@ class Tab:
     def press(self, key: str, *, ctrl: bool = False, shift: bool = False) -> None:
         code, text = _KEYS[key]
         modifiers = 2 * ctrl + 8 * shift
-        pressed = {"key": key, "windowsVirtualKeyCode": code, "modifiers": modifiers}
+        pressed: dict[str, Any] = {"key": key, "windowsVirtualKeyCode": code, "modifiers": modifiers}
         if text and not ctrl:
             pressed["text"] = text
         if key == "a":

@@ -6,7 +6,7 @@ import re
 import signal
 import subprocess
 import sys
-from collections.abc import Generator, Iterator
+from collections.abc import Generator
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -70,7 +70,7 @@ def proposed(plan: str = "plan.yaml") -> str:
 
 
 @contextmanager
-def resumed(run: str) -> Iterator[subprocess.Popen[bytes]]:
+def resumed(run: str) -> Generator[subprocess.Popen[bytes]]:
     process = subprocess.Popen(
         [sys.executable, "-m", "stratum", "resume", run],
         stdin=subprocess.DEVNULL,

@@ -45,7 +45,9 @@ async def test_who_was_not_let_in_sees_nothing_and_does_nothing(tmp_path: Path, 
     async with served(tmp_path) as page, httpx2.AsyncClient() as stranger:
         name = f"stratum-{page.url.rpartition(':')[2]}="
         given = b"" if cookie is None else cookie if isinstance(cookie, bytes) else cookie.encode()
-        headers = {"Origin": page.url} if cookie is None else {"Origin": page.url, "Cookie": name.encode() + given}
+        headers = {b"Origin": page.url.encode()}
+        if cookie is not None:
+            headers[b"Cookie"] = name.encode() + given
         for path in PATHS:
             assert (await stranger.get(f"{page.url}{path}", headers=headers)).status_code == 401
         answer = await stranger.post(f"{page.url}/runs/x/approve", data={"form": "", "digest": ""}, headers=headers)

@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import re
 import signal
+import subprocess
+import sys
 from collections.abc import Generator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import IO
 
 import httpx2
 import pytest
@@ -63,6 +66,43 @@ def test_the_page_is_there_until_ctrl_c_and_the_commands_tell_where() -> None:
         assert "succeeded" in browser.get(told[1]).text
     assert page_address(JOURNAL) is None
     assert page_of(JOURNAL) == "the page of `stratum ui`"
+
+
+FLOW = """
+from stratum import await_human, flow
+
+@flow
+async def release(version: str) -> str:
+    decided = await await_human(f"Release {version}?", options=["ship", "hold"])
+    return f"{decided.value} {decided.rationale}"
+"""
+
+
+def test_a_flow_without_a_terminal_says_where_it_is_answered_and_is(folder: Path) -> None:
+    (folder / "steps.py").write_text(FLOW, encoding="utf-8")
+    command = [sys.executable, "-m", "stratum", "run", "steps.py:release", "--input", "version=1.0"]
+    pipe = subprocess.PIPE
+    with subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=pipe, stderr=pipe, text=True) as asking:
+        assert asking.stderr is not None and asking.stdout is not None
+        told = re.search(
+            r"Release 1.0\?\n  answer it on the page of `stratum ui`, or with: stratum gate (\w+) (\S+) ANSWER",
+            _until(asking.stderr, "ANSWER"),
+        )
+        assert told is not None
+        wrong = CliRunner().invoke(stratum, ["gate", told[1], "nothing", "ship"])
+        assert wrong.exit_code == 2
+        done = CliRunner().invoke(stratum, ["gate", told[1], told[2], "ship", "--comment", "tests pass"])
+        assert done.exit_code == 0, done.output
+        assert asking.stdout.read() == '"ship tests pass"\n'
+
+
+def _until(stream: IO[str], text: str) -> str:
+    read = ""
+    while text not in read:
+        line = stream.readline()
+        assert line, read
+        read += line
+    return read
 
 
 def test_a_second_page_takes_another_port() -> None:

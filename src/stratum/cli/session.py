@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Awaitable, Callable
 from pathlib import Path
 from typing import Any
@@ -20,6 +21,7 @@ from stratum.contracts.plan_errors import RunCancelled
 from stratum.engine.providers.environment import provider_from_environment, provider_or_absent
 from stratum.engine.runtime import Runtime, open_runtime
 from stratum.engine.settings import read_settings
+from stratum.engine.sinks import PageSink
 
 
 def run_and_show(
@@ -41,10 +43,13 @@ def run_and_show(
     choose = provider_or_absent if asks else provider_from_environment
     provider = choose(read_settings().environ, progress=download_lines("the embedded model"))
 
+    # At a terminal the runtime asks there by itself.
+    sinks = None if sys.stdin.isatty() else [PageSink(journal)]
+
     async def main() -> Any:
         nonlocal shown, where
         async with (
-            open_runtime(provider=provider, model=model, journal=journal) as runtime,
+            open_runtime(provider=provider, model=model, journal=journal, sinks=sinks) as runtime,
             shown_progress(runtime, quiet=as_json, live=not asks) as shown,
         ):
             timings = runtime.start_timing() if profile else None

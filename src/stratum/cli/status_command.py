@@ -13,9 +13,10 @@ from stratum.cli.plan_session import functions_in
 from stratum.cli.reading import find_run, list_journal, read_plan_history
 from stratum.contracts.money import format_usd
 from stratum.contracts.plan_check import compile_plan
-from stratum.contracts.plan_status import PlanStatus, StepStatus
+from stratum.contracts.plan_status import PlanStatus, Question, StepStatus
 from stratum.engine.plans.approvals import Approvals
 from stratum.engine.plans.plan_view import recorded_status
+from stratum.engine.plans.questions import OpenQuestion, open_questions
 
 ENDED = ("succeeded", "failed", "exhausted", "cancelled", "interrupted")
 
@@ -47,7 +48,19 @@ def _status(journal: Path, run: str) -> PlanStatus:
     state = listed.state
     if state == "draft" and Approvals(Path.cwd()).find(past.proposed.digest) is not None:
         state = "approved"
-    return recorded_status(run, compiled, past, state=state)  # type: ignore[arg-type]  # the journal's states are a plan's
+    status = recorded_status(run, compiled, past, state=state)  # type: ignore[arg-type]  # the journal's states are a plan's
+    asked = [question for question in open_questions(past) if question.of_plan and state == "running"]
+    return msgspec.structs.replace(status, questions=tuple(map(_question, asked)))
+
+
+def _question(asked: OpenQuestion) -> Question:
+    return Question(
+        step=asked.step,
+        question=asked.question,
+        options=asked.options,  # type: ignore[arg-type]  # a plan's step offers no others
+        round=asked.round,
+        answer_by=asked.answer_by,
+    )
 
 
 def _rendered(status: PlanStatus) -> str:

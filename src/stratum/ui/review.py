@@ -29,7 +29,7 @@ def review_page(sight: Sight, *, form: str, said: Said | None = None) -> str:
     title = sight.facts.name or sight.id
     # What is too long to be approved here is not shown at all: a part of it would be read for the whole.
     long = _size(sight) > MOST_REVIEWED
-    parts = [*_head(sight, title), *([] if long else _plan(sight)), *_decision(sight, form, long=long)]
+    parts = [*_head(sight, title), *(() if long else _plan(sight)), *_decision(sight, form, long=long)]
     return page(
         title,
         parts,
