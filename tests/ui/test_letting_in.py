@@ -6,6 +6,7 @@ from pathlib import Path
 
 import httpx2
 import pytest
+import trio
 from tests.ui.page_fixtures import project, proposed, served, visitor
 
 PLAN = "steps: [{id: a, command: [echo, hello]}]"
@@ -101,6 +102,22 @@ async def test_what_is_no_form_of_ours_is_refused(tmp_path: Path) -> None:
         large = b"a=" + b"x" * (17 * 2**20)
         assert (await page.http.post(path, content=large, headers=form)).status_code == 413
         assert (await plans.status(run)).state == "draft"
+
+
+async def test_what_is_not_http_or_breaks_off_leaves_the_page_as_it_was(tmp_path: Path) -> None:
+    async with served(tmp_path) as page:
+        port = page.url.rpartition(":")[2]
+        socket = "Upgrade: websocket\r\nConnection: Upgrade\r\nSec-WebSocket-Key: eA==\r\nSec-WebSocket-Version: 13\r\n"
+        for sent in (
+            f"GET / HTTP/1.1\r\nHost: 127.0.0.1:{port}\r\n{socket}\r\n",
+            "nonsense\r\n\r\n",
+            f"POST /runs/x/edit HTTP/1.1\r\nHost: 127.0.0.1:{port}\r\nContent-Length: 5000\r\n\r\nform=",
+        ):
+            stream = await trio.open_tcp_stream("127.0.0.1", int(port))
+            await stream.send_all(sent.encode())
+            assert b" 40" in await stream.receive_some(100)
+            await stream.aclose()
+        assert "Plans and runs" in await page.opens("/")
 
 
 async def test_every_answer_forbids_what_a_page_does_not_need(tmp_path: Path) -> None:

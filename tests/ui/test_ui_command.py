@@ -28,6 +28,9 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("STRATUM_STATE_HOME", str(tmp_path / "state"))
     monkeypatch.delenv("STRATUM_JOURNAL", raising=False)
+    monkeypatch.setenv("STRATUM_BASE_URL", "http://127.0.0.1:9")  # nothing here calls a model, nor looks for one
+    monkeypatch.setenv("STRATUM_MODEL", "house-model")
+    monkeypatch.setenv("STRATUM_PRICE", "1/2")
     (tmp_path / "plan.yaml").write_text("steps: [{id: a, command: [echo, hello]}]", encoding="utf-8")
     return tmp_path
 

@@ -13,6 +13,7 @@ from tests.engine.report.test_page import HOSTILE, seen
 from tests.ui.page_fixtures import project, proposed, served
 
 from stratum import Budget, await_human, flow, open_runtime
+from stratum.contracts.plan_errors import RunCancelled
 from stratum.contracts.price import Usage
 from stratum.engine.providers.scripted import scripted
 
@@ -76,6 +77,8 @@ async def test_what_is_no_answer_or_comes_late_changes_nothing(tmp_path: Path) -
             page.fields = fields | wrong
             assert "not asked any more" in await page.sends(f"/runs/{run.id}/answer", value="approve")
         page.fields = dict(fields)
+        assert "too long" in await page.sends(f"/runs/{run.id}/answer", value="approve", comment="x" * 5_000_000)
+        page.fields = dict(fields)
         await page.sends(f"/runs/{run.id}/answer", value="kill")
         page.fields = dict(fields)
         assert "not asked any more" in await page.sends(f"/runs/{run.id}/answer", value="approve")
@@ -92,6 +95,27 @@ async def test_a_run_is_cancelled_from_the_page(tmp_path: Path) -> None:
         assert "cancelled" in answer
         assert "lunch" in answer
         assert f"stratum resume {run.id}" in answer
+
+
+async def test_a_flow_is_cancelled_from_the_page(tmp_path: Path) -> None:
+    ended = trio.Event()
+    async with (
+        open_runtime(provider=scripted(), journal=tmp_path / "stratum.db") as runtime,
+        served(tmp_path) as page,
+        trio.open_nursery() as nursery,
+    ):
+
+        async def work() -> None:
+            with pytest.raises(RunCancelled, match="enough"):
+                await runtime.run(release, version="1.0")
+            ended.set()
+
+        nursery.start_soon(work)
+        await page.reads("/", "asks: Which kind?")
+        run = (await runtime.journal.runs())[0].run
+        await page.opens(f"/runs/{run}")
+        assert "cancelled" in await page.sends(f"/runs/{run}/cancel", because="enough")
+        await ended.wait()
 
 
 async def test_a_condition_that_a_person_judges_is_put_to_the_page(

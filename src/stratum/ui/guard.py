@@ -49,7 +49,8 @@ class Guard:
             await self._app(scope, receive, send)
             return
         if scope["type"] != "http":
-            raise ValueError(f"no {scope['type']} here")
+            await send({"type": "websocket.close"})  # the only other kind: to be refused before it is accepted
+            return
 
         async def send_guarded(message: Message) -> None:
             if message["type"] == "http.response.start":

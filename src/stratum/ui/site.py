@@ -51,9 +51,12 @@ SAID: Final = {
     "begun": Said("It has begun meanwhile: this is how it stands.", well=False),
     "gone": Said("This is not asked any more: somebody answered, or the run went on.", well=False),
     "nobody": Said("No process is running it now: there is nobody to be told.", well=False),
+    "too-long": Said("That is too long to be kept with the run: nothing was sent.", well=False),
     "not-an-answer": Said("That is no answer to this question; it waits on.", well=False),
 }
 """What a page says first, by the word in its address: a text in an address could be anybody's."""
+MOST_SAID: Final = 100_000
+"""Characters of an answer, a comment or a reason: they go into the run's records."""
 _TAKEN_UP_S: Final = 2.0
 """How long what was posted may take to show before the page is shown without it."""
 _REPORT_POLICY: Final = "default-src 'none'; style-src 'unsafe-inline'; frame-ancestors 'none'"
@@ -198,6 +201,8 @@ class Site:
         self, request: Request, sight: Sight, message: Message, *, until: Callable[[Sight], bool], said: str
     ) -> Response:
         """Leave a message for the run's owner, and give it a moment to be taken up: the page then shows that."""
+        if len(msgspec.json.encode(message)) > MOST_SAID:
+            return _to(sight.id, "too-long")
         if not await self._project.journal.post(sight.id, message):
             return _to(sight.id, "nobody")
         with trio.move_on_after(_TAKEN_UP_S):

@@ -108,7 +108,7 @@ def _axis(used: int, limit: int, *, text: str) -> str:
 
 def _end(sight: Sight, form: str) -> Iterator[str]:
     run = escaped(sight.id)
-    if sight.alive and sight.digest:
+    if sight.alive:
         yield (
             '<section aria-labelledby="c"><h2 id="c">Stop it</h2>'
             f'<form method="post" action="/runs/{run}/cancel"><input type="hidden" name="form" value="{form}">'
