@@ -37,6 +37,8 @@ async def obtain(ctx: Call, plans: Plans, run: str) -> InputRequiredResult | Non
     status = await plans.status(run)
     if status.state != "draft":
         return None
+    if await plans.shown_digest(run) != status.digest:
+        raise ToolError("The plan has just been changed: look at it with stratum_status, then call again.")
     message = consent_message(status, await plans.compiled(run))
     page = page_of(plans.runtime.journal.path, run=run)
     by_hand = f"have the user run `stratum approve {run}` in a terminal, or approve it on {page}, then call again"

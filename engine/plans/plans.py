@@ -38,7 +38,7 @@ from stratum.engine.plans.plan_history import PlanHistory
 from stratum.engine.plans.plan_log import PlanLog
 from stratum.engine.plans.plan_run import PlanRun
 from stratum.engine.plans.plan_view import recorded_status
-from stratum.engine.plans.proposal import checked_inputs, proposed, revise_draft
+from stratum.engine.plans.proposal import checked_inputs, proposed, revise_draft, shown_digest
 from stratum.engine.plans.rolling_back import roll_back
 from stratum.engine.plans.snapshots import Restored
 from stratum.engine.plans.workspace import Workspace
@@ -137,6 +137,10 @@ class Plans:
             return live.status()
         past = await self._past(run)
         return recorded_status(run, self._compiled.of(past.plan), past, state=await self._state(run, past))
+
+    async def shown_digest(self, run: str) -> str:
+        """What approving the plan approves, for whoever shows it to a person. Raises as `status`, and `RunError` for a forged one."""
+        return shown_digest(run, await self._past(run))
 
     async def plan(self, run: str) -> ExecutionPlan:
         """The plan as it was proposed last. Raises as `status`."""

@@ -63,6 +63,21 @@ def checked_inputs(compiled: CompiledPlan, inputs: Mapping[str, Any]) -> dict[st
     return dict(inputs)
 
 
+def shown_digest(run: str, past: PlanHistory) -> str:
+    """What approving the plan that `past` shows approves: worked out, for the journal is where others may write.
+
+    Raises:
+        RunError: the record claims the digest of another plan.
+    """
+    assert past.proposed is not None, "a plan's run"
+    digest = approval_digest(past.plan, past.inputs)
+    if digest != past.proposed.digest:
+        raise RunError(
+            run=run, problem="its record has the digest of another plan", fix="do not approve it; propose it anew"
+        )
+    return digest
+
+
 def approval_digest(plan: ExecutionPlan, inputs: Mapping[str, Any]) -> str:
     """64 hex characters: what an approval is bound to. Inputs may reach commands: they are part of it."""
     if not inputs:

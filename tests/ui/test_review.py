@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import msgspec
 import pytest
 from tests.engine.plans.plan_fixtures import standing
 from tests.engine.report.test_page import HOSTILE, seen
@@ -12,6 +13,7 @@ from tests.ui.page_fixtures import project, proposed, served
 from stratum import compute
 from stratum.contracts.plan import Ensure, ExecutionPlan, Step
 from stratum.contracts.plan_text import read_plan
+from stratum.contracts.records import PlanProposed
 from stratum.engine.plans.functions import Functions
 
 PLAN = """
@@ -61,6 +63,24 @@ async def test_a_plan_that_changed_since_it_was_shown_is_not_approved(tmp_path: 
         assert (await plans.status(run)).state == "draft"
         await page.sends(f"/runs/{run}/approve")
         assert (await plans.status(run)).state == "approved"
+
+
+async def test_a_plan_whose_record_has_the_digest_of_another_is_not_approved(tmp_path: Path) -> None:
+    """Who can write to the journal, which is in the work tree, must not get an approval for what nobody was shown."""
+    async with project(tmp_path, steps=[upper]) as (plans, page):
+        run = await proposed(plans, PLAN, text="hello")
+        journal = plans.runtime.journal
+        last = [record for record in await journal.read(run) if isinstance(record, PlanProposed)][-1]
+        await journal.claim(run)
+        await journal.commit(run, msgspec.structs.replace(last, digest="e" * 64))
+        await journal.release(run)
+        assert "the digest of another plan" in await page.opens(f"/runs/{run}")
+        assert "Approve</button>" not in page.html
+        await page.opens(f"/runs/{await proposed(plans, PLAN, text='another')}")
+        page.fields["digest"] = "e" * 64
+        await page.sends(f"/runs/{run}/approve")
+        assert page.status == 409
+        assert plans.approvals.find("e" * 64) is None
 
 
 async def test_an_approval_is_taken_back(tmp_path: Path) -> None:

@@ -11,6 +11,7 @@ from stratum.cli.plan_session import approve_at_terminal, functions_in
 from stratum.cli.reading import find_run, read_plan_history
 from stratum.contracts.plan_check import compile_plan
 from stratum.engine.plans.approvals import Approvals
+from stratum.engine.plans.proposal import shown_digest
 
 
 @click.command("approve")
@@ -25,7 +26,7 @@ def command(run: str, *, revoke: bool, journal: Path) -> None:
     run = find_run(journal, run)
     past = read_plan_history(journal, run)
     assert past.proposed is not None, "a plan's"
-    digest, approvals = past.proposed.digest, Approvals(Path.cwd())
+    digest, approvals = shown_digest(run, past), Approvals(Path.cwd())
     if revoke:
         click.echo(f"{run}: {'no longer approved' if approvals.revoke(digest) else 'it was not approved'}")
         return

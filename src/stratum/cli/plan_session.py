@@ -94,7 +94,8 @@ async def resume_plan(
         if agent is None:
             _refuse_agent_steps(status)
         compiled = compile_plan(await plans.plan(run), functions.registry)
-        approve_at_terminal(run, status.digest, compiled, approvals=plans.approvals, journal=runtime.journal.path)
+        digest = await plans.shown_digest(run)
+        approve_at_terminal(run, digest, compiled, approvals=plans.approvals, journal=runtime.journal.path)
         return await _followed(await plans.start(run, raised=raised), runtime.journal.path)
 
 

@@ -59,6 +59,7 @@ def edited(plan: ExecutionPlan, sent: Mapping[str, str]) -> dict[str, Any]:
     for number in reversed(range(len(plan.steps))):
         if f"{number}.remove" in sent:
             document["steps"] = _without(document["steps"], number)
+            document.pop("estimate", None)  # it was of that step, too
     return document
 
 

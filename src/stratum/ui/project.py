@@ -14,7 +14,7 @@ import trio
 from stratum.actors.journal import Journal
 from stratum.actors.journal_records import Run
 from stratum.contracts.compiled_plan import CompiledPlan
-from stratum.contracts.errors import PlanError, described
+from stratum.contracts.errors import PlanError, RunError, described
 from stratum.contracts.plan_check import compile_plan
 from stratum.contracts.plan_status import PlanState
 from stratum.contracts.records import PlanProposed, Record
@@ -22,13 +22,14 @@ from stratum.engine.plans.approvals import Approvals
 from stratum.engine.plans.functions import Functions
 from stratum.engine.plans.plan_history import PlanHistory
 from stratum.engine.plans.plan_view import recorded_status
+from stratum.engine.plans.proposal import shown_digest
 from stratum.engine.plans.questions import OpenQuestion, open_questions
 from stratum.engine.report.facts import RunFacts, facts_of
 
 LISTED: Final = 100
 """Runs on the first page."""
-_KEPT: Final = 16
-"""Runs whose records are not read again while nothing was added to them."""
+_KEPT: Final = 200_000
+"""Records of runs that are not read again while nothing was added to them."""
 ALIVE: Final = ("running", "paused")
 
 
@@ -108,7 +109,7 @@ class Project:
             records = await self.journal.read(run)
             seen = await trio.to_thread.run_sync(_seen, listed, records, await self._functions_of(records))
         self._sights[key] = seen
-        if len(self._sights) > _KEPT:
+        while len(self._sights) > 1 and sum(len(each.records) for each in self._sights.values()) > _KEPT:
             self._sights.popitem(last=False)
         if seen.state == "draft" and await trio.to_thread.run_sync(self.approvals.find, seen.digest) is not None:
             return replace(seen, state="approved", facts=msgspec.structs.replace(seen.facts, state="approved"))
@@ -144,7 +145,7 @@ class Project:
 
 def _seen(listed: Run, records: Sequence[Record], functions: Functions | str) -> Sight:
     past = PlanHistory(records)
-    compiled, problem = _compiled(past, functions)
+    compiled, problem = _compiled(listed.run, past, functions)
     before: dict[str, tuple[str, ...]] = {}
     if compiled is not None:
         ids = [step.id for step in compiled.plan.steps]
@@ -170,14 +171,15 @@ def _seen(listed: Run, records: Sequence[Record], functions: Functions | str) ->
     )
 
 
-def _compiled(past: PlanHistory, functions: Functions | str) -> tuple[CompiledPlan | None, str]:
+def _compiled(run: str, past: PlanHistory, functions: Functions | str) -> tuple[CompiledPlan | None, str]:
     if past.proposed is None:
         return None, ""
     if isinstance(functions, str):
         return None, functions
     try:
+        shown_digest(run, past)
         return compile_plan(past.plan, functions.registry), ""
-    except PlanError as error:
+    except (PlanError, RunError) as error:
         return None, str(error)
 
 

@@ -53,7 +53,8 @@ def _summary(sight: Sight) -> str:
     steps = sight.facts.steps.values()
     done = sum(step.state in ("done", "skipped") for step in steps)
     failed = [step.id for step in steps if step.state == "failed"]
-    asked = f" {len(sight.questions)} questions wait for you." if sight.questions else ""
+    several = len(sight.questions) > 1
+    asked = f" {len(sight.questions)} question{'s wait' if several else ' waits'} for you." if sight.questions else ""
     return (
         f"{sight.state}: {done} of {len(steps)} steps done."
         + (f" Failed: {', '.join(failed[:5])}." if failed else "")
