@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Sequence
 from typing import Any, cast
 
 import msgspec
@@ -94,12 +94,11 @@ class PlanHistory(History):
         """Something of it is recorded."""
         return id in self.plain or id in self.by_id
 
-    def within(self, id: str) -> Iterator[StepHistory]:
-        """The step's, and those of the steps of the plan that it runs."""
-        if id in self.by_id:
-            yield self.by_id[id]
-        inside = f"{id}/"
-        yield from [known for other, known in self.by_id.items() if other.startswith(inside)]
+    def _void(self, ids: Collection[str]) -> list[StepHistory]:
+        """The histories of these steps and of the steps of the plans that they run; what merely computed is forgotten."""
+        for id in [id for id in self.plain if _is_within(id, ids)]:
+            del self.plain[id]
+        return [known for id, known in self.by_id.items() if _is_within(id, ids)]
 
     def note(self, record: Record) -> None:
         call = getattr(record, "call", "")
@@ -117,9 +116,8 @@ class PlanHistory(History):
                 self.kept = [*(id for id in self.kept if id != call), call]
                 self.by_id[call].note(record)
             case Repeated() if not record.last:
-                for known in list(self.within(call)):
+                for known in self._void({call}):
                     known.begin_anew(rerun=False)
-                    self.plain.pop(known.id, None)
                 self.by_id[call].note(record)
             case _ if of_a_step:
                 self.by_id[call].note(record)
@@ -138,19 +136,16 @@ class PlanHistory(History):
 
     def _start_over(self, record: StartedOver) -> None:
         self.of(record.call).asked_repairs += 1
-        for id in record.overtaken:
-            self.plain.pop(id, None)
-            for known in list(self.within(id)):
-                known.start_over(record, first=known.id == record.first)
+        for known in self._void(frozenset(record.overtaken)):
+            known.start_over(record, first=known.id == record.first)
 
     def _roll_back(self, record: RolledBack) -> None:
-        self.rolled_back = bool(record.undone)
-        for id in record.undone:
-            self.plain.pop(id, None)
-            for known in list(self.within(id)):
-                known.skipped = None
-                known.begin_anew(rerun=False)
-        self.kept = [id for id in self.kept if id not in record.undone]
+        undone = frozenset(record.undone)
+        self.rolled_back = bool(undone)
+        for known in self._void(undone):
+            known.skipped = None
+            known.begin_anew(rerun=False)
+        self.kept = [id for id in self.kept if id not in undone]
 
     def _try_failed_ones_again(self) -> None:
         """A run that goes on gives a step that had failed for good its retries anew."""
@@ -158,3 +153,12 @@ class PlanHistory(History):
             finished = known.recorded.finished
             if finished is not None and finished.outcome == "failed":
                 known.begin_anew(rerun=False)
+
+
+def _is_within(id: str, ids: Collection[str]) -> bool:
+    """Whether it is one of the steps `ids`, or a step of a plan that one of them runs."""
+    while id not in ids:
+        id, slash, _ = id.rpartition("/")
+        if not slash:
+            return False
+    return True

@@ -120,7 +120,8 @@ class PlanSteps:
         if self._log.past.done(id) and not self._is_unverified(number, step):
             self._take_up(number, id)
             return None
-        if (call := self._plain.call(number, step)) is not None:
+        # Of a step that failed or was cut short before, each attempt is recorded.
+        if (call := self._plain.call(number, step)) is not None and id not in self._log.past.by_id:
             await self._compute(call, number, step, id)
             return None
         if (reason := await self._not_needed(number, step)) is not None:
