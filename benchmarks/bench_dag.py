@@ -1,10 +1,11 @@
-"""What does the scheduler add to a step, beside a hand-written trio scheduler that does nothing else?
+"""What does a step cost beside its work, in the scheduler alone and in a plan with everything on?
 
-The baseline, `raw trio`, is what one would write: in-degree counters and a task for each ready
+The baseline, `raw trio`, is a hand-written scheduler that does nothing else, as one would write it: in-degree counters and a task for each ready
 step, without scopes, limits, failure policy or isolation. `lanes` is `run_dag`; `lanes, limits`
 gives every step its own deadline. `a scope a step` is the baseline with a task, a cancel scope and
 a deadline for each step, which is what `lanes, limits` offers. `loop` awaits the steps in
-order: what a step costs without any scheduler. `still` steps return at once, `suspending` ones
+order: what a step costs without any scheduler. `plan, everything on` is the graph as a plan under a budget of money and time, from
+its start until its result is on disk: each step in a cancel scope, its result checked, encoded, and in the journal's file. `still` steps return at once, `suspending` ones
 let trio run other tasks once. Engines that are installed (`make bench-peers`) run still steps in environments of
 their own, graphs of up to 2,000 steps; building their graph is not measured.
 """
@@ -13,12 +14,14 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable
+from functools import partial
 from pathlib import Path
 
 import trio
 
 from benchmarks.graphs import PATTERNS, workflows
 from benchmarks.peers.contenders import peers_running
+from benchmarks.planned import cpu_of, peak_of, plan_of
 from benchmarks.timing import Row, common_options, compare, parser, peak_bytes, report
 from stratum.contracts.dag import Dag
 from stratum.engine.lane import Lane
@@ -27,6 +30,7 @@ from stratum.engine.scheduler import run_dag
 BASELINE = "raw trio"
 MOST_FOR_PEERS = 2200
 """Steps; beyond it some take minutes."""
+PLAN = "plan, everything on"
 Contenders = dict[str, Callable[[], object]]
 
 
@@ -103,11 +107,12 @@ def measure(name: str, dag: Dag, *, rounds: int, peers: bool) -> list[Row]:
     rows: list[Row] = []
     for suspend in (False, True):
         setting = f"{name}, {len(dag):,} {'suspending' if suspend else 'still'} steps"
+        plan = plan_of(dag, suspend=suspend)
         with peers_running(dag) as theirs:
             invited = theirs if peers and not suspend and len(dag) <= MOST_FOR_PEERS else {}
             rows += compare(
                 setting,
-                {**contenders(dag, suspend=suspend), **invited},
+                {**contenders(dag, suspend=suspend), PLAN: partial(cpu_of, plan, units=len(dag)), **invited},
                 baseline=BASELINE,
                 units=len(dag),
                 rounds=rounds,
@@ -119,6 +124,7 @@ def print_memory(name: str, dag: Dag) -> None:
     print(f"\nmemory, {name}, {len(dag):,} suspending steps, bytes a step at the peak, the graph not counted")
     for contender, run in contenders(dag, suspend=True).items():
         print(f"  {contender:20} {peak_bytes(run, units=len(dag)):8.0f}")
+    print(f"  {PLAN:20} {peak_of(plan_of(dag, suspend=True), units=len(dag)):8.0f}")
 
 
 def main() -> None:

@@ -92,12 +92,25 @@ class PlanChecker:
             kinds=tuple(self._kinds),
             dependencies=tuple(tuple(sorted(before)) for before in self._before),
             dag=dag,
+            bare=self._bare(),
             outputs=tuple(self._outputs),
             returns=returns,
             expressions=self._compiled,
             functions={function.name: function for function in self._functions if function is not None},
             inputs=self._inputs,
             plans=self._sub_plans,
+        )
+
+    def _bare(self) -> bytes:
+        apart = {
+            id
+            for step in self._plan.steps
+            for id in (step.repair, step.on_fail, step.gate.revise if step.gate else "")
+            if id
+        }
+        return bytes(
+            kind == "compute" and step.id not in apart and not _asks(step)
+            for step, kind in zip(self._plan.steps, self._kinds, strict=True)
         )
 
     def _step_path(self, number: int) -> str:
@@ -349,3 +362,8 @@ class PlanChecker:
 
 _COMMAND_RESULT: Codec[Any] = codec(CommandResult, owner="CommandResult", field="")
 _DECISION: Codec[Any] = codec(GateDecision, owner="GateDecision", field="")
+
+
+def _asks(step: Step) -> bool:
+    """Whether more is said of it than what it calls, with what, and after what."""
+    return bool(step.ensure or step.when or step.on_fail or step.repeat or step.budget or step.repair or step.model)

@@ -111,8 +111,8 @@ def compute(function: Callable[..., Any] | None = None, /, *, inline: bool = Fal
     """Make a function a step: `await f(x)`, recorded, resumable, of the same type as an `@infer` one.
 
     An `async def` is awaited. A plain `def` runs in a worker thread, so that it can neither stall siblings nor outlive
-    its deadline (the thread is then abandoned, and reported); `inline=True` keeps a tiny one on the loop, `process=True`
-    runs a CPU-bound one in a worker process, which is killed at the deadline.
+    its deadline (the thread is then abandoned, and reported); `inline=True` keeps a tiny one on the loop, where in plans it
+    and an `async def` that is said to be tiny are recorded many at a time, without their inputs; `process=True` runs a CPU-bound one in a worker process, which is killed at the deadline.
     """
 
     def decorate(function: Callable[P, Any]) -> Step[P, Any]:

@@ -27,5 +27,16 @@ class Place:
     judged: ActiveCall | None = None
     """The call in one of whose conditions this is; it waits for what is called here."""
 
+    def inside(self, step: str) -> Place:
+        """That of a step here. Half the time of `replace`."""
+        return Place(
+            run=self.run,
+            envelope=self.envelope,
+            step=step,
+            flow_id=self.flow_id,
+            branch=self.branch,
+            judged=self.judged,
+        )
+
 
 current_place: ContextVar[Place | None] = ContextVar("stratum_place", default=None)

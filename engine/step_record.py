@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any, Protocol
 
 import msgspec
@@ -44,7 +44,9 @@ class StepRecord:
         model: str = "",
         prompt_hash: str = "",
         planned: PlannedStep | None = None,
+        since_s: float | None = None,
     ) -> None:
+        """`since_s`: when it began, in trio's time, if that was not just now."""
         self.run = place.run
         self.attempts: list[Attempt] = []
         self.priced = True
@@ -60,8 +62,9 @@ class StepRecord:
         self.fallbacks: list[str] = []
         self._prompt_hash = prompt_hash
         self._planned = planned
-        self._started_at = datetime.now(UTC)
-        self._started_s = trio.current_time()
+        now_s = trio.current_time()
+        self._started_s = now_s if since_s is None else since_s
+        self._started_at = datetime.now(UTC) - timedelta(seconds=now_s - self._started_s)
         self._entered = self.run.enter(
             parent=place.step,
             function=step.signature.name,

@@ -52,11 +52,18 @@ class Clock:
     @contextmanager
     def at_work(self) -> Generator[None]:
         """Around a step that is being done."""
-        self._change(at_work=+1)
+        self.begins()
         try:
             yield
         finally:
-            self._change(at_work=-1)
+            self.ends()
+
+    def begins(self) -> None:
+        """A step is being done from now on, until `ends`; see `at_work`."""
+        self._change(at_work=+1)
+
+    def ends(self) -> None:
+        self._change(at_work=-1)
 
     @contextmanager
     def parked(self) -> Generator[None]:

@@ -1,68 +1,68 @@
-"""`PlainSteps`: steps that only compute, on the event loop, and of which nothing else is asked.
+"""`PlainCall`: a step that only computes, on the event loop, and of which nothing else is asked.
 
 They are most of a large plan, and cost so little that a record, a scope and a task switch each would be several times the
-step. One is called where it is ready, and recorded with hundreds of others; all else goes the long way, failures too.
+step. One is called where it is ready, and recorded with hundreds of others; all else goes the long way, failures too, and
+those that turn out to call other steps.
 """
 
 from __future__ import annotations
 
 import inspect
-from collections.abc import Callable, Collection
-from time import perf_counter_ns
+from collections.abc import Callable
 from typing import Any
 
+import trio
+
 from stratum.contracts.codec import Codec
+from stratum.contracts.compiled_plan import CompiledPlan
 from stratum.contracts.plan import Step
 from stratum.engine.compute import Compute
 from stratum.engine.plans.functions import Functions
-from stratum.engine.plans.plan_log import PlanLog
 from stratum.engine.plans.values import Values
 
 
-class PlainSteps:
-    """Those of one plan."""
-
-    def __init__(self, functions: Functions, *, apart: Collection[int]) -> None:
-        """`apart` are steps that others send violations to, or that stand in for another."""
-        computes = {
-            name: step
-            for name, step in functions.steps.items()
-            if isinstance(step, Compute) and step.inline and not inspect.iscoroutinefunction(step.function)
-        }
-        self._calls: dict[str, PlainCall] = {name: PlainCall(step) for name, step in computes.items()}
-        self._apart = frozenset(apart)
-
-    def call(self, number: int, step: Step) -> PlainCall | None:
-        """How to call the step; `None` if it is not plain."""
-        call = self._calls.get(step.fn)
-        if call is None or number in self._apart:
-            return None
-        asks = step.ensure or step.when or step.on_fail or step.repeat or step.budget or step.command or step.gate
-        return None if asks or step.kind not in (None, "compute") else call
+def plain_calls(compiled: CompiledPlan, functions: Functions) -> list[PlainCall | None]:
+    """By step: how to call it; `None` if it is not plain."""
+    calls = {
+        name: PlainCall(function)
+        for name in compiled.functions
+        if isinstance(function := functions.steps.get(name), Compute) and function.inline
+    }
+    if not calls:
+        return [None] * len(compiled.plan.steps)
+    return [calls.get(step.fn) if bare else None for step, bare in zip(compiled.plan.steps, compiled.bare, strict=True)]
 
 
 class PlainCall:
     """One function."""
 
     def __init__(self, step: Compute[Any, Any]) -> None:
+        self.awaited = inspect.iscoroutinefunction(step.function)
+        self.checked = step.signature.checked
+        """What it returned; raises `ContractViolation` where that is not of its type."""
+        self.encode = step.signature.returns.encode
         self._function: Callable[..., Any] = step.function
         self._signature = step.signature
         self._codecs: dict[str, Codec[Any]] = {
             name: parameter.codec for name, parameter in step.signature.parameters.items()
         }
-        self._takes_nothing = not self._codecs
 
-    def __call__(self, id: str, number: int, step: Step, *, values: Values, log: PlanLog) -> None:
-        """Call it, and keep and record what it returns.
+    def arguments(self, step: Step, values: Values) -> dict[str, Any]:
+        """What the step gives it.
 
         Raises:
-            ContractViolation: an argument or the result is not of its type. And whatever the function raises.
+            ContractViolation: an argument is not of its type.
         """
-        started_ns = perf_counter_ns()
-        arguments: dict[str, Any] = {}
-        if not self._takes_nothing:
-            arguments = self._signature.bind((), values.arguments(step, self._codecs))
-        result = self._signature.checked(self._function(**arguments))
-        output = self._signature.returns.encode(result)
-        values.set(number, result)
-        log.step_done(id, output, duration_us=(perf_counter_ns() - started_ns) // 1000)
+        if not self._codecs:
+            return {}
+        return self._signature.bind((), values.arguments(step, self._codecs))
+
+    @trio.lowlevel.disable_ki_protection
+    def result(self, arguments: dict[str, Any]) -> Any:
+        """What the function returns, of one that is not `awaited`."""
+        return self._function(**arguments)
+
+    @trio.lowlevel.disable_ki_protection
+    async def result_awaited(self, arguments: dict[str, Any]) -> Any:
+        """The same of one that is."""
+        return await self._function(**arguments)

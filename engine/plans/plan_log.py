@@ -5,7 +5,8 @@ Steps that only compute are recorded many at a time: one of them costs less than
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Final
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any, Final
 
 import msgspec
 import trio
@@ -32,6 +33,7 @@ class PlanLog(Run):
         self.past = history
         self._segment: list[StepDone] = []
         self._begun_segment = trio.Event()
+        self._computing: dict[str, Callable[[], object]] = {}
         self._paused_at: float | None = None
         self._last: Ticket | None = None
 
@@ -73,6 +75,21 @@ class PlanLog(Run):
             self._begun_segment.set()
         elif len(self._segment) >= SEGMENT_STEPS:
             self._flush()
+
+    def computes(self, id: str, *, record: Callable[[], object]) -> None:
+        """A step that only computes is awaited; `record` its beginning if it calls another step after all."""
+        self._unfinished[id] = None
+        self._computing[id] = record
+
+    def computed(self, id: str) -> bool:
+        """It no longer is; whether it still was a step that only computes."""
+        self._unfinished.pop(id, None)
+        return self._computing.pop(id, None) is not None
+
+    def enter(self, *, parent: str, **step: Any) -> EnteredStep:
+        if parent in self._computing:
+            self._computing.pop(parent)()
+        return super().enter(parent=parent, **step)
 
     @property
     def crowded(self) -> bool:

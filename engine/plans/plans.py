@@ -136,7 +136,7 @@ class Plans:
         if (live := self._live.get(run)) is not None and not live.ended.is_set():
             return live.status()
         past = await self._past(run)
-        return recorded_status(run, self._compiled.of(past.plan), past, state=await self._state(run, past))
+        return recorded_status(run, self._compiled_of(past), past, state=await self._state(run, past))
 
     async def shown_digest(self, run: str) -> str:
         """What approving the plan approves, for whoever shows it to a person. Raises as `status`, and `RunError` for a forged one."""
@@ -148,7 +148,7 @@ class Plans:
 
     async def compiled(self, run: str) -> CompiledPlan:
         """The same, checked. Raises as `status`."""
-        return self._compiled.of(await self.plan(run))
+        return self._compiled_of(await self._past(run))
 
     def live(self, run: str) -> PlanRun | None:
         """The run, if it is at work in this process."""
@@ -236,7 +236,11 @@ class Plans:
         approval = None if recorded else self.approvals.find(digest)
         if approval is None and not recorded:
             raise NotApproved(run=run, digest=digest)
-        return self._compiled.of(past.plan), approval
+        return self._compiled_of(past), approval
+
+    def _compiled_of(self, past: PlanHistory) -> CompiledPlan:
+        assert past.proposed is not None, "the run of a plan begins with its proposal"
+        return self._compiled.proposed(past.proposed)
 
     async def _estimated(self, compiled: CompiledPlan) -> CompiledPlan:
         """The plan with what it will probably take."""

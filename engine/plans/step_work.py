@@ -80,10 +80,17 @@ class StepWork:
                 if started_over is not None or self._step.repeat is None or self._is_enough():
                     return started_over
 
-    def failed(self, error: BaseException) -> None:
-        """Record that it failed, of a step that nothing was recorded of."""
+    def record(self, *, since_s: float) -> StepRecord:
+        """Record its beginning, of a plain step that turns out to be more than that."""
         call, arguments = self._call()
-        StepRecord(call, arguments, self._place, planned=self._past).failed(error)
+        return StepRecord(call, arguments, self._place, planned=self._past, since_s=since_s)
+
+    def completed(self, record: StepRecord, result: Any, *, since_s: float) -> None:
+        """Record its end, of such a step."""
+        attempt = self._attempt(Outcome(result=result), (), started_s=since_s)
+        record.attempts.append(attempt)
+        finished = AttemptFinished(elapsed_ms=self._log.elapsed_ms, call=self._past.id, attempt=attempt)
+        record.completed(result, before=[finished])
 
     def _at_work(self) -> AbstractContextManager[None]:
         """The inner steps of a plan are at work themselves."""

@@ -7,6 +7,7 @@ ready; `StepWork`, which does it.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from time import perf_counter_ns
 from typing import TYPE_CHECKING, Any
 
 import trio
@@ -19,16 +20,17 @@ from stratum.contracts.records import Record, Skipped, StartedOver
 from stratum.contracts.reference import read_reference
 from stratum.contracts.violation import Violation
 from stratum.engine.lane import Lane
-from stratum.engine.place import Place
+from stratum.engine.place import Place, current_place
 from stratum.engine.plans.clock import Clock
 from stratum.engine.plans.command import CommandRun
 from stratum.engine.plans.conditions import Conditions
 from stratum.engine.plans.gathering import Gathering
-from stratum.engine.plans.plain_steps import PlainCall, PlainSteps
+from stratum.engine.plans.plain_steps import PlainCall, plain_calls
 from stratum.engine.plans.step_work import StepWork
 from stratum.engine.plans.values import Values
 from stratum.engine.progress import StepState
 from stratum.engine.scheduler import StartOver, run_dag
+from stratum.engine.step_record import StepRecord
 
 if TYPE_CHECKING:
     from stratum.engine.plans.plan_run import PlanRun
@@ -74,7 +76,7 @@ class PlanSteps:
             compiled.index[step.on_fail]: number for number, step in enumerate(compiled.plan.steps) if step.on_fail
         }
         self._failed_with_stand_in: set[int] = set()
-        self._plain = PlainSteps(run.functions, apart=self.targets | self._stands_in_for.keys())
+        self._plain = plain_calls(compiled, run.functions)
 
     async def result(self) -> Any:
         """Do every step; what the plan returns, as JSON values.
@@ -117,12 +119,17 @@ class PlanSteps:
     @trio.lowlevel.enable_ki_protection
     async def _run_step(self, number: int, lane: Lane) -> StartOver | None:
         step, id = self.compiled.plan.steps[number], self.id(number)
-        if self._log.past.done(id) and not self._is_unverified(number, step):
-            self._take_up(number, id)
-            return None
-        # Of a step that failed or was cut short before, each attempt is recorded.
-        if (call := self._plain.call(number, step)) is not None and id not in self._log.past.by_id:
-            await self._compute(call, number, step, id)
+        if self._log.past.began(id):
+            if self._log.past.done(id) and not self._is_unverified(number, step):
+                self._take_up(number, id)
+                return None
+        elif (call := self._plain[number]) is not None:  # of one that began before, every attempt is recorded
+            if call.awaited:
+                await self._await(call, number, step, id)
+            else:
+                self._compute(call, number, step, id)
+            if self._log.crowded:
+                await self._log.room()
             return None
         if (reason := await self._not_needed(number, step)) is not None:
             self._skip(number, id, reason)
@@ -141,16 +148,46 @@ class PlanSteps:
             self.stands(number, "done")
         return started_over
 
-    async def _compute(self, call: PlainCall, number: int, step: Step, id: str) -> None:
+    def _compute(self, call: PlainCall, number: int, step: Step, id: str) -> None:
+        began_ns = perf_counter_ns()
         try:
-            call(id, number, step, values=self.values, log=self._log)
+            result = call.checked(call.result(call.arguments(step, self.values)))
+            output = call.encode(result)
         except BaseException as error:
-            StepWork(self, number).failed(error)
+            StepWork(self, number).record(since_s=trio.current_time()).failed(error)
             raise
-        self.standing[number] = "done"
-        self.run.touch()
-        if self._log.crowded:
-            await self._log.room()
+        self._log.step_done(id, output, duration_us=(perf_counter_ns() - began_ns) // 1000)
+        self.values.set(number, result)
+        self.stands(number, "done")
+
+    async def _await(self, call: PlainCall, number: int, step: Step, id: str) -> None:
+        began_s = trio.current_time()
+        records: list[StepRecord] = []
+
+        def record() -> StepRecord:
+            records.append(StepWork(self, number).record(since_s=began_s))
+            return records[-1]
+
+        self.stands(number, "running")
+        self._log.computes(id, record=record)
+        token = current_place.set(self.place.inside(id))
+        self._clock.begins()
+        try:
+            result = call.checked(await call.result_awaited(call.arguments(step, self.values)))
+            output = call.encode(result)
+        except BaseException as error:
+            self._log.computed(id)
+            (records[-1] if records else record()).failed(error)
+            raise
+        finally:
+            self._clock.ends()
+            current_place.reset(token)
+        if self._log.computed(id):
+            self._log.step_done(id, output, duration_us=round((trio.current_time() - began_s) * 1e6))
+        else:
+            StepWork(self, number).completed(records[-1], result, since_s=began_s)
+        self.values.set(number, result)
+        self.stands(number, "done")
 
     def _is_unverified(self, number: int, step: Step) -> bool:
         """It had a result before the run was stopped, and perhaps nobody had yet looked at whether that is good enough."""

@@ -7,6 +7,7 @@ from stratum.contracts.plan import ExecutionPlan, Step
 from stratum.contracts.plan_check import compile_plan
 from stratum.contracts.registry import Registry
 from stratum.engine.plans.compiled_plans import KEPT, MAX_KEPT_BYTES, CompiledPlans
+from stratum.engine.plans.proposal import proposed
 
 REGISTRY = Registry()
 
@@ -37,9 +38,20 @@ def test_a_plan_that_is_not_valid_is_refused_each_time() -> None:
             plans.of(ExecutionPlan(steps=(Step(id="1", fn="look", depends_on=("2",)),)))
 
 
-def test_only_the_last_few_and_only_small_ones_are_kept() -> None:
+def test_what_was_proposed_is_found_by_its_record() -> None:
+    plans = CompiledPlans(REGISTRY)
+    compiled = plans.of(plan())
+    record = proposed(plan(), {}, by="agent", modules=())
+
+    assert plans.proposed(record) is compiled
+    assert CompiledPlans(REGISTRY).proposed(record) == compiled
+
+
+def test_only_the_last_few_are_kept_and_of_large_ones_the_last() -> None:
     plans = CompiledPlans(REGISTRY)
     first, large = plans.of(plan()), plans.of(plan("x" * MAX_KEPT_BYTES))
+    assert plans.of(plan("x" * MAX_KEPT_BYTES)) is large
+    plans.of(plan("y" * MAX_KEPT_BYTES))
     assert plans.of(plan("x" * MAX_KEPT_BYTES)) is not large
     assert plans.of(plan()) is first
     for number in range(KEPT):

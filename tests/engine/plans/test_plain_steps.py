@@ -5,10 +5,14 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
+import trio
 from tests.engine.plans.plan_fixtures import open_project, reported, standing, started
+from trio.testing import MockClock
 
-from stratum import compute
+from stratum import BudgetExceeded, compute, infer
 from stratum.contracts.plan_errors import PlanFailed
+from stratum.contracts.records import CallFinished, CallStarted, StepsDone
+from stratum.engine.providers.scripted import scripted
 
 calls: list[str] = []
 
@@ -68,3 +72,109 @@ async def test_one_that_failed_and_then_succeeded_is_done(tmp_path: Path) -> Non
         run = await plans.start(run.id)
         assert await run.result() == 1
         assert standing(run.status()) == standing(await plans.status(run.id)) == {"a": "done"}
+
+
+@infer(intent="Say a number", max_output_tokens=100, retries=0)
+def say() -> int: ...
+
+
+@compute(inline=True)
+async def ask_after(seconds: float) -> int:
+    calls.append("ask")
+    await trio.sleep(seconds)
+    return await say() + 1
+
+
+@compute(inline=True)
+async def nap(seconds: float) -> float:
+    calls.append(f"nap {seconds}")
+    await trio.sleep(seconds)
+    return seconds
+
+
+@compute(inline=True)
+async def stumble(seconds: float) -> float:
+    await trio.sleep(seconds)
+    raise LookupError("nothing there")
+
+
+async def test_one_that_is_awaited_runs_beside_others_and_is_recorded_with_them(
+    tmp_path: Path, autojump_clock: MockClock
+) -> None:
+    text = "steps: [{id: a, fn: nap, inputs: {seconds: 2.0}}, {id: b, fn: nap, inputs: {seconds: 3.0}}]"
+    async with open_project(tmp_path, steps=[nap], journal=None) as plans:
+        run = await started(plans, text)
+        await trio.sleep(1)
+        assert standing(run.status()) == {"a": "running", "b": "running"}
+        assert await run.result() == 3.0
+        assert trio.current_time() == 3.0
+        records = await plans.runtime.journal.read(run.id)
+    assert not [record for record in records if isinstance(record, CallStarted)]
+    done = [done for record in records if isinstance(record, StepsDone) for done in record.steps]
+    assert [(each.step, each.duration_us) for each in done] == [("a", 2_000_000), ("b", 3_000_000)]
+
+
+async def test_one_that_calls_a_model_after_all_is_recorded_before_the_call(
+    tmp_path: Path, autojump_clock: MockClock
+) -> None:
+    text = "steps: [{id: a, fn: ask_after, inputs: {seconds: 2.0}}]"
+    async with open_project(tmp_path, steps=[ask_after], provider=scripted(41), journal=None) as plans:
+        run = await started(plans, text)
+        assert await run.result() == 42
+        records = await plans.runtime.journal.read(run.id)
+        assert standing(await plans.status(run.id)) == {"a": "done"}
+    begun = [(record.call, record.parent) for record in records if isinstance(record, CallStarted)]
+    assert begun == [("a", ""), ("a/say#1", "a")]
+    traces = [record.trace for record in records if isinstance(record, CallFinished)]
+    assert [(trace.step_id, trace.duration_ms) for trace in traces] == [("a/say#1", 0), ("a", 2000)]
+    assert not [record for record in records if isinstance(record, StepsDone)]
+
+
+async def test_what_one_paid_for_before_its_session_ended_is_not_paid_again(
+    tmp_path: Path, autojump_clock: MockClock
+) -> None:
+    text = """
+        steps:
+        - {id: a, fn: ask_after, inputs: {seconds: 1.0}}
+        - {id: b, fn: nap, inputs: {seconds: 5.0}, depends_on: [a]}
+        - {id: c, fn: nap, inputs: {seconds: 6.0}}
+    """
+    async with open_project(tmp_path, steps=[ask_after, nap], provider=scripted(41)) as plans:
+        run = await started(plans, text)
+        while standing(run.status()).get("b") != "running":
+            await run.changed(run.version)
+    silent = scripted()
+    async with open_project(tmp_path, steps=[ask_after, nap], provider=silent) as plans:
+        run = await plans.start(run.id)
+        assert await run.result() == 6.0
+        assert standing(await plans.status(run.id)) == {"a": "done", "b": "done", "c": "done"}
+    assert calls.count("ask") == 1
+    assert silent.requests == []
+
+
+async def test_one_that_fails_stops_the_others_and_its_trace_has_its_time(
+    tmp_path: Path, autojump_clock: MockClock
+) -> None:
+    text = "steps: [{id: a, fn: stumble, inputs: {seconds: 2.0}}, {id: b, fn: nap, inputs: {seconds: 30.0}}]"
+    async with open_project(tmp_path, steps=[stumble, nap], journal=None) as plans:
+        run = await started(plans, text)
+        with pytest.raises(PlanFailed, match="nothing there"):
+            await run.result()
+        assert trio.current_time() == 2.0
+        records = await plans.runtime.journal.read(run.id)
+        assert standing(await plans.status(run.id)) == {"a": "failed", "b": "cancelled"}
+    traces = [record.trace for record in records if isinstance(record, CallFinished)]
+    assert [(trace.step_id, trace.outcome, trace.duration_ms) for trace in traces] == [
+        ("a", "failed", 2000),
+        ("b", "cancelled", 2000),
+    ]
+
+
+async def test_the_plans_time_limit_ends_one_that_is_awaited(tmp_path: Path, autojump_clock: MockClock) -> None:
+    text = "budget: {ms: 1500}\nsteps: [{id: a, fn: nap, inputs: {seconds: 30.0}}]"
+    async with open_project(tmp_path, steps=[nap], journal=None) as plans:
+        run = await started(plans, text)
+        with pytest.raises(BudgetExceeded) as caught:
+            await run.result()
+        assert trio.current_time() == 1.5
+    assert caught.value.remaining == ["a"]

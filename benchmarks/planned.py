@@ -1,0 +1,115 @@
+"""A graph as a plan with everything on: a budget, a journal in a file, each step's result checked, encoded and recorded.
+
+Proposing it, which checks it, is no part of what is measured; from its start until its result is on disk is.
+"""
+
+from __future__ import annotations
+
+import gc
+import tempfile
+import time
+import tracemalloc
+from collections.abc import Awaitable, Callable
+from pathlib import Path
+from typing import Any
+
+import trio
+
+from benchmarks.timing import Measured
+from stratum import Budget, compute, open_runtime
+from stratum.contracts.dag import Dag
+from stratum.contracts.plan import ExecutionPlan, Step
+from stratum.engine.plans.approvals import Approvals
+from stratum.engine.plans.functions import Functions
+from stratum.engine.plans.plan_run import PlanRun
+from stratum.engine.plans.plans import open_plans
+from stratum.engine.providers.scripted import scripted
+
+MOST_STEPS = 100_000
+"""In one plan."""
+PART_STEPS = 50_000
+"""Of a larger graph: its first so many, run again and again by the steps of an outer plan."""
+
+
+@compute(inline=True)
+def still() -> int:
+    return 1
+
+
+@compute(inline=True)
+async def suspending() -> int:
+    await trio.lowlevel.checkpoint()
+    return 1
+
+
+def plan_of(dag: Dag, *, suspend: bool) -> ExecutionPlan:
+    """The graph, each step of which calls a function that suspends once or not at all; larger ones in parts."""
+    fn = suspending.signature.name if suspend else still.signature.name
+    budget = Budget(ms=600_000, usd=1)
+    if len(dag) <= MOST_STEPS:
+        return ExecutionPlan(goal="a graph", steps=_steps(dag, fn=fn), budget=budget)
+    parts, rest = divmod(len(dag), PART_STEPS)
+    assert not rest, f"beyond {MOST_STEPS:,} steps: a multiple of {PART_STEPS:,}"
+    part = ExecutionPlan(steps=_steps(dag, fn=fn)[:PART_STEPS])
+    outer = [Step(id=f"part-{number}", fn="part", kind="plan") for number in range(parts)]
+    return ExecutionPlan(goal="a graph", steps=tuple(outer), plans={"part": part}, budget=budget)
+
+
+def _steps(dag: Dag, *, fn: str) -> tuple[Step, ...]:
+    before: list[list[str]] = [[] for _ in range(len(dag))]
+    for step, successors in enumerate(dag.successors):
+        for successor in successors:
+            before[successor].append(str(step))
+    return tuple(Step(id=str(step), fn=fn, depends_on=tuple(names)) for step, names in enumerate(before))
+
+
+def cpu_of(plan: ExecutionPlan, *, units: int) -> Measured:
+    """What a step of it takes."""
+
+    async def measured(run: Callable[[], Awaitable[object]]) -> Measured:
+        gc.collect()
+        wall, cpu = time.perf_counter(), time.process_time()
+        await run()
+        cpu_us, wall_us = (time.process_time() - cpu) / units * 1e6, (time.perf_counter() - wall) / units * 1e6
+        return Measured(cpu_us=cpu_us, wall_us=wall_us)
+
+    return _around(plan, measured)
+
+
+def peak_of(plan: ExecutionPlan, *, units: int) -> float:
+    """Memory that running it holds at its height, in bytes a step; the plan itself is not counted."""
+
+    async def measured(run: Callable[[], Awaitable[object]]) -> float:
+        gc.collect()
+        tracemalloc.start()
+        try:
+            before, _ = tracemalloc.get_traced_memory()
+            await run()
+            _, peak = tracemalloc.get_traced_memory()
+        finally:
+            tracemalloc.stop()
+        return (peak - before) / units
+
+    return _around(plan, measured)
+
+
+def _around(plan: ExecutionPlan, measure: Callable[[Callable[[], Awaitable[object]]], Awaitable[Any]]) -> Any:
+    async def main(folder: Path) -> Any:
+        approvals = Approvals(folder, folder=folder / "state")
+        async with (
+            open_runtime(provider=scripted(), journal=folder / "stratum.db") as runtime,
+            open_plans(
+                runtime, functions=Functions([still, suspending]), workspace=folder, approvals=approvals
+            ) as plans,
+        ):
+            draft = await plans.propose(plan, by="benchmark")
+            approvals.approve(draft.digest, by="benchmark", how="python")
+
+            async def run() -> None:
+                live: PlanRun = await plans.start(draft.run)
+                await live.result()
+
+            return await measure(run)
+
+    with tempfile.TemporaryDirectory() as folder:
+        return trio.run(main, Path(folder))
