@@ -27,7 +27,7 @@ types: $(VENV)/.installed
 imports: $(VENV)/.installed
 	$(BIN)/lint-imports
 
-e2e: $(VENV)/.installed-e2e  ## heavy end-to-end tests: the embedded model, kills by the hundred
+e2e: $(VENV)/.installed-e2e  ## heavy end-to-end tests: the embedded model, a cluster of processes, kills by the hundred
 	$(BIN)/python -m pytest -q -m e2e
 
 bench: $(VENV)/.installed  ## what things cost here (BENCH="call dag --quick": some of it)
@@ -45,7 +45,7 @@ $(VENV)/.installed: pyproject.toml
 	touch $@
 
 $(VENV)/.installed-e2e: $(VENV)/.installed
-	$(BIN)/python -m pip install -q -e '.[dev,local]'
+	$(BIN)/python -m pip install -q -e '.[dev,local,cluster]'
 	touch $@
 
 $(DEMO)/.installed: pyproject.toml

@@ -37,6 +37,9 @@ StratumError
 │   ├── PlanFailed            steps of a plan failed for good
 │   └── RunCancelled          a person stopped it
 ├── JudgeUnavailable          nobody could decide a condition in plain English
+├── ClusterError              there is no cluster, or a function cannot run on it
+├── WorkerLost                the process in which a function ran is gone
+├── RemoteFailure             an error of a worker's that does not pickle
 ├── CommandRefused            a program cannot be run as it is written; nothing was started
 ├── WorkspaceError            a work tree cannot be kept, compared or restored
 │   └── RestoreRefused        restoring it would lose changes

@@ -177,6 +177,14 @@ class Leaked(_Record, frozen=True, kw_only=True, omit_defaults=True, tag="leaked
     what: str
 
 
+class LostWorker(_Record, frozen=True, kw_only=True, omit_defaults=True, tag="lost_worker"):
+    """The process in which a step's function ran is gone; if the step goes on, then in another one."""
+
+    call: str
+    worker: str
+    reason: str
+
+
 class RunFinished(_Record, frozen=True, kw_only=True, omit_defaults=True, tag="run_finished"):
     """The run ended: how, and with what."""
 
@@ -352,5 +360,6 @@ Record = (
     | ClockStarted
     | Diverged
     | Leaked
+    | LostWorker
     | RunFinished
 )

@@ -10,8 +10,9 @@ import msgspec
 MAX_TEXT = 500
 """Characters of quoted model or tool output that a violation may carry: it is material from outside."""
 
-ViolationKind = Literal["ensure", "given", "schema", "answer"]
-"""`ensure`: a postcondition; `given`: a precondition; `schema`: the contract; `answer`: no usable tool call at all."""
+ViolationKind = Literal["ensure", "given", "schema", "answer", "worker"]
+"""`ensure`: a postcondition; `given`: a precondition; `schema`: the contract; `answer`: no usable tool call at all; `worker`: a
+step's process was lost."""
 
 
 class Violation(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):

@@ -21,6 +21,7 @@ from stratum.engine.event_loop import refuse_outside_trio
 from stratum.engine.place import Place, current_place
 from stratum.engine.review import Review
 from stratum.engine.step_record import StepRecord
+from stratum.engine.workplace import refuse_on_worker
 
 T = TypeVar("T")
 
@@ -73,6 +74,7 @@ async def await_human(
         HITLTimeoutError: nobody answered within `timeout_s`.
         TypeError: an option or the fallback is not of the type.
     """
+    refuse_on_worker("await_human()", fix="ask in the flow that calls this one")
     compiled = codec(decision, owner="await_human", field="decision")
     place = current_place.get()
     if place is not None:

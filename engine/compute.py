@@ -29,9 +29,30 @@ class Compute(Step[P, R], Generic[P, R]):
 
     def __init__(self, function: Callable[P, Any], *, inline: bool, process: bool) -> None:
         super().__init__(function, Signature.of(function))
-        self.carry_out = _caller(function, inline=inline, process=process)
-        """Calls the function itself, where it is to run; what it leaves running is told to the record."""
+        self.call_here = _caller(function, inline=inline, process=process)
+        """Calls the function itself, on this machine; a thread that it leaves running is told of."""
         self.inline = inline
+        self.process = process
+        self.is_async = inspect.iscoroutinefunction(function)
+
+    async def carry_out(self, arguments: dict[str, Any], record: StepRecord, *, retry: bool = True) -> Any:
+        """Call the function, where it is to run: beside what called it, or on the runtime's cluster.
+
+        `retry`: where a worker is lost, another one goes on.
+
+        Raises:
+            WorkerLost: and that is the caller's to decide.
+        """
+        place = current_place.get()
+        assert place is not None, "a step is carried out at its place"
+        workplace = place.away or (record.run.runtime.cluster if self.process else None)
+        if workplace is not None:
+            return await workplace.carry_out(self, arguments, place, retry=retry)
+
+        def leaked() -> None:
+            record.leaked(f"the worker thread of {record.id} was abandoned at its deadline and may still be running")
+
+        return await self.call_here(arguments, leaked)
 
     async def perform(self, arguments: dict[str, Any], place: Place) -> R:
         record = StepRecord(self, arguments, place)
@@ -50,27 +71,24 @@ class Compute(Step[P, R], Generic[P, R]):
         return result
 
 
-Caller = Callable[[dict[str, Any], StepRecord], Coroutine[Any, Any, Any]]
+Caller = Callable[[dict[str, Any], Callable[[], object]], Coroutine[Any, Any, Any]]
 
 
 def _caller(function: Callable[..., Any], *, inline: bool, process: bool) -> Caller:
     """How calls of `function` are carried out."""
 
     @trio.lowlevel.disable_ki_protection
-    async def awaited(arguments: dict[str, Any], record: StepRecord) -> Any:
+    async def awaited(arguments: dict[str, Any], on_leak: Callable[[], object]) -> Any:
         return await function(**arguments)
 
     @trio.lowlevel.disable_ki_protection
-    async def on_the_loop(arguments: dict[str, Any], record: StepRecord) -> Any:
+    async def on_the_loop(arguments: dict[str, Any], on_leak: Callable[[], object]) -> Any:
         return function(**arguments)
 
-    async def in_a_thread(arguments: dict[str, Any], record: StepRecord) -> Any:
-        def leaked() -> None:
-            record.leaked(f"the worker thread of {record.id} was abandoned at its deadline and may still be running")
+    async def in_a_thread(arguments: dict[str, Any], on_leak: Callable[[], object]) -> Any:
+        return await WorkerThread(partial(function, **arguments), purpose="compute").result(on_leak)
 
-        return await WorkerThread(partial(function, **arguments), purpose="compute").result(leaked)
-
-    async def in_a_process(arguments: dict[str, Any], record: StepRecord) -> Any:
+    async def in_a_process(arguments: dict[str, Any], on_leak: Callable[[], object]) -> Any:
         from anyio import to_process  # comes with the HTTP client; workers are reused between calls
 
         return await to_process.run_sync(
@@ -112,7 +130,9 @@ def compute(function: Callable[..., Any] | None = None, /, *, inline: bool = Fal
 
     An `async def` is awaited. A plain `def` runs in a worker thread, so that it can neither stall siblings nor outlive
     its deadline (the thread is then abandoned, and reported); `inline=True` keeps a tiny one on the loop, where in plans it
-    and an `async def` that is said to be tiny are recorded many at a time, without their inputs; `process=True` runs a CPU-bound one in a worker process, which is killed at the deadline.
+    and an `async def` that is said to be tiny are recorded many at a time, without their inputs; `process=True` runs a
+    CPU-bound one in a worker process, which is killed at the deadline. Where the runtime has a cluster, `process=True`
+    means one of its workers, for an `async def` too.
     """
 
     def decorate(function: Callable[P, Any]) -> Step[P, Any]:

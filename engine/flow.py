@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Callable, Coroutine
-from typing import TYPE_CHECKING, Any, Generic, ParamSpec, TypeVar, overload
+from typing import TYPE_CHECKING, Any, Generic, ParamSpec, TypeVar, cast, overload
 
 from stratum.contracts.budget import Budget
 from stratum.contracts.digest import digest12
 from stratum.contracts.errors import ContractDefinitionError
 from stratum.contracts.signature import Signature
 from stratum.engine.budget_argument import refuse_other_than_budget
+from stratum.engine.place import current_place
 from stratum.engine.step import Step
 
 if TYPE_CHECKING:
@@ -38,6 +39,14 @@ class Flow(Step[P, R], Generic[P, R]):
         from stratum.engine.flow_call import FlowCall  # what only a call needs
 
         return await FlowCall(self, place).perform(arguments)
+
+    async def body(self, arguments: dict[str, Any]) -> R:
+        """Call the function, where it is to run: beside the flow that calls it."""
+        place = current_place.get()
+        assert place is not None, "a flow's function is called at its place"
+        if place.away is not None:
+            return cast("R", await place.away.carry_out(self, arguments, place, retry=True))
+        return await self.function(**arguments)
 
     def plan(self, *args: P.args, **kwargs: P.kwargs) -> ExecutionPlan:
         """What the flow would do with these arguments, as a plan: to be shown, approved and run as one. Nothing is called.

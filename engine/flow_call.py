@@ -122,7 +122,7 @@ class FlowCall(Generic[R]):
     async def _body(self, arguments: dict[str, Any], place: Place) -> R:
         token = current_place.set(place)
         try:
-            return self._signature.checked(await self._flow.function(**arguments))
+            return self._signature.checked(await self._flow.body(arguments))
         except BaseExceptionGroup as group:
             error = unwrapped(group)
             if error is group:

@@ -106,6 +106,19 @@ class History:
             self._raised[raised.scope] |= raised.limits
         return opened
 
+    def take_over(self, past: History, *, within: str) -> None:
+        """What was done inside the step `within`, by a reading of the same run's records up to now; none of it is used yet."""
+        for id, step in past.steps.items():
+            if _within(id, within) or _within(within, id):
+                self.steps[id] = step
+        for key, steps in past._by_key.items():
+            if _within(key[0], within):
+                self._by_key[key] = steps
+                self._used.difference_update(step.id for step in steps)
+        for scope, used_ms in past.scope_used_ms.items():
+            if scope != within and _within(scope, within):
+                self.scope_used_ms[scope] = used_ms
+
     def unused(self) -> list[str]:
         """Completed steps that the resumed run did not ask for, though it did ask for the step around them."""
         return [
@@ -168,3 +181,7 @@ class History:
     def _close_all(self, *, at_ms: int) -> None:
         for scope in list(self._scope_opened_ms):
             self._close(scope, at_ms=at_ms)
+
+
+def _within(step: str, path: str) -> bool:
+    return not path or step == path or step.startswith(path + "/")

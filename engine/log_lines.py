@@ -14,6 +14,7 @@ from stratum.contracts.records import (
     Diverged,
     Exhausted,
     Leaked,
+    LostWorker,
     Record,
     RunFinished,
     RunResumed,
@@ -62,6 +63,8 @@ def _log(run: str, record: Record) -> None:
             )
         case Leaked():
             _write(logging.WARNING, "a thread was abandoned: %s", record.what, run_id=run, step_id=record.call)
+        case LostWorker():
+            _write(logging.WARNING, "%s was lost: %s", record.worker, record.reason, run_id=run, step_id=record.call)
         case Diverged():
             _write(logging.WARNING, "completed calls were not made again: %s", record.calls, run_id=run)
         case RunFinished():

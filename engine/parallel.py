@@ -12,6 +12,7 @@ from stratum.engine.discarded import discard
 from stratum.engine.event_loop import refuse_outside_trio
 from stratum.engine.fan_out import PARALLEL, RACE, Decision, FanOut, decide
 from stratum.engine.place import current_place
+from stratum.engine.workplace import Decided, owner
 
 T = TypeVar("T")
 T1 = TypeVar("T1")
@@ -146,8 +147,11 @@ async def race(*calls: Call[T]) -> T:
     return value
 
 
-async def _at_place(what: Decision, calls: Sequence[Call[T]], *, need: int | None) -> FanOut[T]:
+async def _at_place(what: Decision, calls: Sequence[Call[T]], *, need: int | None) -> FanOut[T] | Decided:
     try:
+        elsewhere = owner.get()
+        if elsewhere is not None:
+            return await elsewhere.fan_out(what, calls, need=need)
         place = current_place.get()
         if place is not None:
             return await decide(what, calls, place, need=need)
@@ -161,7 +165,7 @@ async def _at_place(what: Decision, calls: Sequence[Call[T]], *, need: int | Non
         discard(calls)
 
 
-def _found(fan_out: FanOut[Any], *, count: int, require: Literal["all", "any"] | int) -> Any:
+def _found(fan_out: FanOut[Any] | Decided, *, count: int, require: Literal["all", "any"] | int) -> Any:
     ended = [fan_out.ended[number] for number in range(count) if number in fan_out.ended]
     if require == 0:
         return ended

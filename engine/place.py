@@ -10,6 +10,7 @@ if TYPE_CHECKING:
     from stratum.engine.active_call import ActiveCall
     from stratum.engine.envelope import Envelope
     from stratum.engine.run import Run
+    from stratum.engine.workplace import Workplace
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -26,6 +27,8 @@ class Place:
     """Of the fan-out around it, from `0`; empty outside of any."""
     judged: ActiveCall | None = None
     """The call in one of whose conditions this is; it waits for what is called here."""
+    away: Workplace | None = None
+    """Where the function that makes the call runs, if not in this process: what it calls runs there as well."""
 
     def inside(self, step: str) -> Place:
         """That of a step here. Half the time of `replace`."""

@@ -190,6 +190,19 @@ class Run:
             state = "cancelled"
         self._end(RunFinished(elapsed_ms=self.elapsed_ms, state=state, error=ended_by(error)))
 
+    async def go_back(self, step: str, scope: Scope) -> None:
+        """Let what is inside `step` begin anew, as when a run is resumed: what completed there is not done again.
+
+        Nothing is at work there; `scope` is the innermost budget around it.
+        """
+        if not self.resumable:
+            return  # nothing is kept of single steps
+        past = History(await self.runtime.journal.read(self.id))
+        self.history.take_over(past, within=step)
+        scope.recorded = past.ledger
+        for key in [key for key in self._occurrences if _within(key[0], step)]:
+            del self._occurrences[key]
+
     def leaked(self, step: str, what: str) -> None:
         """A thread was abandoned and may still be running."""
         self.append(Leaked(elapsed_ms=self.elapsed_ms, call=step, what=what))

@@ -49,8 +49,10 @@ from stratum.engine.tenant import Tenant
 from stratum.engine.timings import UNTIMED, TimedPlace, Timings
 
 if TYPE_CHECKING:
+    from stratum.engine.cluster.cluster import Cluster
     from stratum.engine.flow import Flow
     from stratum.engine.flow_call import Raised
+    from stratum.engine.workplace import Workplace
 
 P = ParamSpec("P")
 R = TypeVar("R")
@@ -77,6 +79,7 @@ class Runtime:
         sample_n: int = 1,
         sinks: Sequence[Sink] = (),
         answers: AnswerCache | None = None,
+        cluster: Workplace | None = None,
         start: Callable[[Callable[[], Awaitable[None]], str], None],
     ) -> None:
         self.session = session
@@ -92,6 +95,8 @@ class Runtime:
         self.sample_n = sample_n
         self.answers = answers or AnswerCache()
         """Of calls that say `cache="global"`."""
+        self.cluster = cluster
+        """Where steps that want a process of their own run, if not on this machine."""
         self.parking = Parking()
         self.mail = Mail(journal)
         self.reviews = ReviewDesk(self.mail, sinks)
@@ -227,6 +232,7 @@ async def open_runtime(
     jitter: Callable[[], float] = random.random,
     sample_n: int = 1,
     sinks: Sequence[Sink] | None = None,
+    cluster: Cluster | None = None,
 ) -> AsyncGenerator[Runtime]:
     """Open a session: calls made inside share its provider, journal, limits and budget.
 
@@ -237,13 +243,15 @@ async def open_runtime(
     `prices` are by model name, before the built-in table, and so are `rate_limits` (requests and tokens per minute), which
     are otherwise learnt from 429s. `transport_retries` and `request_timeout_s` (seconds) bound
     one attempt's requests; all of them are inside the budget. `sample_n` is for tests: how often calls that say `stable=`
-    are asked. `sinks` put questions to people; by default the terminal, where there is one.
+    are asked. `sinks` put questions to people; by default the terminal, where there is one. `cluster` has worker processes, for
+    steps that say `process=True` and for flows that are called `on_cluster` (docs/cluster.md).
 
     Raises:
         BudgetExceeded: on leaving, when the session's own budget ran out.
         NoProvider: there is nothing to call.
         NoRuntime: entered under asyncio.
         JournalError: the journal cannot be opened.
+        ClusterError: the cluster's workers do not start, on entering or later.
         SettingsError: the project's settings file cannot be read.
     """
     refuse_outside_trio("open_runtime()")
@@ -258,6 +266,7 @@ async def open_runtime(
     async with (
         open_journal(path, session=session) as open_file,
         chosen.open(),
+        _crew(cluster) as crew,
         open_supervisor(name=f"session {session}") as supervisor,
     ):
         runtime = Runtime(
@@ -272,6 +281,7 @@ async def open_runtime(
             jitter=jitter,
             allowance=allowance,
             sample_n=sample_n,
+            cluster=crew,
             start=lambda work, task: supervisor.start(work, name=task, policy="stop"),
             answers=AnswerCache(None if path is None else path.parent / "answers.db"),
             sinks=_default_sinks() if sinks is None else sinks,
@@ -285,6 +295,17 @@ async def open_runtime(
         with logged(runtime.events):
             async with runtime.session_place(budget):
                 yield runtime
+
+
+@asynccontextmanager
+async def _crew(cluster: Cluster | None) -> AsyncGenerator[Workplace | None]:
+    if cluster is None:
+        yield None
+        return
+    from stratum.engine.cluster.crew import open_crew  # what only a cluster needs
+
+    async with open_crew(cluster) as crew:
+        yield crew
 
 
 def _default_sinks() -> list[Sink]:

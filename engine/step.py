@@ -15,6 +15,7 @@ from stratum.contracts.signature import Signature
 from stratum.contracts.trace import CallKind
 from stratum.engine.event_loop import refuse_inside_loop, refuse_outside_trio
 from stratum.engine.place import Place, current_place
+from stratum.engine.workplace import refuse_on_worker
 
 
 class CallTracer(Protocol):
@@ -78,6 +79,7 @@ class Step(ABC, Generic[P, R]):
         """
         from stratum.engine.stream import Stream
 
+        refuse_on_worker(f"{self.signature.name}.stream()", fix="await the step: its answer comes as a whole")
         arguments = self.signature.bind(args, kwargs)
         place = current_place.get()
         if place is None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
+from stratum.contracts.cluster_errors import WorkerLost
 from stratum.contracts.violation import Violation
 from stratum.engine.compute import Compute
 from stratum.engine.plans.doer import Outcome
@@ -20,7 +21,13 @@ class ComputeDoer:
         self._record = record
 
     async def attempt(self, violations: Sequence[Violation]) -> Outcome:
-        result = await self._step.carry_out(self._arguments, self._record)
+        try:
+            result = await self._step.carry_out(self._arguments, self._record, retry=False)
+        except WorkerLost as lost:
+            # Whether it may run once more is for the plan to say.
+            return Outcome(
+                violations=(Violation(kind="worker", condition=f"{lost.worker} was lost", detail=lost.reason),)
+            )
         return Outcome(result=self._step.signature.checked(result))
 
     def judged(self, violations: Sequence[Violation], attested: Sequence[str], *, last: bool) -> None:

@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from stratum.contracts.allowance import Allowance
     from stratum.contracts.budget import Budget
     from stratum.contracts.price import Price
+    from stratum.engine.cluster.cluster import Cluster
     from stratum.engine.flow import Flow
     from stratum.engine.flow_call import Raised
     from stratum.engine.providers.protocol import Provider
@@ -120,6 +121,7 @@ async def open_runtime(
     transport_retries: int = trio_side.DEFAULT_TRANSPORT_RETRIES,
     request_timeout_s: float = 600.0,
     jitter: Callable[[], float] = random.random,
+    cluster: Cluster | None = None,
 ) -> AsyncGenerator[Runtime]:
     """Open a session in a trio thread of its own; the arguments are those of `stratum.open_runtime`.
 
@@ -142,6 +144,7 @@ async def open_runtime(
         transport_retries=transport_retries,
         request_timeout_s=request_timeout_s,
         jitter=jitter,
+        cluster=cluster,
     )
     async with open_trio_thread(held, name="stratum runtime") as (thread, runtime):
         yield Runtime(thread, runtime)

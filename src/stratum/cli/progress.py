@@ -22,6 +22,7 @@ from stratum.contracts.records import (
     Diverged,
     Exhausted,
     Leaked,
+    LostWorker,
     LeftInDoubt,
     Record,
     RunFinished,
@@ -82,6 +83,8 @@ class Progress:
                 return f"  diverged: {len(record.calls)} completed calls were not made again: {', '.join(record.calls[:5])}"
             case Leaked():
                 return f"  {record.what}"
+            case LostWorker():
+                return f"  {record.worker} was lost: {record.reason}"
             case RunFinished() if run == self.run:
                 return f"run {run}  {record.state} in {record.elapsed_ms / 1000:.1f} s, {self.spend}"
             case _:

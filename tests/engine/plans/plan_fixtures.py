@@ -10,6 +10,7 @@ from typing import Any
 import trio
 
 from stratum import open_runtime
+from stratum.cluster import Cluster
 from stratum.contracts.plan_status import Assignment, PlanStatus, Question, Verdict
 from stratum.contracts.plan_text import read_plan
 from stratum.contracts.price import Usage
@@ -30,11 +31,12 @@ async def open_project(
     steps: Iterable[Step[Any, Any]] = (),
     judge: Judge | None = None,
     journal: str | None = "stratum.db",
+    cluster: Cluster | None = None,
 ) -> AsyncGenerator[Plans]:
     """The plans of a project in `folder`."""
     path = None if journal is None else folder / journal
     async with (
-        open_runtime(provider=provider or scripted(), journal=path) as runtime,
+        open_runtime(provider=provider or scripted(), journal=path, cluster=cluster) as runtime,
         open_plans(
             runtime,
             functions=Functions(steps),
