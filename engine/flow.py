@@ -46,7 +46,7 @@ class Flow(Step[P, R], Generic[P, R]):
         assert place is not None, "a flow's function is called at its place"
         if place.away is not None:
             return cast("R", await place.away.carry_out(self, arguments, place, retry=True))
-        return await self.function(**arguments)
+        return cast("R", await self.function(**arguments))
 
     def plan(self, *args: P.args, **kwargs: P.kwargs) -> ExecutionPlan:
         """What the flow would do with these arguments, as a plan: to be shown, approved and run as one. Nothing is called.

@@ -12,7 +12,7 @@ import random
 import sys
 import uuid
 from collections.abc import AsyncGenerator, Awaitable, Callable, Coroutine, Mapping, Sequence
-from contextlib import AbstractContextManager, asynccontextmanager
+from contextlib import AbstractContextManager, asynccontextmanager, nullcontext
 from itertools import count
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, ParamSpec, TypeVar
@@ -49,10 +49,9 @@ from stratum.engine.tenant import Tenant
 from stratum.engine.timings import UNTIMED, TimedPlace, Timings
 
 if TYPE_CHECKING:
-    from stratum.engine.cluster.cluster import Cluster
     from stratum.engine.flow import Flow
     from stratum.engine.flow_call import Raised
-    from stratum.engine.workplace import Workplace
+    from stratum.engine.workplace import Workers, Workplace
 
 P = ParamSpec("P")
 R = TypeVar("R")
@@ -232,7 +231,7 @@ async def open_runtime(
     jitter: Callable[[], float] = random.random,
     sample_n: int = 1,
     sinks: Sequence[Sink] | None = None,
-    cluster: Cluster | None = None,
+    cluster: Workers | None = None,
 ) -> AsyncGenerator[Runtime]:
     """Open a session: calls made inside share its provider, journal, limits and budget.
 
@@ -266,7 +265,7 @@ async def open_runtime(
     async with (
         open_journal(path, session=session) as open_file,
         chosen.open(),
-        _crew(cluster) as crew,
+        nullcontext() if cluster is None else cluster.staffed() as crew,
         open_supervisor(name=f"session {session}") as supervisor,
     ):
         runtime = Runtime(
@@ -295,17 +294,6 @@ async def open_runtime(
         with logged(runtime.events):
             async with runtime.session_place(budget):
                 yield runtime
-
-
-@asynccontextmanager
-async def _crew(cluster: Cluster | None) -> AsyncGenerator[Workplace | None]:
-    if cluster is None:
-        yield None
-        return
-    from stratum.engine.cluster.crew import open_crew  # what only a cluster needs
-
-    async with open_crew(cluster) as crew:
-        yield crew
 
 
 def _default_sinks() -> list[Sink]:

@@ -7,6 +7,7 @@ elsewhere makes its calls by asking the owner; so there is one ledger, however m
 from __future__ import annotations
 
 from collections.abc import Coroutine, Mapping, Sequence
+from contextlib import AbstractAsyncContextManager
 from contextvars import ContextVar
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Protocol
@@ -31,6 +32,14 @@ class Workplace(Protocol):
         Raises:
             WorkerLost: its process is gone. And whatever the function raises.
         """
+        ...
+
+
+class Workers(Protocol):
+    """What a runtime is given to have a workplace: `stratum.cluster.Cluster`."""
+
+    def staffed(self) -> AbstractAsyncContextManager[Workplace]:
+        """Start the workers; leaving the block ends them."""
         ...
 
 

@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from stratum.engine.cluster.station import Link
+from stratum.engine.workplace import Workplace
 
 Launch = Callable[[str], Awaitable[Link]]
 """Start a worker process of this name; it has imported the program's main module.
@@ -54,6 +55,16 @@ class Cluster:
             raise ValueError(f"retries={self.retries!r}: pass a whole number, 0 or more")
         if not self.grace_s >= 0:
             raise ValueError(f"grace_s={self.grace_s!r}: pass seconds, 0 or more")
+
+    def staffed(self) -> AbstractAsyncContextManager[Workplace]:
+        """For a runtime: the workers, started; leaving the block ends them, with whatever runs there.
+
+        Raises:
+            ClusterError: on entering, when they do not start; in the block, when one is lost and no other starts.
+        """
+        from stratum.engine.cluster.crew import open_crew  # what only a runtime with a cluster needs
+
+        return open_crew(self)
 
     def open(self) -> AbstractAsyncContextManager[Launch]:
         """Hold what workers are started with.

@@ -8,20 +8,22 @@ from contextlib import asynccontextmanager
 from dataclasses import replace
 from itertools import count
 from math import inf
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
 import trio
 
 from stratum.actors.supervisor import open_supervisor
 from stratum.contracts.cluster_errors import ClusterError, WorkerLost
 from stratum.contracts.records import LostWorker
-from stratum.engine.cluster.cluster import Cluster, Launch
 from stratum.engine.cluster.crossing import unpack
 from stratum.engine.cluster.errand import Errand, SameWorker, perform
 from stratum.engine.cluster.station import Station
 from stratum.engine.compute import Compute
 from stratum.engine.place import Place
 from stratum.engine.step import Step
+
+if TYPE_CHECKING:
+    from stratum.engine.cluster.cluster import Cluster, Launch
 
 MOST_FAILED_STARTS: Final = 3
 """In a row, of one worker: then something is wrong with all of them."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 import importlib
 import pickle
 import traceback
-from typing import Any, Final, cast
+from typing import Any, Final
 
 import msgspec
 
@@ -49,15 +49,14 @@ def step_named(name: str) -> Step[Any, Any]:
         raise _not_found(name) from error
     if not isinstance(found, Step):
         raise _not_found(name)
-    return cast("Step[Any, Any]", found)
+    return found
 
 
 def pack(step: Step[Any, Any], result: Any) -> bytes:
     """What a call gave, as bytes."""
     returns = step.signature.returns
     if isinstance(result, Probabilistic):
-        samples = cast("Probabilistic[Any]", result).samples
-        return _SAMPLES + msgspec.msgpack.encode([returns.encode(sample) for sample in samples])
+        return _SAMPLES + msgspec.msgpack.encode([returns.encode(sample) for sample in result.samples])
     return returns.encode(result)
 
 

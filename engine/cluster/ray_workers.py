@@ -157,7 +157,8 @@ class _RayThread:
 
     def _start(self, folder: str) -> tuple[Any, bool]:
         local = not self._cluster.address
-        if local and "ray" in sys.modules and not hasattr(sys.modules["ray"], _OURS):
+        before = sys.modules.get("ray")
+        if local and before is not None and not hasattr(before, _OURS):
             raise ClusterError(
                 problem="Ray was imported already, so who may reach it is settled",
                 fix="open the runtime before anything imports ray, or start Ray yourself: Cluster(address='auto')",

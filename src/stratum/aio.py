@@ -27,11 +27,11 @@ if TYPE_CHECKING:
     from stratum.contracts.allowance import Allowance
     from stratum.contracts.budget import Budget
     from stratum.contracts.price import Price
-    from stratum.engine.cluster.cluster import Cluster
     from stratum.engine.flow import Flow
     from stratum.engine.flow_call import Raised
     from stratum.engine.providers.protocol import Provider
     from stratum.engine.tenant import Tenant as TrioTenant
+    from stratum.engine.workplace import Workers
 
 __all__ = ["Runtime", "Tenant", "in_asyncio", "open_runtime", "while_connected"]
 
@@ -121,7 +121,7 @@ async def open_runtime(
     transport_retries: int = trio_side.DEFAULT_TRANSPORT_RETRIES,
     request_timeout_s: float = 600.0,
     jitter: Callable[[], float] = random.random,
-    cluster: Cluster | None = None,
+    cluster: Workers | None = None,
 ) -> AsyncGenerator[Runtime]:
     """Open a session in a trio thread of its own; the arguments are those of `stratum.open_runtime`.
 

@@ -317,13 +317,15 @@ def test_the_program_of_the_page_prints_what_the_page_says(tmp_path: Path) -> No
 
 async def test_a_cluster_ends_with_its_owner_also_when_that_is_killed(tmp_path: Path) -> None:
     before = rays_processes()
-    owner = subprocess.Popen(program(tmp_path, then="time.sleep(3600)"), stdout=subprocess.PIPE, text=True)
+    command = program(tmp_path, then="time.sleep(3600)")
+    owner = await trio.lowlevel.open_process(command, stdout=subprocess.PIPE)
     assert owner.stdout is not None
-    with owner.stdout, trio.fail_after(PATIENCE_S):
-        assert await trio.to_thread.run_sync(owner.stdout.readline) == "8 16\n"
+    with trio.fail_after(PATIENCE_S):
+        assert await owner.stdout.receive_some() == b"8 16\n"
         assert rays_processes() - before
         owner.kill()
-        owner.wait()
+        await owner.wait()
+        await owner.stdout.aclose()
         # Ray's two agents look after themselves, and are gone a minute later.
         while any("Agent" not in process for process in rays_processes() - before):
             await trio.sleep(0.1)

@@ -5,10 +5,12 @@ The workers are tasks of the test that speak the real messages; tests/e2e/test_c
 
 from __future__ import annotations
 
+import sys
 from collections.abc import AsyncGenerator, Sequence
 from contextlib import asynccontextmanager
 from functools import partial
 from pathlib import Path
+from types import ModuleType
 from typing import Any
 from zlib import crc32
 
@@ -99,7 +101,7 @@ async def test_a_flow_on_a_worker_makes_the_calls_and_the_records_that_it_makes_
 
 
 async def test_a_step_of_its_own_process_runs_on_a_worker() -> None:
-    async with cluster_of() as (runtime, cluster):
+    async with cluster_of() as (_, cluster):
         assert await flows.double(21) == 42
         assert await flows.say_twice("tea") == "word 1word 2"
         assert await parallel(*(flows.double(number) for number in range(5))) == (0, 2, 4, 6, 8)
@@ -137,7 +139,7 @@ async def test_an_error_that_does_not_pickle_is_named_with_its_text() -> None:
 
 async def test_what_a_call_raises_can_be_caught_on_the_worker() -> None:
     refused = ProviderError(provider="scripted", message="no", status=400)
-    async with cluster_of(scripted(refused, otherwise={"text": "better"})) as (runtime, _):
+    async with cluster_of(scripted(refused, otherwise={"text": "better"})):
         assert await on_cluster(flows.tries_again)("tea") == "better"
 
 
@@ -322,7 +324,7 @@ def test_whenever_workers_are_lost_the_result_is_the_same_and_nothing_is_paid_tw
 
 
 async def test_a_worker_lost_too_often_is_an_error_of_the_flow(autojump_clock: MockClock) -> None:
-    async with cluster_of(retries=1) as (runtime, cluster), trio.open_nursery() as nursery:
+    async with cluster_of(retries=1) as (_, cluster), trio.open_nursery() as nursery:
         nursery.start_soon(dies_at, cluster, [1, 2])
         with pytest.raises(WorkerLost, match=r"chat_slowly: flows-2 was lost \(it died\); call it again") as caught:
             await on_cluster(flows.chat_slowly)("tea", 10)
@@ -363,7 +365,7 @@ async def test_in_a_plan_the_steps_own_retries_say_how_often_it_is_begun_again(
             ended = str(failed)
         assert ends.replace("worker-2", "worker-1") in ended
         audit = [record for record in await plans.runtime.journal.read(run.id) if isinstance(record, AttemptFinished)]
-    assert [[violation.kind for violation in record.attempt.violations] for record in audit][0] == ["worker"]
+    assert [violation.kind for violation in audit[0].attempt.violations] == ["worker"]
 
 
 async def test_a_worker_that_does_not_start_is_started_again(autojump_clock: MockClock) -> None:
@@ -402,6 +404,22 @@ async def test_what_only_the_runtimes_process_can_do_is_refused_on_a_worker(
     async with cluster_of():
         with pytest.raises(ClusterError, match=problem):
             await on_cluster(called)("tea")
+
+
+@pytest.mark.parametrize(
+    ("ray", "problem"),
+    [
+        (None, r"Ray is not installed; pip install 'stratum-runtime\[cluster\]'"),
+        (ModuleType("ray"), "Ray was imported already, so who may reach it is settled; open the runtime before"),
+    ],
+)
+async def test_a_cluster_needs_ray_and_to_be_the_one_that_loads_it(
+    ray: ModuleType | None, problem: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(sys.modules, "ray", ray)
+    with pytest.raises(ClusterError, match=problem):
+        async with open_runtime(provider=echo(), journal=None, cluster=Cluster(workers=1)):
+            raise AssertionError("it does not open")
 
 
 async def test_a_flow_for_a_cluster_needs_one() -> None:
