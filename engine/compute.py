@@ -13,6 +13,7 @@ import trio
 
 from stratum.contracts.errors import ContractDefinitionError
 from stratum.contracts.signature import Signature
+from stratum.contracts.trace import CallKind
 from stratum.engine.place import Place, current_place
 from stratum.engine.step import Step
 from stratum.engine.step_record import StepRecord
@@ -25,7 +26,7 @@ R = TypeVar("R")
 class Compute(Step[P, R], Generic[P, R]):
     """A function as a step: recorded, resumable, stopped at the deadline."""
 
-    kind = "compute"
+    kind: CallKind = "compute"
 
     def __init__(self, function: Callable[P, Any], *, inline: bool, process: bool) -> None:
         super().__init__(function, Signature.of(function))

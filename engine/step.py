@@ -21,7 +21,9 @@ from stratum.engine.workplace import refuse_on_worker
 class CallTracer(Protocol):
     """Takes note of calls instead of making them: see `Flow.plan`."""
 
-    async def call(self, step: Step[Any, Any], args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> Any: ...
+    def call(
+        self, step: Step[Any, Any], args: tuple[Any, ...], kwargs: Mapping[str, Any]
+    ) -> Coroutine[Any, Any, Any]: ...
 
 
 tracing: ContextVar[CallTracer | None] = ContextVar("stratum_tracing", default=None)

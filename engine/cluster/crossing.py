@@ -5,7 +5,7 @@ from __future__ import annotations
 import importlib
 import pickle
 import traceback
-from typing import Any, Final
+from typing import Any, Final, TypeGuard
 
 import msgspec
 
@@ -47,7 +47,7 @@ def step_named(name: str) -> Step[Any, Any]:
             found = getattr(found, part)
     except (ImportError, AttributeError) as error:
         raise _not_found(name) from error
-    if not isinstance(found, Step):
+    if not _is_step(found):
         raise _not_found(name)
     return found
 
@@ -55,7 +55,7 @@ def step_named(name: str) -> Step[Any, Any]:
 def pack(step: Step[Any, Any], result: Any) -> bytes:
     """What a call gave, as bytes."""
     returns = step.signature.returns
-    if isinstance(result, Probabilistic):
+    if _is_sampled(result):
         return _SAMPLES + msgspec.msgpack.encode([returns.encode(sample) for sample in result.samples])
     return returns.encode(result)
 
@@ -91,6 +91,14 @@ def unpack_error(packed: bytes) -> BaseException:
     except Exception as unknown:  # noqa: BLE001 - its module may not be here
         return RemoteFailure(type=type(unknown).__qualname__, message=f"an error that cannot be read here: {unknown}")
     return error
+
+
+def _is_step(found: object) -> TypeGuard[Step[Any, Any]]:
+    return isinstance(found, Step)
+
+
+def _is_sampled(result: object) -> TypeGuard[Probabilistic[Any]]:
+    return isinstance(result, Probabilistic)
 
 
 def _not_found(name: str) -> ClusterError:

@@ -43,7 +43,7 @@ def on_cluster(flow: Flow[P, R]) -> Flow[P, R]:
         ClusterError: the flow cannot be found by its name in another process.
         TypeError: it is no flow.
     """
-    if not isinstance(flow, Flow):
+    if not isinstance(flow, Flow):  # pyright: ignore[reportUnnecessaryIsInstance] - not everybody has a type checker
         raise TypeError(f"{flow!r} is no flow; a function that computes runs on a worker with @compute(process=True)")
     name_of(flow)
     return OnCluster(flow)

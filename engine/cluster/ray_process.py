@@ -33,6 +33,7 @@ class RayProcess:
         spawn.prepare(program)  # which imports the main module, as `__mp_main__`
         self._said: SimpleQueue[bytes | str] = SimpleQueue()
         self._heard, hears = trio.open_memory_channel[bytes](inf)
+        self._token: trio.lowlevel.TrioToken
         self._name = f"{name}, process {os.getpid()} on {socket.gethostname()}"
         ready = threading.Event()
         threading.Thread(target=self._run, args=(hears, ready), name="stratum worker", daemon=True).start()

@@ -77,7 +77,8 @@ async def records(runtime: Runtime) -> list[Record]:
 @asynccontextmanager
 async def on_two(folder: Path, provider: Scripted | None = None, **settings: Any) -> AsyncGenerator[Runtime]:
     """A runtime with two workers of either kind."""
-    cluster = Cluster(**{"workers": 2, "flow_workers": 2, "grace_s": 2.0, **settings})
+    chosen: dict[str, Any] = {"workers": 2, "flow_workers": 2, "grace_s": 2.0, **settings}
+    cluster = Cluster(**chosen)
     async with open_runtime(
         provider=provider or scripted(otherwise={"text": "word"}), journal=folder / "stratum.db", cluster=cluster
     ) as runtime:
@@ -114,11 +115,10 @@ async def test_cancelling_and_deadlines_reach_workers_and_nothing_goes_on_there(
         assert scope.cancelled_caught
         assert (tmp_path / "cleans" / "cleaned up").exists(), "cancelled there as it would be here"
 
-        with trio.CancelScope() as scope:
-            async with trio.open_nursery() as nursery:
-                nursery.start_soon(flows.write_and_wait, str(tmp_path / "computes"), 3600.0)
-                (computing,) = await begun(tmp_path / "computes", 1)
-                scope.cancel()
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(flows.write_and_wait, str(tmp_path / "computes"), 3600.0)
+            (computing,) = await begun(tmp_path / "computes", 1)
+            nursery.cancel_scope.cancel()
         await gone(computing)
         assert await flows.double(2) == 4
 
@@ -329,6 +329,43 @@ async def test_a_cluster_ends_with_its_owner_also_when_that_is_killed(tmp_path: 
         # Ray's two agents look after themselves, and are gone a minute later.
         while any("Agent" not in process for process in rays_processes() - before):
             await trio.sleep(0.1)
+
+
+def test_a_ray_that_runs_already_is_used_and_left_running(tmp_path: Path) -> None:
+    (tmp_path / "joins.py").write_text(JOINS)
+    done = subprocess.run(
+        [sys.executable, "joins.py"],
+        check=False,
+        cwd=tmp_path,
+        env=os.environ | {"HOME": str(tmp_path)},  # where Ray, left to itself, keeps a token
+        capture_output=True,
+        text=True,
+        timeout=2 * PATIENCE_S,
+    )
+    assert done.stdout.split() == ["from", "here", "True"], done.stderr
+
+
+JOINS = """
+import os
+import ray, trio
+from stratum import compute, open_runtime
+from stratum.cluster import Cluster
+from stratum.testing import scripted
+
+@compute(process=True)
+def setting(name: str) -> str:
+    return os.environ[name]
+
+async def main() -> None:
+    cluster = Cluster(address="auto", workers=1, runtime_env={"env_vars": {"SET": "from here"}})
+    async with open_runtime(provider=scripted(), journal=None, cluster=cluster):
+        print(await setting("SET"))
+
+if __name__ == "__main__":
+    ray.init(address="local", num_cpus=2, include_dashboard=False, object_store_memory=80 * 2**20)
+    trio.run(main)
+    print(ray.is_initialized())
+"""
 
 
 async def test_two_clusters_of_one_process_are_refused(tmp_path: Path) -> None:

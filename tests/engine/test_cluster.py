@@ -55,7 +55,8 @@ def echo(delay_s: float = 0, *, more_s: float = 0) -> Scripted:
 
 @asynccontextmanager
 async def cluster_of(provider: Scripted | None = None, **settings: Any) -> AsyncGenerator[tuple[Runtime, FakeCluster]]:
-    cluster = FakeCluster(**{"workers": 1, **settings})
+    chosen: dict[str, Any] = {"workers": 1, **settings}
+    cluster = FakeCluster(**chosen)
     async with open_runtime(provider=provider or echo(), journal=None, cluster=cluster) as runtime:
         yield runtime, cluster
 
