@@ -57,14 +57,16 @@ class RayLink:
     def __init__(self, ray: Any, actor: Any, name: str) -> None:
         self._ray = ray
         self._actor = actor
+        self._hear = actor.hear.options(concurrency_group=_IN)
+        self._said = actor.said.options(concurrency_group=_OUT)
         self.name = name
 
     def post(self, message: bytes) -> None:
-        self._actor.hear.options(concurrency_group=_IN).remote(message)
+        self._hear.remote(message)
 
     async def receive(self) -> Sequence[bytes]:
         try:
-            said: list[bytes] = await _landed(self._actor.said.options(concurrency_group=_OUT).remote())
+            said: list[bytes] = await _landed(self._said.remote())
         except self._ray.exceptions.RayError as error:
             raise LinkLost(_first_line(error)) from error
         return said
