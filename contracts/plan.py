@@ -83,6 +83,17 @@ class Gate(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, forbid
     on_timeout: Literal["kill", "approve"] = "kill"
 
 
+class Accumulate(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, forbid_unknown_fields=True):
+    """What all times of a repeated step find, kept together: its result has it in the end, whichever time was the best."""
+
+    field: Annotated[str, Meta(min_length=1)]
+    """Of the result: a list."""
+    key: str = ""
+    """A field of each item, which tells whether it was found before; empty: all of the item does."""
+    dry: Count = 0
+    """So many times in a row without a new item end the repetition; 0: they do not."""
+
+
 class Repeat(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, forbid_unknown_fields=True):
     """Do a step again until its result is good enough; the best result is kept, the earlier of equals."""
 
@@ -92,6 +103,7 @@ class Repeat(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, forb
     """Times at most. Three equal results in a row end it as well."""
     score: str = ""
     """An expression for a number, the higher the better; empty: the last result is the best."""
+    accumulate: Accumulate | None = None
 
 
 class Estimate(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, forbid_unknown_fields=True):

@@ -14,7 +14,7 @@ from stratum.contracts.dag import Dag
 from stratum.contracts.errors import ContractViolation
 from stratum.contracts.expression import Expression
 from stratum.contracts.expression_fields import Schema, Shape
-from stratum.contracts.plan import ExecutionPlan, Kind, Step
+from stratum.contracts.plan import Accumulate, ExecutionPlan, Kind, Step
 from stratum.contracts.plan_budgets import check_budgets
 from stratum.contracts.plan_expressions import PlanExpressions
 from stratum.contracts.plan_graph import acyclic, check_targets, with_stand_ins
@@ -184,6 +184,8 @@ class PlanChecker:
             self._check_link(link, number, taken)
         self._check_parameters(step, path, taken=taken, required=required, linked=linked)
         shape = self._shapes[number]
+        if step.repeat is not None and step.repeat.accumulate is not None and shape is not None:
+            self._check_accumulate(step.repeat.accumulate, shape, at(at(path, "repeat"), "accumulate"))
         result = shape.schema if shape is not None and shape.schema is shape.root else None
         for condition in conditions_of(step, path):
             expression = self._expressions.compile(
@@ -193,6 +195,23 @@ class PlanChecker:
                 self._compiled[condition.text] = expression
                 for id in expression.steps & self._index.keys():
                     self._wait_for(number, id, path=condition.path)
+
+    def _check_accumulate(self, how: Accumulate, result: Shape, path: str) -> None:
+        try:
+            found = field_at(result, (how.field,))
+            schema = {} if found is None else found.resolved().schema
+            if schema.get("type", "array") != "array":
+                self._problems.add(at(path, "field"), f"{visible(how.field)} is no list", "name a list in the result")
+                return
+            if "maxItems" in schema:
+                what = f"{visible(how.field)} holds {schema['maxItems']} items at most"
+                self._problems.add(
+                    at(path, "field"), f"{what}, and all times together may find more", "lift that limit"
+                )
+            if how.key:
+                field_at(result, (how.field, "0", how.key))
+        except NoSuchField as error:
+            self._problems.add(path, error.problem, error.fix)
 
     def _parameters(self, step: Step, number: int) -> tuple[Mapping[str, Codec[Any]] | None, frozenset[str]]:
         """What the step takes, `None` if that is not known; and what it needs of it."""

@@ -204,6 +204,10 @@ def _afterwards(step: Step) -> Iterator[str]:
     if step.repeat is not None:
         score = f", keeping the best by {visible(step.repeat.score)}" if step.repeat.score else ""
         yield f"repeated until {visible(step.repeat.until)}, {step.repeat.limit} times at most{score}"
+        if (how := step.repeat.accumulate) is not None:
+            key = f", told apart by {visible(how.key)}" if how.key else ""
+            dry = f"; ended by {how.dry} in a row without a new one" if how.dry else ""
+            yield f"the {visible(how.field)} of all times are kept together{key}{dry}"
     if step.on_fail:
         yield f"if it fails: step {step.on_fail} stands in"
 

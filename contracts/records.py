@@ -274,6 +274,8 @@ class Repeated(_Record, frozen=True, kw_only=True, omit_defaults=True, tag="repe
     """The higher the better; `None`: the last result is the best."""
     last: bool = False
     """It is not done again: the best of its results is its result."""
+    merged: msgspec.Raw = msgspec.Raw(b"")
+    """That result with what all times found together, where they accumulate something; else empty."""
 
 
 class GateOpened(_Record, frozen=True, kw_only=True, omit_defaults=True, tag="gate_opened"):

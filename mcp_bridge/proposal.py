@@ -66,7 +66,16 @@ STEP: Final[Schema] = {
         "repeat": {
             "type": "object",
             "description": "Do it again until the expression is true; the best result by score is kept.",
-            "properties": {"until": {"type": "string"}, "limit": {"type": "integer"}, "score": {"type": "string"}},
+            "properties": {
+                "until": {"type": "string"},
+                "limit": {"type": "integer"},
+                "score": {"type": "string"},
+                "accumulate": {
+                    "type": "object",
+                    "description": "Keep the items of a list in all results, each once; `dry` times without a new one end it.",
+                    "properties": {"field": {"type": "string"}, "key": {"type": "string"}, "dry": {"type": "integer"}},
+                },
+            },
         },
         "budget": BUDGET,
         "model": {"anyOf": [{"type": "string"}, _ARGV], "description": "For infer steps."},

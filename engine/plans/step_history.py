@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 import msgspec
@@ -64,10 +65,8 @@ class StepHistory(PlannedStep):
 
     @property
     def best(self) -> bytes:
-        """The result with the highest score, the earlier of equals; without scores, the last."""
-        scored = [repeat for repeat in self.repeats if repeat.score is not None]
-        best = max(scored, key=lambda repeat: repeat.score or 0) if scored else self.repeats[-1]
-        return bytes(best.output)
+        """Its result after all times so far."""
+        return best_of(self.repeats)
 
     @property
     def trace(self) -> CallFinished | None:
@@ -135,3 +134,12 @@ class StepHistory(PlannedStep):
         self.handed_out = self.reported = None
         self.before = self.after = ""
         self.sent = ()
+
+
+def best_of(repeats: Sequence[Repeated]) -> bytes:
+    """The result with the highest score, the earlier of equals; without scores, the last; or what was made of it at the end."""
+    if merged := bytes(repeats[-1].merged):
+        return merged
+    scored = [repeat for repeat in repeats if repeat.score is not None]
+    best = max(scored, key=lambda repeat: repeat.score or 0) if scored else repeats[-1]
+    return bytes(best.output)

@@ -14,8 +14,9 @@ from typing import TYPE_CHECKING, Any, Final
 import msgspec
 import trio
 
+from stratum.contracts.accumulated import accumulated
 from stratum.contracts.any_json import ANY_JSON
-from stratum.contracts.plan import Kind
+from stratum.contracts.plan import Accumulate, Kind
 from stratum.contracts.plan_errors import StepRejected
 from stratum.contracts.records import AttemptFinished, Record, Repeated
 from stratum.contracts.signature import Parameter, Signature
@@ -33,6 +34,7 @@ from stratum.engine.plans.conditions import Verified
 from stratum.engine.plans.doer import Doer, Outcome
 from stratum.engine.plans.gate_doer import GateDoer, Revise
 from stratum.engine.plans.infer_steps import infer_call
+from stratum.engine.plans.step_history import best_of
 from stratum.engine.plans.sub_plan_doer import SubPlanDoer
 from stratum.engine.scheduler import StartOver
 from stratum.engine.step_record import StepRecord
@@ -245,10 +247,27 @@ class StepWork:
         same = [bytes(earlier.output) for earlier in past.repeats[-STAGNANT + 1 :]]
         stagnant = len(same) == STAGNANT - 1 and all(each == bytes(output) for each in same)
         last = enough or stagnant or len(past.repeats) + 1 >= repeat.limit
-        self._log.append(Repeated(elapsed_ms=self._log.elapsed_ms, call=past.id, output=output, score=score, last=last))
+        once_more = Repeated(elapsed_ms=self._log.elapsed_ms, call=past.id, output=output, score=score, last=last)
+        if repeat.accumulate is not None:
+            once_more = self._accumulating(once_more, repeat.accumulate)
+            last = once_more.last
+        self._log.append(once_more)
         if last:
             self._steps.accept(self._number, self._codec.decode(past.best))
         return last
+
+    def _accumulating(self, repeated: Repeated, how: Accumulate) -> Repeated:
+        """The end of this time, with what all times found where it is the last."""
+        times = [*self._past.repeats, repeated]
+        found = accumulated([msgspec.json.decode(bytes(each.output)) for each in times], how)
+        last = repeated.last or 0 < how.dry <= found.dry
+        if not last:
+            return repeated
+        repeated = msgspec.structs.replace(repeated, last=True)
+        best = msgspec.json.decode(best_of([*self._past.repeats, repeated]))
+        if isinstance(best, dict):
+            best = {**best, how.field: found.items}
+        return msgspec.structs.replace(repeated, merged=msgspec.Raw(msgspec.json.encode(best)))
 
     def _call(self) -> tuple[PlannedCall, dict[str, Any]]:
         """The step as its record knows it, and its arguments."""

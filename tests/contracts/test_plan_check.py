@@ -267,3 +267,35 @@ def test_random_plans_compile_to_the_graph_they_describe(data: st.DataObject) ->
     place = {n: index for index, n in enumerate(order)}
     assert [set(each) for each in plan.dependencies] == [{place[other] for other in before[n]} for n in order]
     assert plan.index == {str(n): index for index, n in enumerate(order)}
+
+
+@pytest.mark.parametrize(
+    ("accumulate", "problem"),
+    [
+        ({"field": "bugs", "key": "id"}, None),
+        ({"field": "bug"}, "bug"),
+        ({"field": "sure"}, '"sure" is no list'),
+        ({"field": "few"}, "holds 3 items at most"),
+        ({"field": "bugs", "key": "name"}, "name"),
+    ],
+)
+def test_what_is_accumulated_is_a_list_of_the_result_without_a_limit(
+    accumulate: dict[str, str], problem: str | None
+) -> None:
+    """CASES H34."""
+    bug = {
+        "type": "object",
+        "properties": {"id": {"type": "integer"}},
+        "required": ["id"],
+        "additionalProperties": False,
+    }
+    fields = {"sure": {"type": "number"}, "bugs": {"type": "array", "items": bug}}
+    fields["few"] = {"type": "array", "items": bug, "maxItems": 3}
+    output = {"type": "object", "properties": fields, "required": sorted(fields), "additionalProperties": False}
+    step = agent("1", output=output, repeat={"until": "False", "limit": 3, "accumulate": accumulate})
+    if problem is None:
+        compiled(step)
+        return
+    with pytest.raises(PlanError, match=problem) as caught:
+        compiled(step)
+    assert [each.path.startswith("$.steps[0].repeat.accumulate") for each in caught.value.problems] == [True]

@@ -145,7 +145,12 @@ EVERYTHING: dict[str, Any] = {
         {"id": "sub", "fn": "inner", "depends_on": ["ask"]},
         {"id": "sh", "command": {"argv": ["echo $1 | wc"], "shell": True}},
         {"id": "last", "gate": {"question": "Done?"}, "depends_on": ["sh"]},
-        {"id": "loop", "fn": "look", "repeat": {"until": "result == 1", "limit": 2}, "budget": {"ms": 500}},
+        {
+            "id": "loop",
+            "fn": "look",
+            "repeat": {"until": "result == 1", "limit": 2, "accumulate": {"field": "a", "key": "b", "dry": 2}},
+            "budget": {"ms": 500},
+        },
     ],
 }
 
@@ -213,6 +218,7 @@ step last (gate): "gate"
 
 step loop (agent): "look"
   repeated until "result == 1", 2 times at most
+  the "a" of all times are kept together, told apart by "b"; ended by 2 in a row without a new one
   budget: at most 0.5 s
 
 plan "inner"
