@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import re
+import shutil
 import signal
 import subprocess
 import sys
@@ -221,6 +222,7 @@ async def test_twenty_flows_at_once_on_workers_overspend_nothing_though_one_is_k
         nursery.start_soon(kill_once_some_are_sent)
         with pytest.raises(BudgetExceeded) as caught:
             await flows.twenty_there()
+        await gone(victim)
         written = await records(runtime)
     most, state = 0, LedgerState()
     for record in written:
@@ -316,7 +318,8 @@ def test_the_program_of_the_page_prints_what_the_page_says(tmp_path: Path) -> No
 
 
 async def test_a_cluster_ends_with_its_owner_also_when_that_is_killed(tmp_path: Path) -> None:
-    before = rays_processes()
+    folders = Path(tempfile.gettempdir())
+    before, folders_before = rays_processes(), set(folders.glob("stratum-ray-*"))
     command = program(tmp_path, then="time.sleep(3600)")
     owner = await trio.lowlevel.open_process(command, stdout=subprocess.PIPE)
     assert owner.stdout is not None
@@ -329,6 +332,8 @@ async def test_a_cluster_ends_with_its_owner_also_when_that_is_killed(tmp_path: 
         # Ray's two agents look after themselves, and are gone a minute later.
         while any("Agent" not in process for process in rays_processes() - before):
             await trio.sleep(0.1)
+    for left in set(folders.glob("stratum-ray-*")) - folders_before:
+        shutil.rmtree(left, ignore_errors=True)
 
 
 def test_a_ray_that_runs_already_is_used_and_left_running(tmp_path: Path) -> None:
