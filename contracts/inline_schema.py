@@ -21,6 +21,7 @@ from stratum.contracts.errors import ContractDefinitionError
 from stratum.contracts.expression_limits import Pattern
 from stratum.contracts.problem import at, did_you_mean, shown
 from stratum.contracts.reference import MAX_DEPTH, Malformed
+from stratum.contracts.schema import MAX_ENUM_VALUES
 from stratum.contracts.shape import is_dict, is_sequence
 from stratum.contracts.strict import definition_errors
 from stratum.contracts.type_reference import Names
@@ -216,6 +217,8 @@ def _literal(members: Mapping[str, Any], path: str) -> Any:
     values = [members["const"]] if "const" in members else members["enum"]
     if not is_sequence(values) or not values:
         raise Malformed(at(path, "enum"), "it has no values", 'write "enum": ["low", "high"]')
+    if len(values) > MAX_ENUM_VALUES:  # refused here, since building a type of 300,000 takes seconds
+        raise Malformed(at(path, "enum"), f"it has more than {MAX_ENUM_VALUES:,} values", "use a type without them")
     for value in values:
         if not isinstance(value, (str, int, type(None))):
             raise Malformed(at(path, "enum"), f"{shown(value)} cannot be one of its values", "use strings or integers")

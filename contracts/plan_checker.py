@@ -79,15 +79,25 @@ class PlanChecker:
             self._check_arguments(step, number, self._step_path(number))
         returns = self._check_returns()
         check_budgets(self._plan, self._kinds, self._functions, path=self._path, problems=self._problems)
+        digest = self._check_numbers()
         dag = self._check_graph()
         if dag is None or len(self._problems) > known:
             return None
-        return self._result(dag, returns)
+        return self._result(dag, returns, digest=digest)
 
-    def _result(self, dag: Dag, returns: Shape | None) -> CompiledPlan:
+    def _check_numbers(self) -> str:
+        """The plan's digest, which cannot be taken where a number is infinite, as 1e999 is."""
+        try:
+            return self._plan.digest
+        except ValueError:
+            if not len(self._problems):  # else it was told where
+                self._problems.add(self._path, "a number in it is not finite", "write one that is")
+            return ""
+
+    def _result(self, dag: Dag, returns: Shape | None, *, digest: str) -> CompiledPlan:
         return CompiledPlan(
             plan=self._plan,
-            digest=self._plan.digest,
+            digest=digest,
             index=self._index,
             kinds=tuple(self._kinds),
             dependencies=tuple(tuple(sorted(before)) for before in self._before),

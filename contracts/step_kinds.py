@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from posixpath import normpath
 
 from stratum.contracts.plan import ExecutionPlan, Kind, Step
 from stratum.contracts.problem import Problems, at, did_you_mean, visible
@@ -59,6 +60,9 @@ def check_kind(
         _check_command(condition.command, at(at(path, "ensure"), number), problems)
     if step.program is not None:
         _check_command((*step.program.argv, step.program.cwd), at(path, "command"), problems)
+        if normpath(step.program.cwd).startswith(".."):
+            where = at(at(path, "command"), "cwd")
+            problems.add(where, f"{visible(step.program.cwd)} is outside the workspace", "name a folder in it")
         for name, value in step.program.env.items():
             _check_variable(name, value, at(at(path, "command"), "env"), problems)
 
