@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 DEMO := .venv-demo
 
-.PHONY: demo test check lint types imports e2e bench bench-peers wheel clean
+.PHONY: demo test check lint types imports e2e bench bench-peers wheel docs clean
 
 demo: $(DEMO)/.installed  ## real tickets through a real model on this machine: no key, no account
 	STRATUM_MODEL=$${STRATUM_MODEL:-local} $(DEMO)/bin/stratum run examples/triage.py:triage --input path=examples/tickets.jsonl
@@ -39,13 +39,20 @@ bench-peers: $(VENV)/.installed  ## other frameworks and engines, each in an env
 wheel: $(VENV)/.installed  ## build it, install it in an empty environment, and use it there
 	$(BIN)/python tests/check_wheel.py
 
+docs: $(VENV)/.installed-docs  ## the documentation as a site, in site/
+	PYTHONPATH=src $(BIN)/python -m mkdocs build --strict
+
 $(VENV)/.installed: pyproject.toml
 	$(PYTHON) -m venv $(VENV)
 	$(BIN)/python -m pip install -q -e '.[dev]'
 	touch $@
 
 $(VENV)/.installed-e2e: $(VENV)/.installed
-	$(BIN)/python -m pip install -q -e '.[dev,local,cluster]'
+	$(BIN)/python -m pip install -q -e '.[dev,local,cluster,docs]'
+	touch $@
+
+$(VENV)/.installed-docs: $(VENV)/.installed
+	$(BIN)/python -m pip install -q -e '.[dev,docs]'
 	touch $@
 
 $(DEMO)/.installed: pyproject.toml

@@ -1,0 +1,84 @@
+"""The documentation as a site: every page is in its navigation, every public name in its reference, every anchor exists."""
+
+from __future__ import annotations
+
+import re
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any, cast
+
+import pytest
+import yaml
+
+import stratum
+
+ROOT = Path(__file__).parents[1]
+DOCS = ROOT / "docs"
+PAGES = sorted(DOCS.rglob("*.md"))
+
+
+def navigated(node: Any) -> list[str]:
+    """The pages of a part of the navigation, in order."""
+    if isinstance(node, str):
+        return [node]
+    inner = cast("dict[str, Any]", node).values() if isinstance(node, dict) else cast("list[Any]", node)
+    return [page for each in inner for page in navigated(each)]
+
+
+def anchors(page: Path) -> set[str]:
+    """What its headings can be reached by, on GitHub and on the site alike."""
+    text = re.sub(r"^```.*?^```$", "", page.read_text(encoding="utf-8"), flags=re.MULTILINE | re.DOTALL)
+    titles = re.findall(r"^#+ (.+)$", text, flags=re.MULTILINE)
+    return {re.sub(r"\s", "-", re.sub(r"[^\w\s-]", "", title.lower()).strip()) for title in titles}
+
+
+def test_every_page_is_in_the_navigation_once() -> None:
+    settings = yaml.safe_load((ROOT / "mkdocs.yml").read_text(encoding="utf-8"))
+    assert sorted(navigated(settings["nav"])) == sorted(page.relative_to(DOCS).as_posix() for page in PAGES)
+
+
+def test_every_public_name_is_in_the_reference_once() -> None:
+    described = [
+        name
+        for page in (DOCS / "reference").glob("*.md")
+        for name in re.findall(r"^::: stratum\.([A-Z_a-z]+)$", page.read_text(encoding="utf-8"), flags=re.MULTILINE)
+    ]
+    modules = ["aio", "cluster", "people", "plans", "providers", "testing"]
+    assert sorted(described) == sorted([*stratum.__all__, *modules])
+
+
+@pytest.mark.parametrize("page", [ROOT / "README.md", *PAGES], ids=lambda page: str(page.relative_to(ROOT)))
+def test_links_lead_to_headings_that_exist(page: Path) -> None:
+    for target, anchor in re.findall(r"\]\((?!https?://)([^)#]*)#([^)]+)\)", page.read_text(encoding="utf-8")):
+        there = (page.parent / target) if target else page
+        assert anchor in anchors(there), f"{page.name} links to {target}#{anchor}"
+
+
+def test_tests_and_benchmarks_that_the_comparison_names_exist() -> None:
+    text = (DOCS / "comparison.md").read_text(encoding="utf-8")
+    named = re.findall(r"`(tests/[\w/]+\.py)::(\w+)`", text)
+    assert named
+    for file, function in named:
+        assert f"def {function}(" in (ROOT / file).read_text(encoding="utf-8"), f"{file} has no {function}"
+    for benchmark in re.findall(r"python -m benchmarks (\w+)", text):
+        assert (ROOT / "benchmarks" / f"bench_{benchmark}.py").exists(), benchmark
+
+
+@pytest.mark.e2e
+def test_the_site_builds_strictly_and_loads_nothing_from_elsewhere(tmp_path: Path) -> None:
+    built = subprocess.run(
+        [sys.executable, "-m", "mkdocs", "build", "--strict", "--site-dir", tmp_path / "site"],
+        check=False,
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        timeout=120,
+    )
+    assert built.returncode == 0, built.stderr
+    for page in (tmp_path / "site").rglob("*.html"):
+        loaded = re.findall(
+            r"<(?:script|img|iframe)[^>]+src=\"(https?:)?//|<link[^>]+rel=\"stylesheet\"[^>]+href=\"https?:",
+            page.read_text(),
+        )
+        assert loaded == [], page.name
