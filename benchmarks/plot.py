@@ -31,7 +31,7 @@ class Bar:
 def draw(path: Path, bars: Sequence[Bar], *, title: str, axis: str, ours: Sequence[str] = ()) -> None:
     """Write a chart of `bars`, group below group; the values are compared on a logarithmic scale.
 
-    Bars named in `ours`, or whose name says infer, lanes, stratum or journal, are highlighted.
+    Bars named in `ours`, or whose name says infer, lanes, stratum, journal or plan, are highlighted.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
     path.write_text(_chart([bar for bar in bars if bar.value > 0], title=title, axis=axis, ours=ours))
@@ -74,4 +74,4 @@ def _decades(values: Sequence[float]) -> tuple[int, int]:
 
 
 def _is_ours(name: str, ours: Sequence[str]) -> bool:
-    return name in ours or any(word in name for word in ("infer", "lanes", "stratum", "journal"))
+    return name in ours or any(word in name for word in ("infer", "lanes", "stratum", "journal", "plan,"))
