@@ -8,6 +8,7 @@ from typing import Any
 import msgspec
 
 from stratum.contracts.plan import Accumulate
+from stratum.contracts.shape import is_dict, is_sequence
 
 _CANONICAL = msgspec.json.Encoder(order="sorted")
 
@@ -37,12 +38,12 @@ def accumulated(results: Sequence[Any], how: Accumulate) -> Accumulated:
 
 def _items(result: Any, how: Accumulate) -> dict[bytes, Any] | None:
     """By what tells them apart; `None` if there is no such list, or an item without the key."""
-    found = result.get(how.field) if isinstance(result, dict) else None
-    if not isinstance(found, list):
+    found = result.get(how.field) if is_dict(result) else None
+    if not is_sequence(found):
         return None
     by_key: dict[bytes, Any] = {}
     for item in found:
-        if how.key and not (isinstance(item, dict) and how.key in item):
+        if how.key and not (is_dict(item) and how.key in item):
             return None
         by_key.setdefault(_CANONICAL.encode(item[how.key] if how.key else item), item)
     return by_key

@@ -209,7 +209,7 @@ class PlanChecker:
     def _check_accumulate(self, how: Accumulate, result: Shape, path: str) -> None:
         try:
             found = field_at(result, (how.field,))
-            schema = {} if found is None else found.resolved().schema
+            schema: Schema = {} if found is None else found.resolved().schema
             if schema.get("type", "array") != "array":
                 self._problems.add(at(path, "field"), f"{visible(how.field)} is no list", "name a list in the result")
                 return

@@ -19,6 +19,7 @@ from stratum.contracts.any_json import ANY_JSON
 from stratum.contracts.plan import Accumulate, Kind
 from stratum.contracts.plan_errors import StepRejected
 from stratum.contracts.records import AttemptFinished, Record, Repeated
+from stratum.contracts.shape import is_dict
 from stratum.contracts.signature import Parameter, Signature
 from stratum.contracts.trace import Attempt
 from stratum.contracts.violation import Violation
@@ -265,7 +266,7 @@ class StepWork:
             return repeated
         repeated = msgspec.structs.replace(repeated, last=True)
         best = msgspec.json.decode(best_of([*self._past.repeats, repeated]))
-        if isinstance(best, dict):
+        if is_dict(best):
             best = {**best, how.field: found.items}
         return msgspec.structs.replace(repeated, merged=msgspec.Raw(msgspec.json.encode(best)))
 
