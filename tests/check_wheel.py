@@ -22,19 +22,25 @@ EXAMPLES = ROOT / "examples"
 def main() -> None:
     with tempfile.TemporaryDirectory() as folder:
         work = Path(folder)
-        subprocess.run(
-            [sys.executable, "-m", "build", "--wheel", "--outdir", str(work), str(ROOT)],
-            check=True,
-            stdout=subprocess.DEVNULL,
-        )
-        (wheel,) = work.glob("*.whl")
-        print(f"built {wheel.name}")
-        venv.create(work / "empty", with_pip=True)
-        python = work / "empty" / "bin" / "python"
-        subprocess.run([python, "-m", "pip", "install", "-q", str(wheel)], check=True)
+        python = install_wheel(work)
         check_import(python)
         check_commands(work / "empty" / "bin" / "stratum", work)
     print("the wheel works: 1 passed, 0 failed")
+
+
+def install_wheel(work: Path, *beside: str) -> Path:
+    """Build the wheel and install it in an empty environment in `work`, with the packages `beside` it: that one's Python."""
+    subprocess.run(
+        [sys.executable, "-m", "build", "--wheel", "--outdir", str(work), str(ROOT)],
+        check=True,
+        stdout=subprocess.DEVNULL,
+    )
+    (wheel,) = work.glob("*.whl")
+    print(f"built {wheel.name}")
+    venv.create(work / "empty", with_pip=True)
+    python = work / "empty" / "bin" / "python"
+    subprocess.run([python, "-m", "pip", "install", "-q", str(wheel), *beside], check=True)
+    return python
 
 
 def check_import(python: Path) -> None:

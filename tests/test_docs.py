@@ -1,8 +1,8 @@
 """Every code block of README.md and docs/ is run, and prints what is written below it.
 
 A ```python block is run in the page's one namespace; a ```text block right below it is its exact standard output. A
-```console block holds commands after `$ ` with all they print; a python block that begins with `# name.py` is not run but is
-that file for them. Run ids, times and versions are the page's own: they stand for those that come. Blocks run in a folder of their own,
+```console block holds commands after `$ ` with all they print; a block that begins with `# name.py` or `# name.yaml` is not run
+but is that file for them. Run ids, times and versions are the page's own: they stand for those that come. Blocks run in a folder of their own,
 against a model on the loopback interface that answers by the page's <!-- model: ... --> comments, in order, and with the
 plainest value that fits where there are none.
 """
@@ -29,7 +29,7 @@ ROOT = Path(__file__).parents[1]
 PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md"))]
 
 
-FILE = re.compile(r"# (\w+\.py)\n")
+FILE = re.compile(r"# (\w+\.(?:py|yaml))\n")
 """The first line of a block that is a file."""
 
 
@@ -75,6 +75,7 @@ def environment(page: Path, folder: Path) -> Generator[dict[str, str]]:
             "OPENAI_API_KEY": "key",
             "STRATUM_MODEL": "gpt-4o-mini",
             "STRATUM_PRICE": "0.15/0.60",
+            "STRATUM_STATE_HOME": str(folder / "state"),
             # An entry point of this package; an installation made before it had one does not know.
             "PYTEST_PLUGINS": "stratum.testing.plugin",
         }
@@ -103,6 +104,7 @@ VARYING = {
     r"\b\d+(\.\d+)+( on \w+)?(?=\n)": "VERSION",
     r"\w+(\.\d+){2,} on \w+": "VERSION",
     r"\b\d+ records of": "RECORDS of",
+    r"(?m)^Killed$\n?": "",  # said by some shells
 }
 
 
@@ -113,34 +115,40 @@ def masked(text: str) -> str:
     return "\n".join(line.rstrip() for line in text.splitlines())
 
 
-@pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(ROOT)))
-def test_the_commands_of_the_page_print_what_it_says(page: Path, tmp_path: Path) -> None:
-    typed = list(commands(page))
-    if not typed:
-        pytest.skip("no commands on this page")
+def follow(page: Path, folder: Path, *, environ: dict[str, str]) -> int:
+    """Save the page's files and type its commands, one after the other, comparing all they print. How many there were."""
     for block in blocks(page):
         if named := FILE.match(block.text):
-            (tmp_path / named[1]).write_text(block.text)
+            (folder / named[1]).write_text(block.text)
+    typed = list(commands(page))
     real_ids: dict[str, str] = {}
+    for command in typed:
+        line = command.line
+        for shown, real in real_ids.items():
+            line = line.replace(shown, real)
+        done = subprocess.run(
+            line,
+            check=False,
+            shell=True,
+            cwd=folder,
+            env=environ,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+            timeout=60,
+        )
+        assert masked(done.stdout) == masked(command.shown), line
+        real_ids |= zip(re.findall(RUN_ID, command.shown), re.findall(RUN_ID, done.stdout), strict=True)
+    return len(typed)
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(ROOT)))
+def test_the_commands_of_the_page_print_what_it_says(page: Path, tmp_path: Path) -> None:
+    if not any(commands(page)):
+        pytest.skip("no commands on this page")
     with environment(page, tmp_path) as environ:
         environ["PATH"] = f"{Path(sys.executable).parent}{os.pathsep}{environ['PATH']}"
-        for command in typed:
-            line = command.line
-            for shown, real in real_ids.items():
-                line = line.replace(shown, real)
-            done = subprocess.run(
-                line,
-                check=False,
-                shell=True,
-                cwd=tmp_path,
-                env=environ,
-                stdout=subprocess.PIPE,
-                stderr=subprocess.STDOUT,
-                text=True,
-                timeout=60,
-            )
-            assert masked(done.stdout) == masked(command.shown), line
-            real_ids |= zip(re.findall(RUN_ID, command.shown), re.findall(RUN_ID, done.stdout), strict=True)
+        assert follow(page, tmp_path, environ=environ)
 
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(ROOT)))
