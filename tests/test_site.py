@@ -8,10 +8,12 @@ import sys
 from pathlib import Path
 from typing import Any, cast
 
+import click
 import pytest
 import yaml
 
 import stratum
+from stratum.cli import stratum as command_line
 
 ROOT = Path(__file__).parents[1]
 DOCS = ROOT / "docs"
@@ -53,6 +55,28 @@ def test_links_lead_to_headings_that_exist(page: Path) -> None:
     for target, anchor in re.findall(r"\]\((?!https?://)([^)#]*)#([^)]+)\)", page.read_text(encoding="utf-8")):
         there = (page.parent / target) if target else page
         assert anchor in anchors(there), f"{page.name} links to {target}#{anchor}"
+
+
+def parsed(words: list[str]) -> click.Command:
+    """The command that these words, up to the first that is none, call."""
+    command: click.Command = command_line
+    while words and isinstance(command, click.Group):
+        inner = command.get_command(click.Context(command), words[0])
+        if inner is None:
+            break
+        command, words = inner, words[1:]
+    return command
+
+
+@pytest.mark.parametrize("page", [ROOT / "README.md", *PAGES], ids=lambda page: str(page.relative_to(ROOT)))
+def test_commands_and_options_that_a_page_shows_exist(page: Path) -> None:
+    text = page.read_text(encoding="utf-8")
+    for line in re.findall(r"(?:`|^ {4}|^\$ )stratum ((?!import\b)[a-z][^`\n]*)", text, flags=re.MULTILINE):
+        command = parsed(line.split())
+        assert command is not command_line, f"{page.name}: there is no `stratum {line}`"
+        known = {"--help", *(option for each in command.params for option in (*each.opts, *each.secondary_opts))}
+        shown = set(re.findall(r"(?<!\S)\[?(--[a-z-]+)", line))
+        assert shown <= known, f"{page.name}: `stratum {line}`: {sorted(shown - known)}"
 
 
 def test_tests_and_benchmarks_that_the_comparison_names_exist() -> None:
