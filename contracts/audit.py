@@ -10,7 +10,7 @@ import msgspec
 
 from stratum.contracts.money import format_usd
 from stratum.contracts.records import CallFinished, PlanProposed, Record
-from stratum.contracts.trace import TraceRecord
+from stratum.contracts.trace import Attempt, TraceRecord
 
 StepState = Literal["passed", "failed", "cancelled", "running"]
 
@@ -26,6 +26,8 @@ class AuditLine(msgspec.Struct, frozen=True, kw_only=True):
     """Why each rejected attempt was rejected, as the audit words it."""
     state: StepState = "passed"
     error: str = ""
+    flags: tuple[str, ...] = ()
+    """What nobody verified: conditions that an agent attests, gates that a policy approved."""
 
     def __str__(self) -> str:
         text = f"Step {self.step}: {_counted(self.attempts, 'attempt')}, {_amount(self.picousd)}"
@@ -33,6 +35,8 @@ class AuditLine(msgspec.Struct, frozen=True, kw_only=True):
             text += f" — retry: {'; '.join(self.retries)}"
         if self.state != "passed":
             text += f" — {self.state}" + (f": {self.error}" if self.error else "")
+        if self.flags:
+            text += f" — {'; '.join(self.flags)}"
         return text
 
 
@@ -47,7 +51,16 @@ def audit_line(trace: TraceRecord) -> AuditLine:
         retries=tuple(", ".join(violation.for_audit for violation in attempt.violations) for attempt in retried),
         state={"ok": "passed", "failed": "failed", "cancelled": "cancelled"}[trace.outcome],  # type: ignore[arg-type]  # the three outcomes
         error=trace.headline,
+        flags=flags_of(trace.attempt_details),
     )
+
+
+def flags_of(attempts: Sequence[Attempt]) -> tuple[str, ...]:
+    """What nobody verified of the result that was accepted."""
+    if not attempts or attempts[-1].violations:
+        return ()
+    last = attempts[-1]
+    return (*(f"attested, not verified: {condition}" for condition in last.attested), *filter(None, [last.flagged]))
 
 
 def audit_of(records: Iterable[Record]) -> tuple[list[AuditLine], int]:

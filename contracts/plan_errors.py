@@ -15,13 +15,16 @@ class NotApproved(RunError):
 
     digest: str
     problem: str = "this plan has not been approved"
+    policy: str = ""
+    """Why that of the user, if there is one, leaves it to them."""
 
     def __str__(self) -> str:
         fix = (
             self.fix
             or f"look at it with `stratum plan show {self.run}`, then `stratum approve {self.run}`, or do both on the page of `stratum ui`"
         )
-        return f"run {self.run}: {self.problem} (digest {self.digest[:12]}); {fix}"
+        why = f", and not by policy: {self.policy}" if self.policy else ""
+        return f"run {self.run}: {self.problem}{why} (digest {self.digest[:12]}); {fix}"
 
 
 @dataclass(kw_only=True, eq=False)

@@ -69,6 +69,8 @@ class StepStatus(msgspec.Struct, frozen=True, kw_only=True):
     retries: tuple[str, ...] = ()
     """Why each rejected attempt was rejected, as the audit words it."""
     error: str = ""
+    flags: tuple[str, ...] = ()
+    """What nobody verified: conditions that an agent attests, gates that a policy approved."""
 
 
 class PlanStatus(msgspec.Struct, frozen=True, kw_only=True):
@@ -87,6 +89,8 @@ class PlanStatus(msgspec.Struct, frozen=True, kw_only=True):
     in_doubt_picousd: int = 0
     left: dict[str, int] = {}
     """Of the plan's budget: `usd` (picodollars), `tokens`, `ms`; an absent one is unlimited."""
+    policy: str = ""
+    """Of a draft: why the user's policy approves it, or leaves it to a person; empty: there is none, or it began."""
     version: int = 0
     """Grows with every change; to wait for the next one."""
     output: Any = None

@@ -300,6 +300,8 @@ class GateAnswered(_Record, frozen=True, kw_only=True, omit_defaults=True, tag="
     decision: Literal["approve", "revise", "kill"]
     by: str
     comment: str = ""
+    policy: str = ""
+    """`flag` or `skip`: nobody was asked, a person's policy approved it."""
 
 
 class CommandStarted(_Record, frozen=True, kw_only=True, omit_defaults=True, tag="command_started"):

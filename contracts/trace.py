@@ -30,6 +30,10 @@ class Attempt(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     """The same in tokens: input tokens not already part of the attempt before."""
     violations: tuple[Violation, ...] = ()
     """Empty for the accepted one."""
+    attested: tuple[str, ...] = ()
+    """Conditions that nobody but the agent vouches for; never to be shown as verified."""
+    flagged: str = ""
+    """Of a gate: a policy approved it, and nobody was asked."""
     transport_retries: int = 0
     response_id: str = ""
     error: str = ""

@@ -23,6 +23,7 @@ class AuditStepView(BaseModel):
     retries: list[str] = Field(description="Why each rejected attempt was rejected.")
     state: str = Field(description="passed, failed, cancelled or running.")
     error: str = Field(description="Why it failed; else empty.")
+    flags: list[str] = Field(description="What nobody verified: conditions only attested, gates a policy approved.")
 
 
 class AuditView(BaseModel):
@@ -54,4 +55,5 @@ def _step(line: AuditLine) -> AuditStepView:
         retries=list(line.retries),
         state=line.state,
         error=line.error,
+        flags=list(line.flags),
     )

@@ -39,11 +39,12 @@ class PlanView(BaseModel):
 
     plan: str = Field(description="The plan's id, for every other call.")
     digest: str = Field(description="What is approved: a changed plan or changed inputs need another approval.")
-    state: PlanState = Field(description="draft until the user has approved it.")
+    state: PlanState = Field(description="draft until the user, or their policy, has approved it.")
     text: str = Field(description="The plan as it is shown to the user.")
     estimate: str = Field(description="What it will probably take, and its limits.")
     steps: list[PlannedStepView] = Field(description="The whole graph.")
     first: list[str] = Field(description="The steps that are ready at once.")
+    policy: str = Field(description="Why the user's policy approves it, or leaves it to them; empty: they have none.")
     next: str = Field(description="What to do now.")
 
 
@@ -63,6 +64,7 @@ def plan_view(status: PlanStatus, compiled: CompiledPlan) -> PlanView:
         first=[step.id for step, before in zip(plan.steps, compiled.dependencies, strict=True) if not before][
             :MAX_STEPS
         ],
+        policy=status.policy,
         next=next_call(status),
     )
 

@@ -53,6 +53,7 @@ class StepView(BaseModel):
     usd: float | None = Field(description="What it cost; null: not known.")
     retries: list[str] = Field(description="Why each rejected attempt was rejected.")
     error: str = Field(description="Why it failed; else empty.")
+    flags: list[str] = Field(description="What nobody verified: conditions only attested, gates a policy approved.")
 
 
 class LeftView(BaseModel):
@@ -194,4 +195,5 @@ def _step(step: StepStatus) -> StepView:
         usd=None if step.picousd is None else usd(step.picousd),
         retries=list(step.retries),
         error=step.error,
+        flags=list(step.flags),
     )

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import os
 import re
-import stat
 import tempfile
 from datetime import UTC, datetime
 from hashlib import sha256
@@ -18,6 +17,7 @@ from typing import Final, Literal
 import msgspec
 
 from stratum.actors.locations import STATE_MODE, state_home
+from stratum.engine.plans.own_file import distrusted, read_own_file
 from stratum.engine.settings import SettingsError
 
 How = Literal["terminal", "elicitation", "page", "policy", "python"]
@@ -42,13 +42,15 @@ class Approvals:
     def __init__(self, project: Path, *, folder: Path | None = None) -> None:
         self.project = str(project.resolve())
         mine = sha256(self.project.encode(errors="surrogateescape")).hexdigest()[:16]
-        self.folder = (folder or state_home()) / "approvals" / mine
+        self.home = folder or state_home()
+        """The user's own folder; their policy is there too."""
+        self.folder = self.home / "approvals" / mine
 
     def find(self, digest: str) -> Approval | None:
         """The approval of exactly this plan, if there is one."""
         try:
             approval = msgspec.json.decode(self._read(digest), type=Approval)
-        except (OSError, msgspec.MsgspecError, RecursionError):
+        except (OSError, SettingsError, msgspec.MsgspecError, RecursionError):
             return None
         return approval if (approval.digest, approval.project) == (digest, self.project) else None
 
@@ -66,8 +68,8 @@ class Approvals:
         # Each by itself: of parents that it makes, `Path.mkdir` leaves the mode to the umask.
         for folder in (self.folder.parent.parent, self.folder.parent, self.folder):
             folder.mkdir(parents=True, exist_ok=True, mode=STATE_MODE)
-        if (distrusted := self._distrusted()) is not None:
-            raise distrusted
+        if (reason := self._distrusted()) is not None:
+            raise reason
         # Whole or not at all, also for who reads it at this moment; made with mode 0600.
         descriptor, written = tempfile.mkstemp(dir=self.folder, prefix=".", suffix=".new")
         with os.fdopen(descriptor, "wb") as out:
@@ -85,32 +87,15 @@ class Approvals:
 
     def _read(self, digest: str) -> bytes:
         file = self._file(digest)
-        if self._distrusted() is not None:
-            raise PermissionError(file)
-        # Without waiting: a pipe of that name would keep us for ever.
-        with open(os.open(file, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK), "rb") as kept:
-            found = os.fstat(kept.fileno())
-            if not stat.S_ISREG(found.st_mode) or _others_write(found):
-                raise PermissionError(file)
-            return kept.read()
+        if (reason := self._distrusted()) is not None:
+            raise reason
+        return read_own_file(file)
 
     def _distrusted(self) -> SettingsError | None:
         """Why nothing in the folder is believed. Above it, links are the user's own business."""
-        for folder in (self.folder.parent, self.folder):
-            found = folder.lstat()
-            if stat.S_ISLNK(found.st_mode):
-                return SettingsError(file=str(folder), problem="it is a link", fix="remove it")
-            if _others_write(found):
-                return SettingsError(
-                    file=str(folder), problem="others may write to it", fix="see what is in it, then `chmod 700` it"
-                )
-        return None
+        return distrusted(self.folder.parent) or distrusted(self.folder)
 
     def _file(self, digest: str) -> Path:
         if not _DIGEST.fullmatch(digest):
             raise ValueError(f"{digest[:80]!r} is not a plan's digest; it has 64 hex characters")
         return self.folder / f"{digest}.json"
-
-
-def _others_write(found: os.stat_result) -> bool:
-    return found.st_uid != os.getuid() or bool(found.st_mode & (stat.S_IWGRP | stat.S_IWOTH))

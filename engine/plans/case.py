@@ -45,6 +45,8 @@ class Case:
     """What the step changed in the workspace, and what was run to check it."""
     ask: Callable[[], Awaitable[Judged]]
     """Put it to a person instead, and wait for the answer."""
+    may_attest: bool = False
+    """The step is an agent's, and the user's policy takes the word of agents."""
 
 
 class Judge(Protocol):

@@ -105,6 +105,7 @@ class Conditions:
             workspace=self._gathering.workspace,
             gather=lambda: self._gathering.exhibits(step),
             ask=lambda: self._gathering.ask(step, number, condition),
+            may_attest=self._gathering.attests and self._compiled.kinds[number] == "agent",
         )
 
     def _known(

@@ -22,6 +22,8 @@ class Outcome(msgspec.Struct, kw_only=True):
     picousd: int = 0
     priced: bool = True
     """False: what it cost is not known."""
+    flagged: str = ""
+    """Why people are to look at it later: nobody did."""
 
 
 class Doer(Protocol):

@@ -5,7 +5,7 @@ A guess for whoever looks at a plan; what it may take at most is its budget's bu
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Final
 
 import msgspec
@@ -13,7 +13,7 @@ import msgspec
 from stratum.actors.past_calls import PastCalls
 from stratum.contracts.codec import Codec
 from stratum.contracts.compiled_plan import CompiledPlan
-from stratum.contracts.plan import Estimate, Step
+from stratum.contracts.plan import Estimate, Kind, Step
 from stratum.contracts.price import Price, Usage
 from stratum.engine.infer import DEFAULT_OUTPUT_TOKENS, Infer
 from stratum.engine.plans.functions import Functions
@@ -29,6 +29,7 @@ PriceOf = Callable[[str], Price | None]
 
 
 class _Taken(msgspec.Struct, frozen=True, kw_only=True):
+    kind: Kind
     calls: float
     picousd: float | None
 
@@ -45,13 +46,28 @@ def estimate(
 
     `model` is that of calls which name none. Steps that only stand in for failed ones do not count.
     """
-    estimator = _Estimator(functions, past, price_of, model)
-    taken = list(estimator.steps(compiled))
-    costs = [step.picousd for step in taken]
-    known = [cost for cost in costs if cost is not None]
-    return Estimate(
-        calls=round(sum(step.calls for step in taken)), picousd=round(sum(known)) if len(known) == len(costs) else None
-    )
+    taken = list(_Estimator(functions, past, price_of, model).steps(compiled))
+    return Estimate(calls=round(sum(step.calls for step in taken)), picousd=_sum(taken))
+
+
+def costs_by_kind(
+    compiled: CompiledPlan,
+    *,
+    functions: Functions,
+    past: Mapping[tuple[str, str], PastCalls],
+    price_of: PriceOf,
+    model: str | None,
+) -> dict[Kind, int | None]:
+    """The same money, by who does the steps; steps that stand in for failed ones count."""
+    taken: dict[Kind, list[_Taken]] = {}
+    for step in _Estimator(functions, past, price_of, model, stand_ins=True).steps(compiled):
+        taken.setdefault(step.kind, []).append(step)
+    return {kind: _sum(steps) for kind, steps in taken.items()}
+
+
+def _sum(taken: Sequence[_Taken]) -> int | None:
+    known = [step.picousd for step in taken if step.picousd is not None]
+    return round(sum(known)) if len(known) == len(taken) else None
 
 
 class _Estimator:
@@ -61,7 +77,10 @@ class _Estimator:
         past: Mapping[tuple[str, str], PastCalls],
         price_of: PriceOf,
         model: str | None,
+        *,
+        stand_ins: bool = False,
     ) -> None:
+        self._stand_ins = stand_ins
         self._functions = functions
         self._past = past
         self._price_of = price_of
@@ -71,7 +90,7 @@ class _Estimator:
         stand_ins = {step.on_fail for step in compiled.plan.steps if step.on_fail}
         for number, step in enumerate(compiled.plan.steps):
             kind = compiled.kinds[number]
-            if step.id in stand_ins or kind in ("compute", "gate"):
+            if (step.id in stand_ins and not self._stand_ins) or kind in ("compute", "gate"):
                 continue
             if kind == "plan":
                 yield from self.steps(compiled.plans[step.fn])
@@ -80,11 +99,11 @@ class _Estimator:
             name = step.fn or (f"step_{step.id}" if kind == "infer" else step.intent) or kind
             known = self._past.get((name, kind))
             if known is not None:
-                yield _Taken(calls=known.attempts, picousd=known.picousd)
+                yield _Taken(kind=kind, calls=known.attempts, picousd=known.picousd)
             elif kind == "infer":
-                yield _Taken(calls=1, picousd=self._cost(step, compiled.outputs[number]))
+                yield _Taken(kind=kind, calls=1, picousd=self._cost(step, compiled.outputs[number]))
             else:
-                yield _Taken(calls=1, picousd=0 if kind == "command" else None)
+                yield _Taken(kind=kind, calls=1, picousd=0 if kind == "command" else None)
 
     def _cost(self, step: Step, returns: Codec[object] | None) -> int | None:
         """Of one call that is accepted at once."""

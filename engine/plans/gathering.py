@@ -38,6 +38,11 @@ class Gathering:
     def workspace(self) -> Path:
         return self._run.workspace.folder
 
+    @property
+    def attests(self) -> bool:
+        """The user's policy takes the word of agents."""
+        return self._run.policy.attest
+
     async def run(self, step: str, command: Command) -> CommandRun:
         """Run a condition's command."""
         return await self._run.workspace.run(command, key=f"{self._run.id}/{step}/ensure")

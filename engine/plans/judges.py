@@ -1,4 +1,4 @@
-"""Who decides a condition in plain English: a model, a fresh thread of Codex, a person; or the agent's word, where a person allows it.
+"""Who decides a condition in plain English: a model, a fresh thread of Codex, a person; or the agent's word, where a policy allows it.
 
 Each is shown what we gathered ourselves. What was reported, and what files and programs say, is material from outside: it reaches a
 judge as an attachment in JSON, never among its instructions.
@@ -101,10 +101,17 @@ class PersonJudge:
 
 
 class Attested:
-    """Takes the agent's word; it counts as attested, never as verified. For whoever has said so in their policy."""
+    """Takes the agent's word; it counts as attested, never as verified. For whoever has named it."""
 
     async def __call__(self, case: Case) -> Judged:
         return Judged(holds=True, attested=True)
+
+
+class AttestedByPolicy:
+    """The same where the user's policy takes the word of agents; else, and of other steps, a person is asked."""
+
+    async def __call__(self, case: Case) -> Judged:
+        return Judged(holds=True, attested=True) if case.may_attest else await case.ask()
 
 
 class FirstAble:
@@ -126,6 +133,8 @@ class FirstAble:
 def default_judge(runtime: Runtime) -> Judge:
     """A model, if one is configured, then Codex, if it is installed; who cannot decide leaves it to the next, in the end to a person.
 
+    An agent's word is taken, if the policy says so, only where there is neither: an agent could have made a judge fail.
+
     The embedded model is no judge: it is there for plans to work without any account, and believes what it is told.
     """
     judges: list[Judge] = []
@@ -133,7 +142,7 @@ def default_judge(runtime: Runtime) -> Judge:
         judges.append(ModelJudge())
     if (codex := Codex()).installed:
         judges.append(CodexJudge(codex))
-    return FirstAble([*judges, PersonJudge()])
+    return FirstAble([*judges, PersonJudge()]) if judges else AttestedByPolicy()
 
 
 _OPINION = codec(Opinion, owner="Opinion", field="")

@@ -28,6 +28,7 @@ from stratum.engine.plans.functions import Functions
 from stratum.engine.plans.gate_doer import Asking, Decision
 from stratum.engine.plans.plan_log import PlanLog
 from stratum.engine.plans.plan_view import live_status
+from stratum.engine.plans.policy import Policy
 from stratum.engine.plans.steps import PlanSteps
 from stratum.engine.plans.workspace import Workspace
 
@@ -49,6 +50,7 @@ class PlanRun:
         workspace: Workspace,
         sources: Mapping[str, Source],
         judge: Judge,
+        policy: Policy,
     ) -> None:
         self.id = log.id
         self.log = log
@@ -57,6 +59,8 @@ class PlanRun:
         self.workspace = workspace
         self.sources = sources
         self.judge = judge
+        self.policy = policy
+        """As it was when the run began, or was gone on with."""
         self.clock = Clock(log)
         self.assignments: dict[str, Handout] = {}
         """By step: what agents are to do now."""

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
+from stratum.contracts.audit import flags_of
 from stratum.contracts.compiled_plan import CompiledPlan
 from stratum.contracts.plan_status import PlanState, PlanStatus, StepStanding, StepStatus
 from stratum.contracts.trace import Attempt
@@ -115,6 +116,7 @@ def _step(
             if attempt.violations
         ),
         error=error or ("" if finished is None else finished.trace.headline),
+        flags=flags_of(known.attempts),
     )
 
 

@@ -28,20 +28,23 @@ from stratum.contracts.plan_status import PlanState, PlanStatus
 from stratum.contracts.records import Approved, RunResumed, RunStarted
 from stratum.engine.file_evidence import file_sources
 from stratum.engine.flow_call import Raised, limits_raised
-from stratum.engine.plans.approvals import Approval, Approvals
+from stratum.engine.plans.approvals import Approvals
+from stratum.engine.plans.auto_approval import reasons_to_ask, ruling
 from stratum.engine.plans.case import Judge
 from stratum.engine.plans.compiled_plans import CompiledPlans
-from stratum.engine.plans.estimate import estimate
+from stratum.engine.plans.estimate import costs_by_kind, estimate
 from stratum.engine.plans.functions import Functions
 from stratum.engine.plans.judges import default_judge
 from stratum.engine.plans.plan_history import PlanHistory
 from stratum.engine.plans.plan_log import PlanLog
 from stratum.engine.plans.plan_run import PlanRun
 from stratum.engine.plans.plan_view import recorded_status
+from stratum.engine.plans.policy import Policy, read_policy
 from stratum.engine.plans.proposal import checked_inputs, proposed, revise_draft, shown_digest
 from stratum.engine.plans.rolling_back import roll_back
 from stratum.engine.plans.snapshots import Restored
 from stratum.engine.plans.workspace import Workspace
+from stratum.engine.settings import SettingsError
 
 if TYPE_CHECKING:
     from stratum.engine.runtime import Runtime
@@ -97,8 +100,10 @@ class Plans:
 
         Raises:
             PlanError: with everything that is wrong with it.
+            SettingsError: the user's policy is not to be believed, or not to be understood.
             ContractViolation: an input is missing, unknown, or not what the plan says.
         """
+        policy = read_policy(self.approvals.home)
         compiled = await self._estimated(self._compiled.of(plan))
         checked = checked_inputs(compiled, inputs or {})
         run, journal = uuid.uuid4().hex[:12], self.runtime.journal
@@ -114,7 +119,7 @@ class Plans:
             proposed(compiled.plan, checked, by=by, modules=modules),
         )
         await journal.release(run)
-        return await self.status(run)
+        return await self._status(run, await self._past(run), policy)
 
     async def revise(self, run: str, plan: ExecutionPlan | CompiledPlan, *, by: str) -> PlanStatus:
         """Replace a plan that has not begun; it has to be approved anew.
@@ -136,7 +141,7 @@ class Plans:
         if (live := self._live.get(run)) is not None and not live.ended.is_set():
             return live.status()
         past = await self._past(run)
-        return recorded_status(run, self._compiled_of(past), past, state=await self._state(run, past))
+        return await self._status(run, past, self._lenient_policy(past))
 
     async def shown_digest(self, run: str) -> str:
         """What approving the plan approves, for whoever shows it to a person. Raises as `status`, and `RunError` for a forged one."""
@@ -162,6 +167,7 @@ class Plans:
 
         Raises:
             NotApproved: nobody has approved exactly this plan.
+            SettingsError: the user's policy is not to be believed, or not to be understood.
             RunLocked: another process is running it.
             RunError: it has succeeded.
             UnknownRun: there is no such plan.
@@ -175,11 +181,12 @@ class Plans:
     async def _start(self, run: str, raised: Raised) -> PlanRun:
         past = await self._claim(run)
         try:
-            compiled, approval = self._may_start(run, past)
+            policy = read_policy(self.approvals.home)
+            compiled, approval = await self._may_start(run, past, policy)
             raises = limits_raised(raised, past, run=run)
             log = PlanLog(self.runtime, id=run, history=past)
             if approval is not None:
-                log.append(Approved(digest=approval.digest, by=approval.by, how=approval.how))
+                log.append(approval)
         except BaseException:
             await self._release(run)
             raise
@@ -196,6 +203,7 @@ class Plans:
             workspace=self._workspace,
             sources=self._sources,
             judge=self._judge,
+            policy=policy,
         )
         self._live[run] = live
         self._nursery.start_soon(self._work, live, name=f"plan {run}")
@@ -227,16 +235,34 @@ class Plans:
             force=force,
         )
 
-    def _may_start(self, run: str, past: PlanHistory) -> tuple[CompiledPlan, Approval | None]:
+    async def _may_start(self, run: str, past: PlanHistory, policy: Policy) -> tuple[CompiledPlan, Approved | None]:
         """And the approval it starts with, unless the journal has it. Looked up once: it can be revoked at any moment."""
         if past.finished is not None and past.finished.state == "succeeded" and not past.rolled_back:
             raise RunError(run=run, problem="it has succeeded", fix="propose it again to do it again")
         digest = past.digest
-        recorded = past.approved is not None and past.approved.digest == digest
-        approval = None if recorded else self.approvals.find(digest)
-        if approval is None and not recorded:
-            raise NotApproved(run=run, digest=digest)
-        return self._compiled_of(past), approval
+        compiled = self._compiled_of(past)
+        if past.approved is not None and past.approved.digest == digest:
+            return compiled, None
+        if (approval := self.approvals.find(digest)) is not None:
+            return compiled, Approved(digest=digest, by=approval.by, how=approval.how)
+        reasons = await self._reasons_to_ask(policy, compiled)
+        if reasons:
+            raise NotApproved(run=run, digest=digest, policy=reasons[0] if policy.file else "")
+        # A draft whose digest is not its plan's was forged: the policy has judged the plan.
+        return compiled, Approved(digest=shown_digest(run, past), by=policy.file, how="policy")
+
+    async def _reasons_to_ask(self, policy: Policy, compiled: CompiledPlan) -> list[str]:
+        """See `reasons_to_ask`. Estimated anew: what the journal has may be old, and was written in reach of the plan's steps."""
+        if not policy.auto_approve:
+            return ["auto_approve is not in it"]
+        costs = costs_by_kind(
+            compiled,
+            functions=self.functions,
+            past=await self.runtime.journal.past_calls(),
+            price_of=self.runtime.price,
+            model=self.runtime.model,
+        )
+        return reasons_to_ask(policy, compiled, costs=costs)
 
     def _compiled_of(self, past: PlanHistory) -> CompiledPlan:
         assert past.proposed is not None, "the run of a plan begins with its proposal"
@@ -272,11 +298,30 @@ class Plans:
         with trio.CancelScope(shield=True):
             await self.runtime.journal.release(run)
 
-    async def _state(self, run: str, past: PlanHistory) -> PlanState:
-        if past.finished is not None or not past.begun:
-            approved = self.approvals.find(past.digest) is not None
-            return "approved" if past.state == "draft" and approved else past.state
-        return cast(PlanState, await self.runtime.journal.state(run))
+    async def _status(self, run: str, past: PlanHistory, policy: Policy | None) -> PlanStatus:
+        """As the journal has it; `policy` is asked about a draft."""
+        compiled = self._compiled_of(past)
+        if past.finished is None and past.begun:
+            state = cast(PlanState, await self.runtime.journal.state(run))
+            return recorded_status(run, compiled, past, state=state)
+        status = recorded_status(run, compiled, past, state=past.state)
+        if past.state != "draft":
+            return status
+        if self.approvals.find(past.digest) is not None:
+            return msgspec.structs.replace(status, state="approved")
+        if policy is None or not policy.file:
+            return status
+        reasons = await self._reasons_to_ask(policy, compiled)
+        said = f"{policy.file} {ruling(reasons)}"
+        return msgspec.structs.replace(status, state="draft" if reasons else "approved", policy=said)
+
+    def _lenient_policy(self, past: PlanHistory) -> Policy | None:
+        """For looking at a run, where a broken policy approves nothing and is told of when something is to begin."""
+        if past.state != "draft":
+            return None
+        with suppress(SettingsError):
+            return read_policy(self.approvals.home)
+        return None
 
 
 @asynccontextmanager

@@ -42,6 +42,8 @@ class StepHistory(PlannedStep):
     reported: Reported | None = None
     """To the hand-out, and not judged yet."""
     gate: GateOpened | None = None
+    by_policy: bool = False
+    """A policy has answered it in this run: if it is reached again, a person is asked."""
     repeats: list[Repeated] = field(default_factory=list[Repeated])
     """What each time of a repeated step brought, so far."""
     command: CommandStarted | None = None
@@ -98,6 +100,7 @@ class StepHistory(PlannedStep):
                 self.gate = record
             case GateAnswered():
                 self.gate = None
+                self.by_policy = self.by_policy or bool(record.policy)
             case CommandStarted():
                 self.command = record
             case SnapshotTaken(when="before"):

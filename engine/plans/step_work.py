@@ -90,7 +90,7 @@ class StepWork:
 
     def completed(self, record: StepRecord, result: Any, *, since_s: float) -> None:
         """Record its end, of such a step."""
-        attempt = self._attempt(Outcome(result=result), (), started_s=since_s)
+        attempt = self._attempt(Outcome(result=result), Verified(), started_s=since_s)
         record.attempts.append(attempt)
         finished = AttemptFinished(elapsed_ms=self._log.elapsed_ms, call=self._past.id, attempt=attempt)
         record.completed(result, before=[finished])
@@ -176,7 +176,8 @@ class StepWork:
                 verified = await self._verify(outcome.result)
             sent_on = bool(verified.violations and self._step.repair and not outcome.violations)
             kept = await gathering.keep_after(past.id) if changes_files and not verified.violations else ()
-            attempt = self._attempt(outcome, () if sent_on else verified.violations, started_s=started_s)
+            found = Verified(attested=verified.attested) if sent_on else verified
+            attempt = self._attempt(outcome, found, started_s=started_s)
             record.attempts.append(attempt)
             record.priced = record.priced and outcome.priced
             finished = AttemptFinished(elapsed_ms=self._log.elapsed_ms, call=past.id, attempt=attempt)
@@ -215,13 +216,15 @@ class StepWork:
             self._step.conditions, self._number, plain, step=self._past.id, inputs=inputs
         )
 
-    def _attempt(self, outcome: Outcome, violations: Sequence[Violation], *, started_s: float) -> Attempt:
+    def _attempt(self, outcome: Outcome, found: Verified, *, started_s: float) -> Attempt:
         return Attempt(
             number=len(self._past.attempts) + 1,
             duration_ms=round((trio.current_time() - started_s) * 1000),
             usage=outcome.usage,
             picousd=outcome.picousd,
-            violations=tuple(violations),
+            violations=found.violations,
+            attested=found.attested,
+            flagged=outcome.flagged,
         )
 
     def _send(self, violations: Sequence[Violation], *, before: Sequence[Record] = ()) -> StartOver:

@@ -14,11 +14,14 @@ from typing import NamedTuple
 import click
 import msgspec
 
+from stratum.actors.locations import state_home
 from stratum.cli.exit_codes import FAILED
 from stratum.cli.options import journal_option
 from stratum.contracts.errors import StratumError
+from stratum.contracts.money import format_usd
+from stratum.engine.plans.policy import FILE_NAME, read_policy
 from stratum.engine.providers.protocol import Provider
-from stratum.engine.settings import Settings, read_settings
+from stratum.engine.settings import Settings, SettingsError, read_settings
 
 PACKAGES = ("stratum-runtime", "trio", "pydantic", "msgspec", "openai", "httpx2", "genai-prices", "bpe-openai")
 EXTRAS = {"local": "xllamacpp"}
@@ -38,7 +41,7 @@ class Finding(NamedTuple):
 def command(*, as_json: bool, journal: Path) -> None:
     """Check this installation; exits with 1 if something keeps calls from being made. Sends nothing."""
     settings = read_settings()
-    findings = [*_installed(), *_settings(settings), _provider(settings), _journal(journal)]
+    findings = [*_installed(), *_settings(settings), _provider(settings), _policy(), _journal(journal)]
     if as_json:
         click.echo(msgspec.json.encode([finding._asdict() for finding in findings]))
     else:
@@ -88,6 +91,19 @@ def _priced(provider: Provider, model: str, settings: Settings) -> str:
     if provider.free or model in settings.prices or provider.price or price_of(model, provider=provider.name):
         return ""
     return "; no price is known for it: USD budgets are refused until there is one ([prices] in stratum.toml)"
+
+
+def _policy() -> Finding:
+    home = state_home()
+    try:
+        policy = read_policy(home)
+    except SettingsError as error:
+        return Finding(False, "policy", f"{error}; nothing starts until then")
+    if not policy.file:
+        return Finding(True, "policy", f"none: every plan is put to you ({home / FILE_NAME} would say otherwise)")
+    limits = ", ".join(f"{kind} to ${format_usd(most)}" for kind, most in policy.auto_approve.items()) or "nothing"
+    word = "taken" if policy.attest else "not taken"
+    return Finding(True, "policy", f"{policy.file}: approves {limits}; agents' word {word}; gates: {policy.gates}")
 
 
 def _journal(journal: Path) -> Finding:

@@ -75,6 +75,5 @@ def _rendered(status: PlanStatus) -> str:
 def _line(step: StepStatus, width: int) -> str:
     cost = "" if not step.picousd else f"  {format_usd(step.picousd)} USD"
     attempts = "" if step.attempts <= 1 else f"  {step.attempts} attempts"
-    return f"  {step.id:<{width}}  {step.standing:<10}  {step.fn}{attempts}{cost}" + (
-        f"  {step.error}" if step.error else ""
-    )
+    said = "".join(f"  {text}" for text in (step.error, *step.flags) if text)
+    return f"  {step.id:<{width}}  {step.standing:<10}  {step.fn}{attempts}{cost}{said}"

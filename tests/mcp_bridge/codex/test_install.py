@@ -92,6 +92,7 @@ def test_what_is_installed_is_read_by_toml_with_everything_that_was_there(projec
 def test_installing_twice_changes_nothing_and_uninstalling_leaves_nothing(
     options: tuple[str, ...], tmp_path: Path
 ) -> None:
+    """CASES H46."""
     scope = tuple(option for option in options if option != "--plugin")
     before = picture(tmp_path)
     assert codex("install", "--yes", *options).exit_code == 0
@@ -143,6 +144,7 @@ def test_folders_that_were_there_stay(project: Path) -> None:
     ],
 )
 def test_a_config_that_cannot_take_it_stops_everything(text: str, told: str, project: Path) -> None:
+    """CASES H46."""
     config(project, text)
     before = picture(project)
     done = codex("install", "--yes")
@@ -237,6 +239,7 @@ def failing(monkeypatch: pytest.MonkeyPatch, name: str, at: int, error: BaseExce
 def test_a_failure_anywhere_leaves_everything_as_it_was(
     name: str, at: int, error: BaseException, project: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    """CASES H46."""
     config(project)
     before = picture(project)
     changes = install_changes(places(project), COMMAND, plugin=False)
