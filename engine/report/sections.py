@@ -10,6 +10,7 @@ from typing import Any, Final
 
 import msgspec
 
+from stratum.contracts.audit import flags_of
 from stratum.contracts.money import format_usd
 from stratum.contracts.trace import Attempt
 from stratum.engine.report.facts import RunFacts, StepFacts
@@ -135,7 +136,8 @@ def _step(step: StepFacts) -> Iterator[str]:
 
 def _attempt(attempt: Attempt) -> str:
     usage = "" if attempt.usage is None else f"{attempt.usage.input_tokens:,} / {attempt.usage.output_tokens:,}"
-    verdict = "<br>".join(escaped(violation.for_prompt) for violation in attempt.violations) or "accepted"
+    verdict = "<br>".join(escaped(violation.for_prompt) for violation in attempt.violations)
+    verdict = verdict or "<br>".join(map(escaped, ("accepted", *flags_of([attempt]))))
     mark = "rejected" if attempt.violations else "accepted"
     estimated = " (estimated)" if attempt.estimated else ""
     return (

@@ -15,6 +15,8 @@ from stratum.contracts.plan_text import read_plan
 from stratum.contracts.records import Approved, GateAnswered
 from stratum.engine.plans.judges import AttestedByPolicy
 from stratum.engine.plans.policy import Policy, read_policy
+from stratum.engine.report.facts import facts_of
+from stratum.engine.report.page import report_page
 from stratum.engine.settings import SettingsError
 
 CHEAP = "budget: {usd: 0}\nsteps: [{id: a, fn: one}]"
@@ -207,6 +209,7 @@ async def test_an_agents_word_is_taken_where_the_policy_says_so_and_marked(
     assert (verdict.accepted, verdict.attested) == (True, ("all is well",))
     assert step.flags == ("attested, not verified: all is well",)
     assert "attested, not verified: all is well" in str(audit_of(records)[0][0])
+    assert "accepted<br>attested, not verified: all is well" in report_page(facts_of(run.id, records, before={"a": ()}))
 
 
 async def test_without_that_policy_a_person_is_asked_and_the_agents_word_is_not_taken(
