@@ -26,6 +26,7 @@ from stratum.engine.target import Models, Target, model_names
 
 if TYPE_CHECKING:
     from stratum.engine.place import Place
+    from stratum.engine.quote import Quote
     from stratum.engine.runtime import Runtime
     from stratum.engine.stream import Watch
 
@@ -120,6 +121,15 @@ class Infer(Step[P, R], Generic[P, R]):
         from stratum.engine.infer_call import InferCall
 
         return await InferCall(self, arguments, place, watch=watch).result()
+
+    def quote(self, arguments: dict[str, Any], runtime: Runtime) -> Quote | None:
+        return self.quote_of(1, arguments, runtime)
+
+    def quote_of(self, at_once: int, arguments: dict[str, Any], runtime: Runtime) -> Quote:
+        """Of so many of the same call."""
+        from stratum.engine.quote import quote  # what few ask for
+
+        return quote(self, arguments, runtime, at_once=at_once)
 
     def calls(self, arguments: dict[str, Any], count: int) -> list[Coroutine[Any, Any, R]]:
         """The same call so many times, each to be made where it is awaited."""

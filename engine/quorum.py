@@ -17,6 +17,8 @@ from stratum.engine.step import Step
 
 if TYPE_CHECKING:
     from stratum.engine.infer import Infer
+    from stratum.engine.quote import Quote
+    from stratum.engine.runtime import Runtime
 
 P = ParamSpec("P")
 R = TypeVar("R")
@@ -65,6 +67,9 @@ class Quorum(Step[P, R], Generic[P, R]):
             input_digest=self._whole.input_digest(arguments),
             body=lambda inside: self._agreed(arguments, inside),
         )
+
+    def quote(self, arguments: dict[str, Any], runtime: Runtime) -> Quote | None:
+        return self._whole.quote_of(self._size, arguments, runtime)
 
     async def _agreed(self, arguments: dict[str, Any], place: Place) -> R:
         # Not stopped once enough agree: the others are in flight and cost all the same, and may be more confident.

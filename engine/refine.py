@@ -5,7 +5,7 @@ from __future__ import annotations
 import inspect
 import types
 from collections.abc import Awaitable, Callable, Iterator
-from typing import Any, Generic, ParamSpec, TypeVar
+from typing import TYPE_CHECKING, Any, Generic, ParamSpec, TypeVar
 
 import msgspec
 
@@ -16,6 +16,10 @@ from stratum.engine.infer import Infer
 from stratum.engine.infer_call import InferCall
 from stratum.engine.place import Place
 from stratum.engine.step import Step
+
+if TYPE_CHECKING:
+    from stratum.engine.quote import Quote
+    from stratum.engine.runtime import Runtime
 
 P = ParamSpec("P")
 R = TypeVar("R")
@@ -53,6 +57,9 @@ class Refine(Step[P, R], Generic[P, R]):
             input_digest=self._whole.input_digest(arguments),
             body=lambda inside: self._converged(arguments, inside),
         )
+
+    def quote(self, arguments: dict[str, Any], runtime: Runtime) -> Quote | None:
+        return self._whole.quote(arguments, runtime)
 
     async def _converged(self, arguments: dict[str, Any], place: Place) -> R:
         history: list[R] = []

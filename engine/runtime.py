@@ -51,6 +51,8 @@ from stratum.engine.timings import UNTIMED, TimedPlace, Timings
 if TYPE_CHECKING:
     from stratum.engine.flow import Flow
     from stratum.engine.flow_call import Raised
+    from stratum.engine.quote import Quote
+    from stratum.engine.step import Step
     from stratum.engine.workplace import Workers, Workplace
 
 P = ParamSpec("P")
@@ -134,6 +136,17 @@ class Runtime:
         """
         with self.place.envelope.guest():
             return await flow.resume(run_id, self.place, raised=raised)
+
+    def quote(self, step: Step[P, Any], *args: P.args, **kwargs: P.kwargs) -> Quote | None:
+        """What a call would reserve at its first attempt, at which price; `None` for what asks no model by itself.
+
+        Nothing is sent, booked or recorded.
+
+        Raises:
+            NoProvider: no model is named.
+            TypeError, ContractViolation: as when it is called.
+        """
+        return step.quote(step.signature.bind(args, kwargs), self)
 
     def tenant(self, name: str, *, budget: Budget | None = None) -> Tenant:
         """The tenant of this name, with `budget` for all it does while this runtime is open; made when first asked for.

@@ -14,6 +14,8 @@ from stratum.engine.step import Step
 
 if TYPE_CHECKING:
     from stratum.engine.infer import Infer
+    from stratum.engine.quote import Quote
+    from stratum.engine.runtime import Runtime
 
 P = ParamSpec("P")
 R = TypeVar("R")
@@ -40,6 +42,9 @@ class Sampled(Step[P, R], Generic[P, R]):
             return cast(R, samples.assert_stable(STABLE))
         except StabilityAssertionError as error:
             raise replace(error, function=self.signature.name) from None
+
+    def quote(self, arguments: dict[str, Any], runtime: Runtime) -> Quote | None:
+        return self._sample.quote_of(runtime.sample_n, arguments, runtime)
 
     async def _samples(self, arguments: dict[str, Any], place: Place) -> tuple[Any, ...]:
         count = place.run.runtime.sample_n

@@ -29,6 +29,8 @@ class CallTracer(Protocol):
 tracing: ContextVar[CallTracer | None] = ContextVar("stratum_tracing", default=None)
 
 if TYPE_CHECKING:
+    from stratum.engine.quote import Quote
+    from stratum.engine.runtime import Runtime
     from stratum.engine.stream import Stream, Watch
 
 P = ParamSpec("P")
@@ -93,6 +95,10 @@ class Step(ABC, Generic[P, R]):
     async def perform_watched(self, arguments: dict[str, Any], place: Place, watch: Watch) -> R:
         """As `perform`; a call of a model tells `watch` what has been written."""
         return await self.perform(arguments, place)
+
+    def quote(self, arguments: dict[str, Any], runtime: Runtime) -> Quote | None:
+        """What a call would reserve before anything is sent; `None` for what asks no model by itself."""
+        return None
 
     def __reduce__(self) -> str:
         return self.signature.qualname.partition(":")[2]  # as functions do: by name, in its module

@@ -47,3 +47,9 @@ async def endless(text: str) -> str:
     print("waiting", flush=True)
     await trio.sleep_forever()
     return text
+
+
+@flow
+async def looks(text: str) -> str:
+    verdict = await judge(text)
+    return await loud(verdict) if verdict.score > 0 else "nothing"

@@ -121,7 +121,7 @@ def test_inputs_come_from_files_and_text_needs_no_quotes(project: Path) -> None:
         (["no_colon"], "file.py:flow or module:flow"),
         (["nosuch.py:flow"], "no file nosuch.py"),
         (["nosuchmodule:flow"], "no module 'nosuchmodule'"),
-        ([f"{FLOWS}:nosuch"], "broken, endless, judge, judge_all, loud, pauper"),
+        ([f"{FLOWS}:nosuch"], "broken, endless, judge, judge_all, looks, loud, pauper"),
         ([f"{FLOWS}:judge_all"], "texts"),
         ([f"{FLOWS}:judge_all", "--input", "texts"], "name=value"),
         ([f"{FLOWS}:judge_all", "--input", "txets=[]"], "judge_all takes texts, times"),
@@ -299,3 +299,42 @@ def test_everything_wrong_with_a_plan_is_told_at_once(project: Path) -> None:
     assert "txet" in result.stderr
     assert "did you mean" in result.stderr
     assert result.stderr.count("\n  - ") >= 2
+
+
+def dry(*arguments: str) -> Result:
+    result = call("run", *arguments, "--dry-run")
+    assert not Path(".stratum").exists()
+    return result
+
+
+def test_a_dry_run_says_what_would_be_reserved(project: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Issue 5. Of every call that a flow will make, without making it, and without a key."""
+    monkeypatch.delenv("STRATUM_BASE_URL")
+    monkeypatch.delenv("OPENAI_API_KEY")
+    monkeypatch.setenv("STRATUM_MODEL", "gpt-4o")
+    result = dry(f"{FLOWS}:judge_all", "--input", 'texts=["a", "b"]')
+    assert result.exit_code == 0
+    assert result.stdout.count("judge asks gpt-4o of openai with at most ") == 2
+    assert result.stdout.splitlines()[-1].startswith("the whole budget of 1.000 USD affords the first attempts, 0.00")
+    (one,) = json.loads(dry(f"{FLOWS}:judge", "--input", "text=a", "--json").stdout)["calls"]
+    assert (one["function"], one["attempts"], one["fits"]) == ("judge", 2, None)
+    assert 0 < one["least_usd"] < one["usd"] < 0.02
+
+
+def test_a_dry_run_of_what_no_budget_affords_says_so(project: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("STRATUM_BASE_URL")
+    monkeypatch.setenv("OPENAI_API_KEY", "none")
+    result = dry(f"{FLOWS}:pauper", "--input", "text=a", "--model", "gpt-4o")
+    assert result.exit_code == 3
+    assert "does not afford the first attempts" in result.stdout
+
+
+def test_a_dry_run_knows_no_more_than_can_be_known(project: Path) -> None:
+    refused = dry(f"{FLOWS}:looks", "--input", "text=a")
+    assert refused.exit_code == 2
+    assert "depends on it" in refused.stderr
+    assert "not known before it runs" in refused.stderr
+    Path("plan.yaml").write_text(PLAN + "- {id: '3', fn: judge, inputs: {text: $.steps.2.output}}\n", encoding="utf-8")
+    plan = dry("plan.yaml", "--steps", str(FLOWS), "--input", "text=a")
+    assert "judge asks house-model" in plan.stdout
+    assert "step 3 is given what an earlier step returns: not known yet" in plan.stdout

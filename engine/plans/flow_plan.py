@@ -8,15 +8,19 @@ from __future__ import annotations
 
 import sys
 import threading
-from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any, NoReturn, cast
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any, NoReturn
 
+import outcome
 import trio
+from outcome import Outcome
 
-from stratum.contracts.errors import ContractDefinitionError
+from stratum.contracts.errors import ContractDefinitionError, NoProvider
 from stratum.contracts.plan import ExecutionPlan
+from stratum.engine.flow_call import unwrapped
 from stratum.engine.plans.builder import PlanBuilder
 from stratum.engine.plans.handle import Output
+from stratum.engine.providers.absent import Absent
 from stratum.engine.step import tracing
 
 if TYPE_CHECKING:
@@ -31,28 +35,33 @@ class Tracer:
         self._flow = flow
         self._file = flow.function.__code__.co_filename
         self._builder = PlanBuilder(flow.signature.name, budget=flow.budget)
+        self.steps: dict[str, Step[Any, Any]] = {}
+        """That it called, by name."""
 
     async def call(self, step: Step[Any, Any], args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> Any:
         """A step is called: one more step of the plan, and what it will return."""
         if step.kind == "flow":
             return await step.function(**step.signature.names(args, kwargs))
         handle = self._builder.step(step, *args, **kwargs)
+        self.steps.setdefault(step.signature.name, step)
         return Output(f"$.steps.{handle.id}.output", self._refuse)
 
-    async def follow(self, arguments: Mapping[str, Any]) -> ExecutionPlan:
-        """The plan of the flow, called with these arguments."""
+    async def follow(self, arguments: Mapping[str, Any]) -> object:
+        """What the flow returns, called with these arguments."""
+        from stratum.engine.runtime import open_runtime  # which holds everything else
+
+        nobody = Absent(NoProvider(message="a flow that is shown as a plan calls nothing", fix="run it"))
         token = tracing.set(self)
         try:
-            returned = await self._flow.function(**arguments)
+            # For what stands around its calls, as `parallel` does.
+            async with open_runtime(provider=nobody, journal=None):
+                return await self._flow.function(**arguments)
         finally:
             tracing.reset(token)
-        if not isinstance(returned, Output):
-            raise ContractDefinitionError(
-                owner=self._flow.signature.name,
-                problem="it returns something that is not one step's output, or a part of one",
-                fix="have a @compute step put together what it returns",
-            )
-        return self._builder.build(returns=returned)
+
+    def plan(self, returned: object) -> ExecutionPlan:
+        """Of the flow, once it was followed."""
+        return self._builder.build(returns=returned if isinstance(returned, Output) else None)
 
     def _refuse(self, what: str) -> NoReturn:
         frame = sys._getframe(1)
@@ -71,21 +80,37 @@ def plan_of_flow(flow: Flow[..., Any], arguments: Mapping[str, Any]) -> Executio
     Raises:
         ContractDefinitionError: what the flow does depends on what its steps return.
     """
-    found: list[ExecutionPlan | BaseException] = []
+    tracer = Tracer(flow)
+    returned = _followed(tracer, arguments)
+    if not isinstance(returned, Output):
+        raise ContractDefinitionError(
+            owner=flow.signature.name,
+            problem="it returns something that is not one step's output, or a part of one",
+            fix="have a @compute step put together what it returns",
+        )
+    return tracer.plan(returned)
+
+
+def steps_of_flow(flow: Flow[..., Any], arguments: Mapping[str, Any]) -> tuple[ExecutionPlan, Sequence[Step[Any, Any]]]:
+    """A plan of the steps that the flow calls, whatever it makes of what they return; and the steps themselves.
+
+    Raises as `plan_of_flow`.
+    """
+    tracer = Tracer(flow)
+    return tracer.plan(_followed(tracer, arguments)), list(tracer.steps.values())
+
+
+def _followed(tracer: Tracer, arguments: Mapping[str, Any]) -> object:
+    ended: list[Outcome[object]] = []
 
     def main() -> None:
-        try:
-            found.append(trio.run(Tracer(flow).follow, arguments))
-        except BaseException as error:  # noqa: BLE001 - raised again where it was asked for
-            found.append(error)
+        ended.append(outcome.capture(trio.run, tracer.follow, arguments))
 
     # A thread of its own: there may be an event loop here already.
     thread = threading.Thread(target=main, name="plan of a flow")
     thread.start()
     thread.join()
-    (outcome,) = found
-    if isinstance(outcome, BaseExceptionGroup) and len(outcome.exceptions) == 1:
-        outcome = cast(BaseException, outcome.exceptions[0])
-    if isinstance(outcome, BaseException):
-        raise outcome
-    return outcome
+    try:
+        return ended[0].unwrap()
+    except BaseExceptionGroup as group:
+        raise unwrapped(group) from None

@@ -50,6 +50,14 @@ def infer_call(
     Raises:
         ContractViolation: an argument is not what the function takes.
     """
+    call, arguments = bound_call(step, function, returns=returns, values=values, check=check)
+    return InferCall(call, arguments, place, planned=planned)
+
+
+def bound_call(
+    step: PlanStep, function: Step[Any, Any] | None, *, returns: Codec[Any], values: Values, check: Check | None = None
+) -> tuple[Infer[Any, Any], dict[str, Any]]:
+    """What the step calls, with what its plan asks besides, and the arguments. Raises as `infer_call`."""
     if isinstance(function, Infer):
         codecs = {name: parameter.codec for name, parameter in function.signature.parameters.items()}
         arguments = function.signature.bind((), values.arguments(step, codecs))
@@ -64,7 +72,7 @@ def infer_call(
         model=step.model,
         also=[] if check is None else [PlanCondition(check)],
     )
-    return InferCall(call, arguments, place, planned=planned)
+    return call, arguments
 
 
 def _of_intent(step: PlanStep, returns: Codec[Any], inputs: Sequence[str]) -> Infer[Any, Any]:

@@ -7,12 +7,14 @@ from typing import Any
 
 import click
 
+from stratum.cli.dry_run import show_plan_quotes, show_step_quotes
 from stratum.cli.options import agent_option, journal_option, runtime_options, steps_option
 from stratum.cli.plan_session import functions_in, is_plan_file, run_plan
 from stratum.cli.session import run_and_show
 from stratum.cli.target import load_step, read_file, read_inputs, read_values
 from stratum.contracts.any_json import ANY_JSON
 from stratum.contracts.plan_text import load_plan
+from stratum.engine.plans.proposal import checked_inputs
 from stratum.engine.runtime import Runtime
 
 
@@ -27,6 +29,7 @@ from stratum.engine.runtime import Runtime
 )
 @steps_option
 @agent_option
+@click.option("--dry-run", is_flag=True, help="Only say what the calls of a model would reserve; needs no key.")
 @click.option("--profile", is_flag=True, help="Say at the end where the time went.")
 @runtime_options
 @journal_option
@@ -36,6 +39,7 @@ def command(
     modules: tuple[str, ...],
     *,
     agent: str | None,
+    dry_run: bool,
     profile: bool,
     model: str | None,
     journal: Path,
@@ -50,6 +54,11 @@ def command(
         functions = functions_in(modules)
         compiled = load_plan(read_file(Path(target)), functions.registry)
         values = read_values(inputs, compiled.inputs or None, of=target)
+        if dry_run:
+            show_plan_quotes(
+                compiled, checked_inputs(compiled, values), functions=functions, model=model, as_json=as_json
+            )
+            return
         run_and_show(
             ANY_JSON,
             lambda runtime: run_plan(runtime, compiled, values, functions=functions, modules=modules, agent=agent),
@@ -62,6 +71,9 @@ def command(
         return
     step = load_step(target)
     arguments = read_inputs(step.signature, inputs)
+    if dry_run:
+        show_step_quotes(step, arguments, model=model, as_json=as_json)
+        return
 
     async def work(runtime: Runtime) -> Any:
         return await runtime.run(step, **arguments)
