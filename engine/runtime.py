@@ -15,7 +15,7 @@ from collections.abc import AsyncGenerator, Awaitable, Callable, Coroutine, Mapp
 from contextlib import AbstractContextManager, asynccontextmanager, nullcontext
 from itertools import count
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final, ParamSpec, TypeVar
+from typing import TYPE_CHECKING, Any, Final, ParamSpec, TypeVar, overload
 
 import trio
 
@@ -326,7 +326,11 @@ def _refuse_other_than_provider(provider: object) -> None:
         )
 
 
-def run(target: Callable[P, Coroutine[Any, Any, R]], /, *args: P.args, **kwargs: P.kwargs) -> R:
+@overload
+def run(call: Coroutine[Any, Any, R], /) -> R: ...
+@overload
+def run(function: Callable[P, Coroutine[Any, Any, R]], /, *args: P.args, **kwargs: P.kwargs) -> R: ...
+def run(target: Any, /, *args: Any, **kwargs: Any) -> Any:
     """Run a flow, a step or any async function from synchronous code, in a trio run of its own.
 
     Also takes a coroutine, already called: `stratum.run(classify("hello"))`.
@@ -342,7 +346,7 @@ def run(target: Callable[P, Coroutine[Any, Any, R]], /, *args: P.args, **kwargs:
             coroutine.close()
         raise
 
-    async def main() -> R:
+    async def main() -> Any:
         return await (coroutine if coroutine is not None else target(*args, **kwargs))
 
     return trio.run(main)

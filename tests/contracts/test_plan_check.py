@@ -289,7 +289,7 @@ def test_what_is_accumulated_is_a_list_of_the_result_without_a_limit(
         "required": ["id"],
         "additionalProperties": False,
     }
-    fields = {"sure": {"type": "number"}, "bugs": {"type": "array", "items": bug}}
+    fields: dict[str, Any] = {"sure": {"type": "number"}, "bugs": {"type": "array", "items": bug}}
     fields["few"] = {"type": "array", "items": bug, "maxItems": 3}
     output = {"type": "object", "properties": fields, "required": sorted(fields), "additionalProperties": False}
     step = agent("1", output=output, repeat={"until": "False", "limit": 3, "accumulate": accumulate})

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 from tests.engine.plans.plan_fixtures import asked, open_project, reported, standing, started
 
-from stratum import compute
+from stratum import Runtime, compute
 from stratum.contracts.audit import audit_of
 from stratum.contracts.plan_errors import NotApproved
 from stratum.contracts.plan_text import read_plan
@@ -195,10 +195,14 @@ async def test_a_gate_that_is_reached_again_is_put_to_a_person(tmp_path: Path) -
         await run.result()
 
 
+def no_other_judge(runtime: Runtime) -> AttestedByPolicy:
+    return AttestedByPolicy()
+
+
 async def test_an_agents_word_is_taken_where_the_policy_says_so_and_marked(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("stratum.engine.plans.plans.default_judge", lambda _: AttestedByPolicy())
+    monkeypatch.setattr("stratum.engine.plans.plans.default_judge", no_other_judge)
     write_policy(tmp_path, "attest = true")
     async with open_project(tmp_path) as plans:
         run = await started(plans, "steps: [{id: a, fn: write, output: int, ensure: all is well}]")
@@ -215,7 +219,7 @@ async def test_an_agents_word_is_taken_where_the_policy_says_so_and_marked(
 async def test_without_that_policy_a_person_is_asked_and_the_agents_word_is_not_taken(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("stratum.engine.plans.plans.default_judge", lambda _: AttestedByPolicy())
+    monkeypatch.setattr("stratum.engine.plans.plans.default_judge", no_other_judge)
     async with open_project(tmp_path, steps=[one]) as plans:
         run = await started(plans, "steps: [{id: a, fn: one, ensure: all is well}]")
         await asked(run, "a")
