@@ -77,6 +77,9 @@ def _misfit_of_values(given: Shape, accepted: Shape) -> str:
 def _misfit_of_objects(given: Shape, accepted: Shape, depth: int) -> str:
     wanted: Schema = accepted.schema.get("properties", {})
     fields: Schema = given.schema.get("properties", {})
+    free = not fields and isinstance(given.schema.get("additionalProperties"), dict)
+    if wanted and free and accepted.schema.get("additionalProperties") is False:
+        return f"{_named(given)} may have any keys, and {_named(accepted)} has its own"
     if not wanted or not fields:
         return _misfit_of_members(given, accepted, "additionalProperties", depth)
     missing = [name for name in accepted.schema.get("required", ()) if name not in fields]

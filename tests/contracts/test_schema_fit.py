@@ -82,6 +82,7 @@ def test_what_always_fits(given: Any, taken: Any) -> None:
         (LongChain, Chain, "x: a number is not an integer"),
         (Small | None, Small, "null is not an object"),
         (Small, list[Small], "an object is not a list"),
+        (dict[str, int], Small, "an object may have any keys, and an object has its own"),
     ],
 )
 def test_what_may_not_fit_is_told(given: Any, taken: Any, reason: str) -> None:

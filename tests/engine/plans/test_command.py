@@ -187,7 +187,8 @@ async def test_a_timeout_ends_it_and_all_that_it_started(tmp_path: Path, temper:
 
 async def test_at_a_timeout_it_may_say_its_last_words(tmp_path: Path) -> None:
     run = await family_of(tmp_path / "pids", "speaking", timeout_s=2.0)
-    assert (run.ending, run.result.exit_code, run.result.stdout) == ("timed_out", 5, "stopping\n")
+    # A child that the signal meets before it has begun its own program says the shell's words, too.
+    assert (run.ending, run.result.exit_code, set(run.result.stdout.split())) == ("timed_out", 5, {"stopping"})
 
 
 async def test_cancelling_ends_it_and_all_that_it_started(tmp_path: Path) -> None:
