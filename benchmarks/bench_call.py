@@ -4,14 +4,17 @@ The baseline, `openai SDK`, is `client.responses.create` with the same tool, for
 validation of the answer. `httpx2` posts the same bytes and parses nothing, and so does `lean transport`. `infer` is everything on:
 contract, ensure, budget, journal on disk, trace; through the SDK's client, or over the lean transport. `engine alone` has a
 provider that answers in the process and its journal in memory: what is ours of it. Frameworks that are installed (`make bench-peers`)
-make the same call on asyncio, in processes and environments of their own, and start up unmeasured. The server is on the loopback interface, in a process of its own, so that its
-time is not counted. CPU is user and system time of this process.
+make the same call on asyncio, in processes and environments of their own, and start up unmeasured. The server is on the loopback interface,
+in a process of its own, so that its time is not counted. In one setting it speaks TLS, to all but the frameworks:
+every round connects anew and keeps its connections. CPU is user and system time of this process.
 """
 
 from __future__ import annotations
 
+import os
 import tempfile
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Generator
+from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
 from typing import Annotated, Any, Literal
@@ -33,6 +36,7 @@ from stratum.engine.providers.scripted import Reply, scripted
 BASELINE = "openai SDK"
 ANSWER = '{"level": "low", "confidence": 0.9, "factors": ["calm", "sunny"], "recommendation": "go ahead"}'
 PRICE = Price.per_million(input=2, output=8)
+TLS_IN_FLIGHT = 100
 
 
 @contract
@@ -144,6 +148,21 @@ def through_lean(url: str, *, calls: int, at_once: int) -> None:
     trio.run(main)
 
 
+@contextmanager
+def tls_server(folder: Path) -> Generator[str]:
+    """Its URL; its authority is what this process trusts until the block is left."""
+    trusted = folder / "authority.pem"
+    before = os.environ.get("SSL_CERT_FILE")
+    with serve_process(folder / "tls bill", "--arguments", ANSWER, "--tls", str(trusted)) as server:
+        os.environ["SSL_CERT_FILE"] = str(trusted)
+        try:
+            yield server.url
+        finally:
+            os.environ.pop("SSL_CERT_FILE")
+            if before is not None:
+                os.environ["SSL_CERT_FILE"] = before
+
+
 def contenders(url: str, folder: Path, *, calls: int, at_once: int, alone: bool) -> dict[str, Callable[[], object]]:
     def networked(transport: Transport) -> Provider:
         return OpenAI("key", url, api="responses", price=PRICE, transport=transport)
@@ -175,16 +194,20 @@ def main() -> None:
     options = common_options(arguments)
     at_once_each = [1, 20] if options.quick else [int(number) for number in arguments.in_flight.split(",")]
     rows: list[Row] = []
-    with tempfile.TemporaryDirectory() as folder, serve_process(Path(folder) / "bill", "--arguments", ANSWER) as server:
-        for at_once in at_once_each:
-            calls = max(50, 2 * at_once) if options.quick else max(300, 2 * at_once)
-            rows += compare(
-                f"{at_once} in flight",
-                contenders(server.url, Path(folder), calls=calls, at_once=at_once, alone=arguments.alone),
-                baseline=BASELINE,
-                units=calls,
-                rounds=options.rounds,
-            )
+
+    def measure(url: str, folder: Path, at_once: int, *, over: str = "", alone: bool = arguments.alone) -> None:
+        calls = max(50, 2 * at_once) if options.quick else max(300, 2 * at_once)
+        own = contenders(url, folder, calls=calls, at_once=at_once, alone=alone)
+        setting = f"{at_once} in flight{over}"
+        rows.extend(compare(setting, own, baseline=BASELINE, units=calls, rounds=options.rounds))
+
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
+        with serve_process(folder / "bill", "--arguments", ANSWER) as server:
+            for at_once in at_once_each:
+                measure(server.url, folder, at_once)
+        with tls_server(folder) as url:
+            measure(url, folder, 20 if options.quick else TLS_IN_FLIGHT, over=", TLS", alone=True)
     report(__doc__ or "", rows, options, packages=("openai", "httpx2", "trio", "msgspec"), unit="call")
 
 

@@ -29,6 +29,8 @@ from stratum.engine.providers.scripted import Reply, scripted
 
 BASELINE = "bare nursery"
 PRICE = Price.per_million(input=2, output=8)
+Clocks = tuple[float, float]
+"""Seconds of CPU time and of the wall's."""
 
 
 @contract
@@ -50,45 +52,45 @@ def say_all(about: str) -> Novel: ...
 
 
 def bare(count: int) -> Measured:
-    async def main() -> float:
+    async def main() -> Measured:
         async with trio.open_nursery() as nursery:
             for _ in range(count):
                 nursery.start_soon(trio.sleep_forever)
             await trio.testing.wait_all_tasks_blocked()
-            started = time.perf_counter()
+            begun = _clocks()
             nursery.cancel_scope.cancel()
-        return time.perf_counter() - started
+        return _since(begun)
 
-    return _measured(trio.run(main))
+    return trio.run(main)
 
 
 def stopped(
     provider: Provider, count: int, *, limit_usd: float, all_sent: Callable[[], Awaitable[None]] | None
 ) -> Measured:
     """From the moment a budget is exhausted, which is at once where it affords nothing, until the flow has raised."""
-    exhausted_s: list[float] = []
+    exhausted: list[Clocks] = []
 
     @flow(budget=Budget(usd=limit_usd))
     async def branches(count: int) -> None:
         async with trio.open_nursery() as nursery:
             if all_sent is None:
-                exhausted_s.append(time.perf_counter())
+                exhausted.append(_clocks())
             for number in range(count):
                 nursery.start_soon(say, f"{number}")
             if all_sent is not None:
                 await all_sent()
-                exhausted_s.append(time.perf_counter())
+                exhausted.append(_clocks())
                 await say_all("everything")
 
-    async def main() -> float:
+    async def main() -> Measured:
         async with open_runtime(provider=provider, journal=None):
             try:
                 await branches(count)
             except BudgetExceeded:
-                return time.perf_counter() - exhausted_s[0]
+                return _since(exhausted[0])
             raise AssertionError("the budget held nobody back")
 
-    return _measured(trio.run(main))
+    return trio.run(main)
 
 
 def in_process(count: int) -> Measured:
@@ -128,8 +130,13 @@ def silent_server() -> Generator[str]:
         yield server.url
 
 
-def _measured(wall_s: float) -> Measured:
-    return Measured(cpu_us=wall_s * 1e6, wall_us=wall_s * 1e6)
+def _clocks() -> Clocks:
+    return time.process_time(), time.perf_counter()
+
+
+def _since(begun: Clocks) -> Measured:
+    cpu_s, wall_s = (now - then for now, then in zip(_clocks(), begun, strict=True))
+    return Measured(cpu_us=cpu_s * 1e6, wall_us=wall_s * 1e6)
 
 
 def main() -> None:

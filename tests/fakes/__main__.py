@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import ssl
 import sys
 from pathlib import Path
 
@@ -37,6 +38,7 @@ def _options() -> argparse.Namespace:
     )
     parser.add_argument("--usage", metavar="IN,OUT", help="billed for every answer")
     parser.add_argument("--fault", choices=sorted(FAULTS))
+    parser.add_argument("--tls", type=Path, metavar="FILE", help="speak TLS; the authority to trust goes to this file")
     parser.add_argument("--fault-every", type=int, default=10, metavar="N")
     return parser.parse_args()
 
@@ -57,8 +59,19 @@ def _behaviour(options: argparse.Namespace) -> Behaviour:
     return behaviours.every(options.fault_every, FAULTS[options.fault], otherwise=plain)
 
 
+def _tls(authority_file: Path) -> ssl.SSLContext:
+    import trustme
+
+    authority = trustme.CA()
+    authority.cert_pem.write_to_path(str(authority_file))
+    context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
+    authority.issue_cert("localhost").configure_cert(context)  # pyright: ignore[reportUnknownMemberType]  # also takes pyOpenSSL's
+    return context
+
+
 async def _main(options: argparse.Namespace) -> None:
-    async with open_server(_behaviour(options), log=options.log, port=options.port) as server:
+    tls = _tls(options.tls) if options.tls else None
+    async with open_server(_behaviour(options), tls=tls, log=options.log, port=options.port) as server:
         sys.stdout.write(json.dumps({"url": server.url}) + "\n")
         sys.stdout.flush()
         async with trio.lowlevel.FdStream(sys.stdin.fileno()) as parent:
