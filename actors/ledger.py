@@ -11,6 +11,9 @@ flight leave no room for it now but may once they settle, and is refused if they
 cannot. A waiter holds nothing and stands in one line, that of the outermost scope
 that holds it up, by order of arrival; nobody overtakes there. So whoever has waited
 longest waits only for calls in flight, which end: no deadlock, no starvation.
+
+Long, and one class: whoever doubts a number reads every line that can change it here.
+What it is made of (scopes, reservations, the line of waiters) has files of its own.
 """
 
 from __future__ import annotations

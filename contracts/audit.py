@@ -63,19 +63,18 @@ def flags_of(attempts: Sequence[Attempt]) -> tuple[str, ...]:
     return (*(f"attested, not verified: {condition}" for condition in last.attested), *filter(None, [last.flagged]))
 
 
-def audit_of(records: Iterable[Record]) -> tuple[list[AuditLine], int]:
+def traces_of(records: Iterable[Record]) -> dict[str, TraceRecord]:
+    """By step. A resumed run records one again only if it had not completed: the last word on each counts."""
+    return {record.call: record.trace for record in records if isinstance(record, CallFinished)}
+
+
+def audit_of(records: Sequence[Record]) -> tuple[list[AuditLine], int]:
     """A run's lines, and its retries beyond them: re-runs that only followed a repair.
 
-    A resumed run records a step again only if it had not completed: the last word on each step counts. What a plan's
-    functions and judges called is part of their step, which has a line of its own, and of what that cost.
+    What a plan's functions and judges called is part of their step, which has a line of its own, and of what that cost.
     """
-    traces: dict[str, TraceRecord] = {}
-    planned = False
-    for record in records:
-        planned = planned or isinstance(record, PlanProposed)
-        if isinstance(record, CallFinished):
-            traces[record.call] = record.trace
-    if not planned:
+    traces = traces_of(records)
+    if not any(isinstance(record, PlanProposed) for record in records):
         return [audit_line(trace) for trace in traces.values()], 0
     within: dict[str, int] = {}
     for call, trace in traces.items():

@@ -48,6 +48,9 @@ StratumError
 └── NoRuntime                 called where no runtime can be opened
 """
 
+# Long, and one file: who catches an error finds here what it carries, whichever part raises it. Those that only plans or a
+# cluster can raise are in `plan_errors` and `cluster_errors`.
+
 from __future__ import annotations
 
 from collections.abc import Sequence

@@ -142,7 +142,7 @@ class Step(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, forbid
     on_fail: Id = ""
     """The step that stands in when this one has failed for good: it runs only then, and its output takes this one's place."""
     repeat: Repeat | None = None
-    model: str | tuple[str, ...] = ""
+    model: str | Annotated[tuple[Annotated[str, Meta(min_length=1)], ...], Meta(min_length=1)] = ""
     command: tuple[str, ...] | Command | None = None
     """Read it by `program`."""
     gate: Gate | None = None

@@ -106,17 +106,17 @@ class History:
             self._raised[raised.scope] |= raised.limits
         return opened
 
-    def take_over(self, past: History, *, within: str) -> None:
-        """What was done inside the step `within`, by a reading of the same run's records up to now; none of it is used yet."""
-        for id, step in past.steps.items():
-            if _within(id, within) or _within(within, id):
-                self.steps[id] = step
+    def take_over(self, past: History, *, step: str) -> None:
+        """What was done inside `step`, by a reading of the same run's records up to now; none of it is used yet."""
+        for id, recorded in past.steps.items():
+            if within(id, step) or within(step, id):
+                self.steps[id] = recorded
         for key, steps in past._by_key.items():
-            if _within(key[0], within):
+            if within(key[0], step):
                 self._by_key[key] = steps
-                self._used.difference_update(step.id for step in steps)
+                self._used.difference_update(recorded.id for recorded in steps)
         for scope, used_ms in past.scope_used_ms.items():
-            if scope != within and _within(scope, within):
+            if scope != step and within(scope, step):
                 self.scope_used_ms[scope] = used_ms
 
     def unused(self) -> list[str]:
@@ -183,5 +183,6 @@ class History:
             self._close(scope, at_ms=at_ms)
 
 
-def _within(step: str, path: str) -> bool:
+def within(step: str, path: str) -> bool:
+    """Whether a step is the one at `path` or inside of it; everything is inside of the run, which is at the empty path."""
     return not path or step == path or step.startswith(path + "/")

@@ -208,23 +208,22 @@ class InferCall(Generic[R]):
             body=exchange.body.decode(errors="replace"),
             dialect=self._run.runtime.provider.dialect.name,
         )
-        pending: list[Record] = [exchange.settled]
+        unrecorded: list[Record] = [exchange.settled, answered]
         if not self._judged_at_once:
             # Judging may take long or be cancelled: what was paid for is recorded first, and judged again on resume.
-            self._run.append(exchange.settled, answered)
-            pending, answered_is_recorded = [], True
-        else:
-            answered_is_recorded = False
+            self._run.append(*unrecorded)
+            unrecorded = []
         judgement = await self._judge(exchange.completion)
         attempt = self._attempt(number, exchange, judgement.violations)
         self._record.attempts.append(attempt)
         finished = AttemptFinished(elapsed_ms=self._run.elapsed_ms, call=self._record.id, attempt=attempt)
         if judgement.accepted:
-            ticket = self._record.completed(judgement.value, before=[*pending, finished])
+            # Without the answer: the result stands for it.
+            ticket = self._record.completed(judgement.value, before=[*unrecorded[:1], finished])
             exchange.exhaust_overrun(envelope)
             await self._run.commit_result(ticket)
         else:
-            self._run.append(*pending, *(() if answered_is_recorded else (answered,)), finished)
+            self._run.append(*unrecorded, finished)
             exchange.exhaust_overrun(envelope)
         return judgement
 

@@ -15,7 +15,7 @@ from stratum.contracts.errors import BudgetExceeded, Completed, RunError
 from stratum.contracts.plan_errors import RunCancelled
 from stratum.contracts.records import CallStarted, Leaked, Record, RunFinished, ScopeOpened
 from stratum.contracts.trace import Attempt, CallKind
-from stratum.engine.history import History, RecordedStep, StepKey
+from stratum.engine.history import History, RecordedStep, StepKey, within
 from stratum.engine.stopped import ended_by, was_stopped
 
 if TYPE_CHECKING:
@@ -155,17 +155,17 @@ class Run:
 
     def completed_in(self, path: str) -> list[Completed]:
         """Finished steps within a scope, in the order they finished."""
-        return [done for done in self._completed if _within(done.call, path)]
+        return [done for done in self._completed if within(done.call, path)]
 
     def unfinished_in(self, path: str) -> list[str]:
         """Steps within a scope that began and did not end, in the order they began."""
-        return [step for step in self._unfinished if _within(step, path)]
+        return [step for step in self._unfinished if within(step, path)]
 
     def open_scope(self, path: str, *, parent: Scope | None, label: str, limits: Limits, budget: Budget) -> Scope:
         """Open a ledger scope; one that the run already had takes up its numbers again."""
         ledger = self.runtime.ledger
         scope = ledger.open_scope(path, parent=parent, label=label, limits=limits)
-        if path == "" and self.history.started is not None:
+        if path == "" and self.resumed:
             ledger.restore(scope, self.history.ledger)  # the scopes inside take theirs up as they are opened again
         self.append(ScopeOpened(elapsed_ms=self.elapsed_ms, scope=path, label=label, limits=budget.limits))
         return scope
@@ -198,9 +198,9 @@ class Run:
         if not self.resumable:
             return  # nothing is kept of single steps
         past = History(await self.runtime.journal.read(self.id))
-        self.history.take_over(past, within=step)
+        self.history.take_over(past, step=step)
         scope.recorded = past.ledger
-        for key in [key for key in self._occurrences if _within(key[0], step)]:
+        for key in [key for key in self._occurrences if within(key[0], step)]:
             del self._occurrences[key]
 
     def leaked(self, step: str, what: str) -> None:
@@ -223,7 +223,3 @@ class Run:
             self._numbers[numbered] = self.history.count(parent, function)
         self._numbers[numbered] += 1
         return f"{parent}/{function}#{self._numbers[numbered]}" if parent else f"{function}#{self._numbers[numbered]}"
-
-
-def _within(step: str, path: str) -> bool:
-    return not path or step == path or step.startswith(path + "/")

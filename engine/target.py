@@ -31,12 +31,8 @@ def model_names(models: Models, *, owner: str) -> tuple[str, ...]:
         ContractDefinitionError: an empty name, one that is no text, or the same twice.
     """
     named = (models,) if isinstance(models, str) else tuple(models or ())
-    if (
-        len(set(named)) < len(named)
-        or not all(str(name).strip() == name for name in named)
-        or "" in named
-        or models == []
-    ):
+    are_names = all(name and str(name).strip() == name for name in named)
+    if models == [] or not are_names or len(set(named)) < len(named):
         raise ContractDefinitionError(
             owner=owner, problem=f"model={models!r}", fix="name a model, or several different ones in the order to try"
         )

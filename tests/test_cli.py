@@ -8,7 +8,8 @@ import re
 import signal
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
@@ -207,13 +208,20 @@ def test_doctor_names_the_provider_and_the_journal(project: Path) -> None:
     assert all(finding["ok"] for finding in json.loads(call("doctor", "--json").stdout))
 
 
-def test_ctrl_c_stops_cleanly_and_the_run_can_be_resumed(project: Path) -> None:
+@contextmanager
+def waiting() -> Generator[subprocess.Popen[str]]:
+    """A flow in a process of its own, which goes on until it is stopped."""
     command = [sys.executable, "-m", "stratum", "run", f"{FLOWS}:endless", "--input", "text=a"]
     with subprocess.Popen(
         command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=os.environ
     ) as process:
         assert process.stdout is not None and process.stderr is not None
         assert process.stdout.readline() == "waiting\n"
+        yield process
+
+
+def test_ctrl_c_stops_cleanly_and_the_run_can_be_resumed(project: Path) -> None:
+    with waiting() as process:
         process.send_signal(signal.SIGINT)
         _, said = process.communicate(timeout=30)
     assert process.returncode == 130
@@ -224,12 +232,7 @@ def test_ctrl_c_stops_cleanly_and_the_run_can_be_resumed(project: Path) -> None:
 
 @pytest.mark.parametrize("named", [True, False])
 def test_a_flow_is_stopped_from_another_process_and_can_be_gone_on_with(project: Path, named: bool) -> None:
-    command = [sys.executable, "-m", "stratum", "run", f"{FLOWS}:endless", "--input", "text=a"]
-    with subprocess.Popen(
-        command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=os.environ
-    ) as process:
-        assert process.stdout is not None and process.stderr is not None
-        assert process.stdout.readline() == "waiting\n"
+    with waiting() as process:
         (run,) = [line.split()[0] for line in call("runs").stdout.splitlines() if " running " in line]
         asked = call("cancel", *([run] if named else ["--all"]), "--because", "it spends too much")
         _, said = process.communicate(timeout=30)

@@ -7,7 +7,6 @@ those that turn out to call other steps.
 
 from __future__ import annotations
 
-import inspect
 from collections.abc import Callable
 from typing import Any
 
@@ -37,7 +36,7 @@ class PlainCall:
     """One function."""
 
     def __init__(self, step: Compute[Any, Any]) -> None:
-        self.awaited = inspect.iscoroutinefunction(step.function)
+        self.awaited = step.is_async
         self.checked = step.signature.checked
         """What it returned; raises `ContractViolation` where that is not of its type."""
         self.encode = step.signature.returns.encode

@@ -239,8 +239,8 @@ class Plans:
         """And the approval it starts with, unless the journal has it. Looked up once: it can be revoked at any moment."""
         if past.finished is not None and past.finished.state == "succeeded" and not past.rolled_back:
             raise RunError(run=run, problem="it has succeeded", fix="propose it again to do it again")
-        digest = past.digest
         compiled = self._compiled_of(past)
+        digest = shown_digest(run, past, plan_digest=compiled.digest)
         if past.approved is not None and past.approved.digest == digest:
             return compiled, None
         if (approval := self.approvals.find(digest)) is not None:
@@ -248,8 +248,7 @@ class Plans:
         reasons = await self._reasons_to_ask(policy, compiled)
         if reasons:
             raise NotApproved(run=run, digest=digest, policy=reasons[0] if policy.file else "")
-        # A draft whose digest is not its plan's was forged: the policy has judged the plan.
-        return compiled, Approved(digest=shown_digest(run, past), by=policy.file, how="policy")
+        return compiled, Approved(digest=digest, by=policy.file, how="policy")
 
     async def _reasons_to_ask(self, policy: Policy, compiled: CompiledPlan) -> list[str]:
         """See `reasons_to_ask`. Estimated anew: what the journal has may be old, and was written in reach of the plan's steps."""

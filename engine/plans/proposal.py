@@ -63,14 +63,16 @@ def checked_inputs(compiled: CompiledPlan, inputs: Mapping[str, Any]) -> dict[st
     return dict(inputs)
 
 
-def shown_digest(run: str, past: PlanHistory) -> str:
+def shown_digest(run: str, past: PlanHistory, *, plan_digest: str = "") -> str:
     """What approving the plan that `past` shows approves: worked out, for the journal is where others may write.
+
+    `plan_digest` is that plan's own, if it is known already.
 
     Raises:
         RunError: the record claims the digest of another plan.
     """
     assert past.proposed is not None, "a plan's run"
-    digest = approval_digest(past.plan, past.inputs)
+    digest = approval_digest(plan_digest or past.plan.digest, past.inputs)
     if digest != past.proposed.digest:
         raise RunError(
             run=run, problem="its record has the digest of another plan", fix="do not approve it; propose it anew"
@@ -78,18 +80,18 @@ def shown_digest(run: str, past: PlanHistory) -> str:
     return digest
 
 
-def approval_digest(plan: ExecutionPlan, inputs: Mapping[str, Any]) -> str:
+def approval_digest(plan_digest: str, inputs: Mapping[str, Any]) -> str:
     """64 hex characters: what an approval is bound to. Inputs may reach commands: they are part of it."""
     if not inputs:
-        return plan.digest
-    return sha256(canonical_json({"plan": plan.digest, "inputs": inputs})).hexdigest()
+        return plan_digest
+    return sha256(canonical_json({"plan": plan_digest, "inputs": inputs})).hexdigest()
 
 
 def proposed(plan: ExecutionPlan, inputs: Mapping[str, Any], *, by: str, modules: Sequence[str]) -> PlanProposed:
     """As the journal keeps it."""
     return PlanProposed(
         plan=msgspec.Raw(msgspec.json.encode(plan)),
-        digest=approval_digest(plan, inputs),
+        digest=approval_digest(plan.digest, inputs),
         by=by,
         modules=tuple(modules),
     )

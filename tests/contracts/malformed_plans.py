@@ -402,6 +402,10 @@ def gates_and_repairs() -> Iterator[Malformed]:
         ("4", {**after[3], "on_fail": "1"}, 'step "4" cannot stand in'),
     ):
         yield Malformed(plan(READ, DESIGN, {**after[2], "on_fail": target}, extra), "$.steps[2].on_fail", problem, "")
+    yield Malformed(plan({"id": "1", "fn": "a", "model": []}), "$.steps[0].model", "length >= 1", "correct it")
+    yield Malformed(
+        plan({"id": "1", "fn": "a", "model": ["", "b"]}), "$.steps[0].model[0]", "length >= 1", "correct it"
+    )
     shared = [{"id": "1", "fn": "a", "on_fail": "3"}, {"id": "2", "fn": "b", "on_fail": "3"}, {"id": "3", "fn": "c"}]
     yield Malformed(plan(*shared), "$.steps[1].on_fail", "cannot stand in", "stands in for no other")
     unlike = [{**READ, "on_fail": "2"}, {"id": "2", "fn": "x", "output": "str"}]

@@ -44,7 +44,7 @@ STEP = st.builds(
     budget=st.none() | st.builds(Budget, usd=st.floats(0, 10), tokens=st.integers(0, 10**6)),
     repair=NAME,
     command=st.none() | st.builds(Command, argv=st.lists(TEXT, min_size=1, max_size=3).map(tuple), env=st.dictionaries(NAME, TEXT)),
-    model=TEXT | st.lists(TEXT, min_size=1, max_size=3).map(tuple),
+    model=TEXT | st.lists(NAME, min_size=1, max_size=3).map(tuple),
 )  # fmt: skip
 PLAN = st.builds(
     ExecutionPlan,

@@ -10,6 +10,7 @@ nothing is sent but to the fake model.
 
 from __future__ import annotations
 
+import functools
 import json
 import os
 import shutil
@@ -35,14 +36,20 @@ def codex_binary() -> Path:
     with FileLock(cache / "lock"):
         if (found := _installed(cache)) is not None:
             return found
-        if shutil.which("npm") is None:
-            pytest.skip("Codex is installed by npm, which is not here; or set CODEX_BIN")
-        command = ["npm", "install", "--no-audit", "--no-fund", "--prefix", str(cache), PACKAGE]
-        done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=540)
+        said = _install(cache)
         found = _installed(cache)
         if found is None:
-            pytest.skip(f"{PACKAGE} cannot be installed: {done.stderr[-300:]}")
+            pytest.skip(f"{PACKAGE} cannot be installed: {said}; or set CODEX_BIN")
         return found
+
+
+@functools.cache
+def _install(cache: Path) -> str:
+    """What npm says at the end; it is asked once a session, for where it reaches nothing it takes minutes to find out."""
+    if shutil.which("npm") is None:
+        return "npm is not here"
+    command = ["npm", "install", "--no-audit", "--no-fund", "--prefix", str(cache), PACKAGE]
+    return subprocess.run(command, capture_output=True, text=True, check=False, timeout=540).stderr[-300:]
 
 
 def _installed(cache: Path) -> Path | None:

@@ -71,7 +71,7 @@ class Risk:
 def assess(text: str) -> Risk: ...
 
 
-@infer(intent="Assess the risk", max_output_tokens=100, budget=Budget(ms=150))
+@infer(intent="Assess the risk", max_output_tokens=100, budget=Budget(ms=400))
 def assess_at_once(text: str) -> Risk: ...
 
 
@@ -221,7 +221,7 @@ async def test_an_answer_that_never_ends_is_ended_by_the_calls_own_deadline(faul
     """Slow loris: a byte now and then keeps every timeout but a deadline from firing."""
     outcome = await call(fault, step=assess_at_once, stream=stream)
     assert isinstance(outcome.error, BudgetExceeded)
-    assert (outcome.error.resource, outcome.error.limit, outcome.error.step) == ("ms", 150, "assess_at_once#1")
+    assert (outcome.error.resource, outcome.error.limit, outcome.error.step) == ("ms", 400, "assess_at_once#1")
     assert outcome.ended == {"LeftInDoubt": 1}
     assert outcome.trace.outcome == "failed"
 

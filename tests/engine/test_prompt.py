@@ -1,4 +1,4 @@
-"""What a request says, and that it says the same each time."""
+"""What a request says, and that it says the same each time. The functions here are signatures: nothing calls them."""
 
 from __future__ import annotations
 

@@ -9,8 +9,7 @@ import msgspec
 
 from stratum.cli.options import journal_option
 from stratum.cli.reading import find_run, read_records
-from stratum.contracts.audit import audit_of, render_audit
-from stratum.contracts.records import CallFinished
+from stratum.contracts.audit import audit_of, render_audit, traces_of
 
 
 @click.command("audit")
@@ -21,9 +20,7 @@ from stratum.contracts.records import CallFinished
 def command(run: str, *, jsonl: bool, as_json: bool, journal: Path) -> None:
     """What RUN did and what it cost; the latest run where none is named. The first characters of an id are enough."""
     records = read_records(journal, find_run(journal, run))
-    # A resumed run records a step again only if it had not completed; the last word on each step counts.
-    finished = {record.call: record for record in records if isinstance(record, CallFinished)}
-    traces = [record.trace for record in finished.values()]
+    traces = list(traces_of(records).values())
     if jsonl:
         for trace in traces:
             click.echo(msgspec.json.encode(trace))

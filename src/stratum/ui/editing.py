@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import shlex
 from collections.abc import Iterator, Mapping, Sequence
+from html import escape
 
 from stratum.contracts.plan import ExecutionPlan, Step
 from stratum.engine.report.sections import MOST_TEXT
@@ -16,13 +17,16 @@ from stratum.ui.shell import Said, page
 def edit_page(
     sight: Sight, text: str, *, form: str, digest: str, problems: Sequence[str] = (), said: Said | None = None
 ) -> str:
-    """`text` is what is in the editor, of the plan of `digest`; `problems` is why it was not taken."""
+    """`text` is what is in the editor, of the plan of `digest`; `problems` is why it was not taken.
+
+    In fields every character stays what it is, since it is sent back: elsewhere `escaped` makes invisible ones visible.
+    """
     wrong = ' aria-invalid="true" aria-describedby="problems"' if problems else ""
     parts = [
         '<label for="text">Plan, as YAML</label>',
         '<p class="hint">Everything in it can be changed.',
         f' <a href="/runs/{escaped(sight.id)}/edit">Edit it in a form</a></p>',
-        f'<textarea id="text" name="text" class="code" rows="28" spellcheck="false" autocapitalize="off" autocomplete="off"{wrong}>\n{_kept(text)}</textarea>',
+        f'<textarea id="text" name="text" class="code" rows="28" spellcheck="false" autocapitalize="off" autocomplete="off"{wrong}>\n{escape(text)}</textarea>',
     ]
     return _page(sight, parts, form=form, digest=digest, problems=problems, said=said)
 
@@ -102,7 +106,7 @@ def _input(name: str, label: str, values: Mapping[str, str], *, mode: str = "tex
         return ""
     return (
         f'<label for="f-{name}">{escaped(label)}</label>'
-        f'<input id="f-{name}" name="{name}" value="{_kept(values[name])}" inputmode="{mode}" autocomplete="off" spellcheck="false">'
+        f'<input id="f-{name}" name="{name}" value="{escape(values[name])}" inputmode="{mode}" autocomplete="off" spellcheck="false">'
     )
 
 
@@ -112,7 +116,7 @@ def _text(name: str, label: str, values: Mapping[str, str]) -> str:
     rows = min(12, 1 + values[name].count("\n") + len(values[name]) // 90)
     return (
         f'<label for="f-{name}">{escaped(label)}</label>'
-        f'<textarea id="f-{name}" name="{name}" rows="{rows}">\n{_kept(values[name])}</textarea>'
+        f'<textarea id="f-{name}" name="{name}" rows="{rows}">\n{escape(values[name])}</textarea>'
     )
 
 
@@ -122,11 +126,6 @@ def _choice(name: str, label: str, values: Mapping[str, str]) -> str:
         for form, said in FORMS.items()
     )
     return f'<label for="f-{name}">{escaped(label)}</label><select id="f-{name}" name="{name}">{options}</select>'
-
-
-def _kept(text: str) -> str:
-    """For a field: every character stays what it is, since it is sent back."""
-    return text.replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;").replace('"', "&quot;")
 
 
 def _problems(problems: Sequence[str]) -> Iterator[str]:

@@ -20,10 +20,10 @@ from starlette.requests import Request
 from starlette.responses import HTMLResponse, PlainTextResponse, RedirectResponse, Response
 from starlette.routing import Route
 
+from stratum.contracts.audit import traces_of
 from stratum.contracts.errors import RunError, StratumError, UnknownRun
 from stratum.contracts.messages import CancelRun, Message
 from stratum.contracts.plan_text import to_yaml
-from stratum.contracts.records import CallFinished
 from stratum.engine.plans.questions import OpenQuestion
 from stratum.engine.report.page import report_page
 from stratum.ui.editing import edit_page, fields_page
@@ -131,8 +131,7 @@ class Site:
 
     async def audit(self, request: Request) -> Response:
         sight = await self._sight(request)
-        finished = {record.call: record for record in sight.records if isinstance(record, CallFinished)}
-        lines = b"".join(msgspec.json.encode(record.trace) + b"\n" for record in finished.values())
+        lines = b"".join(msgspec.json.encode(trace) + b"\n" for trace in traces_of(sight.records).values())
         name = f'attachment; filename="{sight.id}.jsonl"'
         return Response(lines, media_type="application/jsonl", headers={"Content-Disposition": name})
 

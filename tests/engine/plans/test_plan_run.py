@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import msgspec
 import pytest
 import trio
 from tests.engine.plans.plan_fixtures import asked, assigned, open_project, reported, standing, started
@@ -14,7 +15,7 @@ from stratum.contracts.errors import RunError
 from stratum.contracts.plan_errors import NotApproved, PlanFailed, RunCancelled, StaleTicket, StepNotReady
 from stratum.contracts.plan_status import Verdict
 from stratum.contracts.plan_text import read_plan
-from stratum.contracts.records import RunResumed, StepsDone
+from stratum.contracts.records import PlanProposed, RunResumed, StepsDone
 from stratum.engine.providers.scripted import scripted
 
 
@@ -586,3 +587,23 @@ async def test_a_session_that_ends_at_the_moment_at_which_a_step_fails_just_ends
         with trio.move_on_after(3):
             await run.ended.wait()
     assert run.ended.is_set()
+
+
+async def test_a_record_that_claims_the_digest_of_an_approved_plan_starts_nothing(tmp_path: Path) -> None:
+    """The journal is in reach of what plans run: whose approval counts is worked out from the plan itself."""
+    approved = "steps: [{id: a, fn: count, inputs: {words: [x]}}]"
+    other = "steps: [{id: a, fn: count, inputs: {words: [x, y]}}]"
+    async with open_project(tmp_path, steps=[count]) as plans:
+        run = await started(plans, approved)
+        await run.result()
+        claimed = (await plans.status(run.id)).digest
+        draft = await plans.propose(read_plan(other), by="agent")
+        journal = plans.runtime.journal
+        last = [record for record in await journal.read(draft.run) if isinstance(record, PlanProposed)][-1]
+        await journal.claim(draft.run)
+        await journal.commit(draft.run, msgspec.structs.replace(last, digest=claimed))
+        await journal.release(draft.run)
+        calls.clear()
+        with pytest.raises(RunError, match="the digest of another plan"):
+            await plans.start(draft.run)
+    assert not calls
