@@ -55,7 +55,8 @@ class PageSink:
 class FileSink:
     """Writes `ID.question.json` into a folder, and takes `ID.answer.json`: `{"value": ..., "reviewer": "...", "rationale": "..."}`.
 
-    In names of files `:` and `/` of the id are `_`. An answer that will not do is moved to `ID.rejected.json` with the reason.
+    In names of files `:` and `/` of the id are `_`. An answer that will not do is taken away, and `ID.rejected.json` says why: one that is
+    written bit by bit may be read too early, so write it under another name and rename it.
     """
 
     def __init__(self, folder: Path) -> None:
@@ -66,12 +67,16 @@ class FileSink:
         folder = trio.Path(self._folder)
         await folder.mkdir(parents=True, exist_ok=True)
         question, answer = folder / f"{name}.question.json", folder / f"{name}.answer.json"
-        await question.write_bytes(_as_json(review))
+        begun = folder / f".{name}.question.new"
         try:
+            # Whole or not at all, for whoever looks into the folder at this moment.
+            await begun.write_bytes(_as_json(review))
+            await begun.replace(question)
             while not await _answered(review, answer, rejected=folder / f"{name}.rejected.json"):
                 await trio.sleep(POLL_S)
         finally:
             with trio.CancelScope(shield=True):
+                await begun.unlink(missing_ok=True)
                 await question.unlink(missing_ok=True)
 
 
