@@ -196,4 +196,6 @@ class ExecutionPlan(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=Tru
         All of SHA-256: whoever writes the plan could find two with the same 12 characters, and have one approved.
         """
         approved = msgspec.structs.replace(self, estimate=None)
-        return hashlib.sha256(canonical_json(msgspec.to_builtins(approved))).hexdigest()
+        # As it reads back: `Budget(ms=50)` is 50.0 then, and the plan in the journal is to have the digest of the one proposed.
+        read_back = msgspec.json.decode(msgspec.json.encode(approved), type=ExecutionPlan)
+        return hashlib.sha256(canonical_json(msgspec.to_builtins(read_back))).hexdigest()

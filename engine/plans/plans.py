@@ -116,7 +116,7 @@ class Plans:
                 target=PLAN_TARGET,
                 inputs=msgspec.Raw(msgspec.json.encode(checked)),
             ),
-            proposed(compiled.plan, checked, by=by, modules=modules),
+            proposed(compiled, checked, by=by, modules=modules),
         )
         await journal.release(run)
         return await self._status(run, await self._past(run), policy)

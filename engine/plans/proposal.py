@@ -14,7 +14,6 @@ from stratum.contracts.codec import Codec
 from stratum.contracts.compiled_plan import CompiledPlan
 from stratum.contracts.digest import canonical_json
 from stratum.contracts.errors import ContractViolation, RunError
-from stratum.contracts.plan import ExecutionPlan
 from stratum.contracts.records import PlanProposed
 from stratum.contracts.violation import Violation
 from stratum.engine.plans.plan_history import PlanHistory
@@ -38,7 +37,7 @@ async def revise_draft(
         if replacing is not None and past.proposed.digest != replacing:
             raise RunError(run=run, problem="it was changed meanwhile", fix="look at it as it is now, then edit that")
         inputs = checked_inputs(compiled, past.inputs)
-        await journal.commit(run, proposed(compiled.plan, inputs, by=by, modules=past.modules))
+        await journal.commit(run, proposed(compiled, inputs, by=by, modules=past.modules))
     finally:
         with trio.CancelScope(shield=True):
             await journal.release(run)
@@ -87,11 +86,11 @@ def approval_digest(plan_digest: str, inputs: Mapping[str, Any]) -> str:
     return sha256(canonical_json({"plan": plan_digest, "inputs": inputs})).hexdigest()
 
 
-def proposed(plan: ExecutionPlan, inputs: Mapping[str, Any], *, by: str, modules: Sequence[str]) -> PlanProposed:
+def proposed(compiled: CompiledPlan, inputs: Mapping[str, Any], *, by: str, modules: Sequence[str]) -> PlanProposed:
     """As the journal keeps it."""
     return PlanProposed(
-        plan=msgspec.Raw(msgspec.json.encode(plan)),
-        digest=approval_digest(plan.digest, inputs),
+        plan=msgspec.Raw(msgspec.json.encode(compiled.plan)),
+        digest=approval_digest(compiled.digest, inputs),
         by=by,
         modules=tuple(modules),
     )

@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 
 from stratum.contracts.budget import Budget
 from stratum.contracts.errors import PlanError
-from stratum.contracts.plan import Command, Ensure, Estimate, ExecutionPlan, Step
+from stratum.contracts.plan import Command, Ensure, Estimate, ExecutionPlan, Gate, Step
 from stratum.contracts.plan_text import read_plan, to_json, to_yaml
 from stratum.contracts.shape import is_dict, is_sequence
 
@@ -41,17 +41,18 @@ STEP = st.builds(
     depends_on=st.lists(NAME, max_size=3).map(tuple),
     ensure=st.lists(ENSURE, max_size=3).map(tuple),
     retries=st.none() | st.integers(0, 100),
-    budget=st.none() | st.builds(Budget, usd=st.floats(0, 10), tokens=st.integers(0, 10**6)),
+    budget=st.none() | st.builds(Budget, usd=st.floats(0, 10) | st.integers(0, 10) | st.decimals(0, 10), tokens=st.integers(0, 10**6)),
     repair=NAME,
     command=st.none() | st.builds(Command, argv=st.lists(TEXT, min_size=1, max_size=3).map(tuple), env=st.dictionaries(NAME, TEXT)),
     model=TEXT | st.lists(NAME, min_size=1, max_size=3).map(tuple),
+    gate=st.none() | st.builds(Gate, timeout_s=st.floats(1, 10) | st.integers(1, 10)),
 )  # fmt: skip
 PLAN = st.builds(
     ExecutionPlan,
     goal=TEXT,
     steps=st.lists(STEP, max_size=4).map(tuple),
     input=st.dictionaries(NAME, NAME, max_size=2),
-    budget=st.none() | st.builds(Budget, ms=st.floats(1, 10**6)),
+    budget=st.none() | st.builds(Budget, ms=st.floats(1, 10**6) | st.integers(1, 10**6)),
     fail_fast=st.booleans(),
     estimate=st.none() | st.builds(Estimate, calls=st.integers(0, 9), picousd=st.integers(0, 10**12)),
 )

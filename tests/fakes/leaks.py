@@ -33,12 +33,12 @@ def held() -> Held:
     """Idle worker threads, which trio keeps for 10 s, do not count."""
     return Held(
         tasks=trio.lowlevel.current_statistics().tasks_living,
-        sockets=_sockets(),
+        sockets=held_sockets(),
         busy_threads=int(trio.to_thread.current_default_thread_limiter().borrowed_tokens),
     )
 
 
-def _sockets() -> int:
+def held_sockets() -> int:
     count = 0
     for name in os.listdir("/dev/fd"):
         try:
