@@ -41,7 +41,7 @@ def test_a_plan_that_is_not_valid_is_refused_each_time() -> None:
 def test_what_was_proposed_is_found_by_its_record() -> None:
     plans = CompiledPlans(REGISTRY)
     compiled = plans.of(plan())
-    record = proposed(plan(), {}, by="agent", modules=())
+    record = proposed(compiled, {}, by="agent", modules=())
 
     assert plans.proposed(record) is compiled
     assert CompiledPlans(REGISTRY).proposed(record) == compiled
