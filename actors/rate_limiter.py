@@ -11,8 +11,8 @@ Two bounds, both per model and first come, first served:
 from __future__ import annotations
 
 import math
-from collections.abc import AsyncGenerator, Mapping
-from contextlib import asynccontextmanager
+from collections.abc import Mapping
+from contextlib import AbstractAsyncContextManager
 
 import msgspec
 import trio
@@ -40,18 +40,12 @@ class RateLimiter:
         self._limits = dict(limits or {})
         self._paces: dict[str, _Pace] = {}
 
-    @asynccontextmanager
-    async def slot(self, model: str, *, tokens: int) -> AsyncGenerator[None, None]:
+    def slot(self, model: str, *, tokens: int) -> AbstractAsyncContextManager[None]:
         """Hold the block until one call of `model` with this many tokens may be sent, and count it in flight while it lasts.
 
         Does not checkpoint when it may be sent at once. A wait that is cancelled takes nothing.
         """
-        pace = self._pace(model)
-        await pace.enter(tokens)
-        try:
-            yield
-        finally:
-            pace.leave()
+        return _Slot(self._pace(model), tokens)
 
     def throttled(self, model: str, *, retry_after_s: float | None = None) -> None:
         """The provider answered 429: send nothing for `retry_after_s`, and then half as much at a time.
@@ -64,6 +58,22 @@ class RateLimiter:
         if model not in self._paces:
             self._paces[model] = _Pace(self._limits.get(model, RateLimit()))
         return self._paces[model]
+
+
+class _Slot(AbstractAsyncContextManager[None]):
+    """Not a generator, which would be thrown into for every call that is stopped."""
+
+    __slots__ = ("_pace", "_tokens")
+
+    def __init__(self, pace: _Pace, tokens: int) -> None:
+        self._pace = pace
+        self._tokens = tokens
+
+    async def __aenter__(self) -> None:
+        await self._pace.enter(self._tokens)
+
+    async def __aexit__(self, *error: object) -> None:
+        self._pace.leave()
 
 
 class _Pace:

@@ -2,8 +2,9 @@
 
 The baseline, `bare nursery`, has as many tasks asleep and is cancelled. `infer` has as many calls in flight with a provider in the
 process that never answers, then one call that no budget could afford; `infer, over HTTP` has them in flight over the lean
-transport, their connections to be closed. `infer, none sent` begins as many calls under a budget that affords none. What is
-measured is wall time until the flow has raised, once for all of them.
+transport, their connections to be closed. `infer, none sent` begins as many calls under a budget that affords none. All three have
+a task for each call in a nursery; `parallel` and `parallel, none sent` leave that to `parallel`. What is measured is wall time
+until the flow has raised, once for all of them.
 """
 
 from __future__ import annotations
@@ -22,7 +23,7 @@ from pydantic import Field
 from tests.fakes.openai_server import serve_process
 
 from benchmarks.timing import Measured, Row, common_options, compare, parser, report
-from stratum import Budget, BudgetExceeded, Price, contract, flow, infer, open_runtime
+from stratum import Budget, BudgetExceeded, Price, contract, flow, infer, open_runtime, parallel
 from stratum.engine.providers.openai import OpenAI
 from stratum.engine.providers.protocol import Provider
 from stratum.engine.providers.scripted import Reply, scripted
@@ -64,23 +65,38 @@ def bare(count: int) -> Measured:
     return trio.run(main)
 
 
+async def in_a_nursery(count: int) -> None:
+    async with trio.open_nursery() as nursery:
+        for number in range(count):
+            nursery.start_soon(say, f"{number}")
+
+
+async def in_parallel(count: int) -> None:
+    await parallel(*(say(f"{number}") for number in range(count)))
+
+
 def stopped(
-    provider: Provider, count: int, *, limit_usd: float, all_sent: Callable[[], Awaitable[None]] | None
+    provider: Provider,
+    count: int,
+    *,
+    limit_usd: float,
+    all_sent: Callable[[], Awaitable[None]] | None,
+    branch_out: Callable[[int], Awaitable[None]] = in_a_nursery,
 ) -> Measured:
     """From the moment a budget is exhausted, which is at once where it affords nothing, until the flow has raised."""
     exhausted: list[Clocks] = []
 
     @flow(budget=Budget(usd=limit_usd))
     async def branches(count: int) -> None:
+        if all_sent is None:
+            exhausted.append(_clocks())
+            await branch_out(count)
+            return
         async with trio.open_nursery() as nursery:
-            if all_sent is None:
-                exhausted.append(_clocks())
-            for number in range(count):
-                nursery.start_soon(say, f"{number}")
-            if all_sent is not None:
-                await all_sent()
-                exhausted.append(_clocks())
-                await say_all("everything")
+            nursery.start_soon(branch_out, count)
+            await all_sent()
+            exhausted.append(_clocks())
+            await say_all("everything")
 
     async def main() -> Measured:
         async with open_runtime(provider=provider, journal=None):
@@ -93,19 +109,19 @@ def stopped(
     return trio.run(main)
 
 
-def in_process(count: int) -> Measured:
+def in_process(count: int, branch_out: Callable[[int], Awaitable[None]] = in_a_nursery) -> Measured:
     provider = scripted(otherwise=Reply(value={"text": "hi"}, delay_s=math.inf), price=PRICE)
 
     async def all_sent() -> None:
         while provider.in_flight < count:
             await trio.sleep(0.001)
 
-    return stopped(provider, count, limit_usd=_ample(count), all_sent=all_sent)
+    return stopped(provider, count, limit_usd=_ample(count), all_sent=all_sent, branch_out=branch_out)
 
 
-def none_sent(count: int) -> Measured:
+def none_sent(count: int, branch_out: Callable[[int], Awaitable[None]] = in_a_nursery) -> Measured:
     provider = scripted(otherwise=Reply(value={"text": "hi"}, delay_s=math.inf), price=PRICE)
-    measured = stopped(provider, count, limit_usd=0.000001, all_sent=None)
+    measured = stopped(provider, count, limit_usd=0.000001, all_sent=None, branch_out=branch_out)
     assert not provider.requests
     return measured
 
@@ -148,6 +164,8 @@ def main() -> None:
                 BASELINE: lambda count=count: bare(count),
                 "infer": lambda count=count: in_process(count),
                 "infer, none sent": lambda count=count: none_sent(count),
+                "parallel": lambda count=count: in_process(count, in_parallel),
+                "parallel, none sent": lambda count=count: none_sent(count, in_parallel),
             }
             if count <= 400:  # more sockets than many systems allow a process
                 contenders["infer, over HTTP"] = lambda count=count: over_http(url, count)

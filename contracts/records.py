@@ -14,7 +14,7 @@ from stratum.contracts.trace import Attempt, CallKind, Outcome, TraceRecord
 from stratum.contracts.violation import Violation
 
 
-class _Record(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, tag_field="kind"):
+class _Record(msgspec.Struct, gc=False, frozen=True, kw_only=True, omit_defaults=True, tag_field="kind"):
     elapsed_ms: int = 0
     """Running time of the run when this was decided; downtime between a kill and a resume is not in it."""
 

@@ -14,7 +14,7 @@ CallKind = Literal["infer", "compute", "flow", "parallel", "quorum", "refine", "
 """What a step is; `parallel` to `refine` are around other calls, the ones after them in plans, `gate` in flows too."""
 
 
-class Attempt(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+class Attempt(msgspec.Struct, gc=False, frozen=True, kw_only=True, omit_defaults=True):
     """One request that was answered, or whose answer was lost."""
 
     number: int
@@ -39,7 +39,7 @@ class Attempt(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     error: str = ""
 
 
-class TraceRecord(msgspec.Struct, frozen=True, kw_only=True):
+class TraceRecord(msgspec.Struct, gc=False, frozen=True, kw_only=True):
     """What one call did: committed beside the code, queried with SQL, exported as spans."""
 
     function: str

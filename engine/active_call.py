@@ -2,20 +2,32 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, NoReturn
+from typing import TYPE_CHECKING, NoReturn, Self
 
 if TYPE_CHECKING:
     from stratum.engine.envelope import Envelope
 
 
 class ActiveCall:
-    """Made by `Envelope.active_call`; `around` is the call in whose condition this one is made, as a judge's is."""
+    """A block, counted in every envelope that the call draws from.
+
+    `around` is the call in whose condition this one is made, as a judge's is.
+    """
+
+    __slots__ = ("_around", "_envelope", "_parked")
 
     def __init__(self, envelope: Envelope, *, around: ActiveCall | None) -> None:
         self._envelope = envelope
         self._around = around
         self._parked = 0
         """How many of this call and those in its conditions wait to be cancelled."""
+
+    def __enter__(self) -> Self:
+        self._envelope.count_active(+1)
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        self._envelope.count_active(-1)
 
     async def park(self, owner: Envelope) -> NoReturn:
         """Wait to be cancelled: `owner`, around this call, is exhausted, and need not wait for it.

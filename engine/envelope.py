@@ -19,7 +19,6 @@ from stratum.contracts.budget import Budget, OnExhaustion
 from stratum.contracts.errors import BudgetExceeded, BudgetOverrun, Completed, RunError
 from stratum.contracts.plan_errors import RunCancelled
 from stratum.contracts.records import ClockStarted, ClockStopped, Exhausted
-from stratum.engine.active_call import ActiveCall
 from stratum.engine.shared_allowance import AllowanceSpent
 
 if TYPE_CHECKING:
@@ -153,15 +152,6 @@ class Envelope:
             self.cause = Stopped(run=self.run.id, reason=reason)
             self.run.runtime.ledger.seal(self.scope)
         self._cancel()
-
-    @contextmanager
-    def active_call(self, *, around: ActiveCall | None) -> Generator[ActiveCall]:
-        """Around one call from its first reservation to its result, in every envelope it draws from."""
-        self.count_active(+1)
-        try:
-            yield ActiveCall(self, around=around)
-        finally:
-            self.count_active(-1)
 
     async def turn(self) -> None:
         """Wait, before a branch begins in here, until whoever stands in line for its budgets has been served.

@@ -21,6 +21,7 @@ from stratum.contracts.errors import (
 from stratum.contracts.records import Answered, AttemptFinished, Record
 from stratum.contracts.trace import Attempt
 from stratum.contracts.violation import Violation, retry_message
+from stratum.engine.active_call import ActiveCall
 from stratum.engine.dialects.protocol import Completion
 from stratum.engine.dialects.tool_name import tool_name
 from stratum.engine.dialects.translated import read_recorded
@@ -32,7 +33,6 @@ from stratum.engine.step_record import StepRecord
 
 if TYPE_CHECKING:
     from stratum.actors.answer_cache import AnswerCache
-    from stratum.engine.active_call import ActiveCall
     from stratum.engine.infer import Infer
     from stratum.engine.place import Place
     from stratum.engine.run import PlannedStep
@@ -131,7 +131,7 @@ class InferCall(Generic[R]):
             raise PreconditionFailed(function=self._step.signature.name, violations=violations)
 
     async def _attempts(self, envelope: Envelope) -> R:
-        with envelope.active_call(around=self._place.judged) as active:
+        with ActiveCall(envelope, around=self._place.judged) as active:
             if self._step.judged_at_once and not self._step.given:
                 return await self._cached_or_new(self._line(envelope, active), envelope)
             # What conditions call (a judge, say) is a step of this call, and draws from its budget.
