@@ -197,5 +197,5 @@ class ExecutionPlan(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=Tru
         """
         approved = msgspec.structs.replace(self, estimate=None)
         # As it reads back: `Budget(ms=50)` is 50.0 then, and the plan in the journal is to have the digest of the one proposed.
-        read_back = msgspec.json.decode(msgspec.json.encode(approved), type=ExecutionPlan)
+        read_back = msgspec.convert(msgspec.to_builtins(approved), ExecutionPlan)
         return hashlib.sha256(canonical_json(msgspec.to_builtins(read_back))).hexdigest()
