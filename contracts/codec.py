@@ -17,6 +17,7 @@ from stratum.contracts.contract_field import fields_of, opaque_at
 from stratum.contracts.digest import canonical_json, digest12
 from stratum.contracts.errors import ContractViolation
 from stratum.contracts.hot_decoder import REFUSALS, hot_decoder
+from stratum.contracts.image_places import holds_image
 from stratum.contracts.json_value import json_value, split
 from stratum.contracts.mismatch import violations_of
 from stratum.contracts.opaque import is_opaque
@@ -62,7 +63,8 @@ class Codec(Generic[T]):
         """Not an object on the wire: it goes as `{"value": ...}`."""
         self.opaque = is_opaque(annotation)
         reachable = _contracts_reachable(annotation)
-        self._writes_natively = all(_is_natively_written(cls) for cls in reachable)
+        self.holds_image = holds_image(annotation, owner=owner, field=field)
+        self._writes_natively = not self.holds_image and all(_is_natively_written(cls) for cls in reachable)
         self._hides = self.opaque or any(field.opaque for cls in reachable for field in fields_of(cls).values())
         self._adapter: TypeAdapter[T] = adapter_of(annotation, owner=owner, field=field)
         self._check = self._adapter.validator.validate_python

@@ -10,18 +10,21 @@ import msgspec
 from stratum.contracts.annotation import contract_of
 from stratum.contracts.contract_field import fields_of
 from stratum.contracts.digest import canonical_json
+from stratum.contracts.image import Image
 from stratum.contracts.shape import is_dict, is_sequence, is_set
 
 
 def json_value(value: Any, *, redact: bool = False, opaque: bool = False) -> Any:
     """`value` as JSON values, under the names it has on the wire. Sets are sorted: one value, one text.
 
-    With `redact`, an opaque field, or all of an `opaque` value, is replaced by its size.
+    With `redact`, an opaque field, or all of an `opaque` value, is replaced by its size, and an image by what it is.
     """
     if redact and opaque:
         return redacted(value)
     if value is None or (isinstance(value, (str, int, float)) and not isinstance(value, enum.Enum)):
         return value
+    if type(value) is Image:
+        return str(value) if redact else value.json
     cls = contract_of(value)
     if cls is not None:
         return {
@@ -41,10 +44,13 @@ def split(value: Any, *, opaque: bool = False) -> tuple[Any, Any | None]:
     """The inline part and the opaque part; the latter `None` where nothing is opaque.
 
     The opaque part has the shape of the whole, so that each piece is found at its path:
-    `[{"body": ...}, null]` for a list whose first item has an opaque field.
+    `[{"body": ...}, null]` for a list whose first item has an opaque field. Images are left in the inline part as
+    they are: they go beside the text.
     """
     if opaque:
         return None, json_value(value)
+    if type(value) is Image:
+        return value, None
     cls = contract_of(value)
     if cls is not None:
         parts = {

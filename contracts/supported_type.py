@@ -11,8 +11,11 @@ from uuid import UUID
 
 from stratum.contracts.annotation import is_contract, is_union, strip, type_name
 from stratum.contracts.errors import ContractDefinitionError
+from stratum.contracts.image import Image
 
-LEAVES: Final[frozenset[Any]] = frozenset({str, int, float, bool, types.NoneType, date, datetime, bytes, Decimal, UUID})
+LEAVES: Final[frozenset[Any]] = frozenset(
+    {str, int, float, bool, types.NoneType, date, datetime, bytes, Decimal, UUID, Image}
+)
 CONTAINERS: Final[frozenset[Any]] = frozenset({list, set, frozenset, tuple, dict})
 KEYS: Final[frozenset[Any]] = frozenset({str, int, date, UUID})
 
@@ -69,6 +72,8 @@ def _check_bare(annotation: Any) -> None:
         return
     if annotation in CONTAINERS:
         raise _Unsupported(f"{annotation.__name__} does not say what it holds", f"write {_EXAMPLES[annotation]}")
+    if annotation in (bytearray, memoryview) or annotation.__module__.partition(".")[0] == "PIL":
+        raise _Unsupported(f"{annotation.__name__} is not supported", _BYTES)
     if annotation.__module__ in _NOT_YOURS:
         raise _Unsupported(f"{annotation.__name__} is not supported", _SUPPORTED)
     if not issubclass(annotation, enum.Enum):
@@ -121,8 +126,9 @@ def _check_union(arguments: tuple[Any, ...]) -> None:
 
 _SUPPORTED: Final = (
     "use str, int, float, bool, None, date, datetime, bytes, Decimal, UUID, an Enum of strings or integers, Literal, "
-    "unions, list, tuple, set, dict, or a @contract class"
+    "unions, list, tuple, set, dict, Image, or a @contract class"
 )
+_BYTES: Final = "write stratum.Image for a picture, and pass stratum.Image(...) with the bytes of its file; else bytes"
 _EXAMPLES: Final[dict[Any, str]] = {
     list: "list[str]",
     set: "set[str]",

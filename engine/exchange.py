@@ -27,6 +27,7 @@ from stratum.engine.target import Target
 from stratum.engine.tokens import exact_bound, input_bound, note_overrun
 
 if TYPE_CHECKING:
+    from stratum.contracts.image import Image
     from stratum.engine.run import Run
     from stratum.engine.stream import Watch
 
@@ -77,6 +78,7 @@ class Line:
         active: ActiveCall,
         call: str,
         target: Target,
+        images: Sequence[Image] = (),
         watch: Watch | None = None,
     ) -> None:
         self._run = run
@@ -84,6 +86,7 @@ class Line:
         self._envelope = envelope
         self._active = active
         self._call = call
+        self._images = images
         self._watch = watch
         self._attempt = 1
         self.turn_to(target)
@@ -126,7 +129,7 @@ class Line:
     async def _send_once(self, conversation: bytes, *, attempt: int) -> Exchange | _Failure:
         body = self._target.compiled.body(conversation, max_output_tokens=self._cap, streamed=self._streamed)
         try:
-            async with self._runtime.limiter.slot(self._model, tokens=input_bound(self._model, body)):
+            async with self._runtime.limiter.slot(self._model, tokens=input_bound(self._model, body, self._images)):
                 with self._runtime.spent_in("budget"):
                     reservation = await self._reserve(body)
                 if reservation.cap != self._cap:
@@ -159,7 +162,7 @@ class Line:
 
     async def _reserve(self, body: bytes) -> Reservation:
         ledger, scope, name = self._runtime.ledger, self._envelope.scope, self._runtime.reservation_id()
-        rough = input_bound(self._model, body)
+        rough = input_bound(self._model, body, self._images)
         try:
             held = ledger.try_reserve(scope, self._demand(rough, min_cap=self._cap), reservation=name)
         except Refused:
@@ -169,7 +172,8 @@ class Line:
         if held is not None:
             return held
         # Bytes overstate tokens three- to fourfold; the exact count is dearer, and only now worth it.
-        demand = self._demand(min(rough, exact_bound(self._model, body)), min_cap=self._target.min_cap)
+        exact = exact_bound(self._model, body, self._images)
+        demand = self._demand(min(rough, exact), min_cap=self._target.min_cap)
         return await ledger.reserve(scope, demand, reservation=name)
 
     async def _stay_within_allowance(self, reservation: Reservation) -> None:

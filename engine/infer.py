@@ -83,6 +83,13 @@ class Infer(Step[P, R], Generic[P, R]):
         super().__init__(function, signature)
         refuse_other_than_budget(signature.name, budget)
         _check_options(signature.name, intent=intent, retries=retries, max_output_tokens=max_output_tokens)
+        if signature.returns.holds_image:
+            raise ContractDefinitionError(
+                owner=signature.name,
+                field="return",
+                problem="a model answers in text, and cannot return an Image",
+                fix="return what it says about one, or make the image in a @compute",
+            )
         self._schema = signature.returns.wire_schema  # compiled here: what strict mode cannot take is refused here
         self.prompt = PromptTemplate.compile(intent, context, signature)
         opaque = [name for name, parameter in signature.parameters.items() if parameter.opaque]
@@ -145,6 +152,7 @@ class Infer(Step[P, R], Generic[P, R]):
         text = self.prompt.instructions if prompt.instructions is None else prompt.instructions
         signature = self.signature
         parts = [signature.qualname, text, prompt.inputs, prompt.attachment, signature.returns.digest, model]
+        parts += [f"{image.detail}:{image.digest}" for image in prompt.images]
         settings = (self._temperature, self._max_output_tokens)
         return sha256(msgspec.json.encode((parts, settings, self._schema.decode()))).hexdigest()
 

@@ -162,6 +162,7 @@ class InferCall(Generic[R]):
         return await self._judge(Completion(status="called", tool=tool, arguments=output))
 
     def _line(self, envelope: Envelope, active: ActiveCall) -> Line:
+        self._refuse_unseen()
         if self._fallbacks and envelope.limits_money:
             self._check_prices(self._fallbacks)
         line = Line(
@@ -170,10 +171,21 @@ class InferCall(Generic[R]):
             active=active,
             call=self._record.id,
             target=self._target,
+            images=self._prompt.images,
             watch=self._watch,
         )
         self._record.priced = line.priced
         return line
+
+    def _refuse_unseen(self) -> None:
+        """Before anything is reserved: a provider that takes no images would leave them out, or fail."""
+        provider = self._run.runtime.provider
+        if self._prompt.images and not provider.dialect.takes_images:
+            raise ProviderError(
+                provider=provider.name,
+                message=f"{self._step.signature.name} has an image, and no model of this provider sees",
+                fix="use a provider that takes images, as OpenAI(), or pass what is in it as text",
+            )
 
     async def _attempt_until_accepted(self, line: Line, envelope: Envelope) -> R:
         earlier = deque(self._record.earlier.answers if self._record.earlier else ())

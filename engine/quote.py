@@ -84,9 +84,10 @@ def quote(step: Infer[Any, Any], arguments: Mapping[str, Any], runtime: Runtime,
     """
     dialect = runtime.provider.dialect
     target = step.target(step.models_in(runtime)[0], dialect)
-    conversation = target.compiled.conversation(step.prompt.render(arguments))
+    prompt = step.prompt.render(arguments)
+    conversation = target.compiled.conversation(prompt)
     body = target.compiled.body(conversation, max_output_tokens=target.cap, streamed=runtime.provider.streams)
-    bound, exact = input_bound(target.model, body), exact_bound(target.model, body)
+    bound, exact = (measure(target.model, body, prompt.images) for measure in (input_bound, exact_bound))
     price = runtime.price(target.model)
     return Quote(
         function=step.signature.name,

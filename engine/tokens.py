@@ -1,7 +1,8 @@
 """Upper bounds of a request's input tokens, known before it is sent.
 
 In two stages: bytes first, which cost nothing; the exact count only where bytes do not fit a budget. Both count the
-whole request body: the tool's schema and every item of the conversation are input.
+whole request body: the tool's schema and every item of the conversation are input. Images in it are counted by what the
+model makes of the largest there can be, whatever their bytes.
 """
 
 from __future__ import annotations
@@ -9,9 +10,12 @@ from __future__ import annotations
 import importlib.machinery
 import importlib.util
 import math
+from collections.abc import Sequence
 from functools import cache
 from types import ModuleType
 from typing import Final, Protocol, cast
+
+from stratum.contracts.image import Image
 
 REQUEST_TOKENS: Final = 64
 """What a server may add around a request's text: roles, separators, the tool's wrapping. Published examples stay below 20."""
@@ -22,6 +26,26 @@ OVERRUN_MARGIN: Final = 1.1
 CL100K_MODELS: Final = ("gpt-4-", "gpt-3.5", "gpt-35", "text-embedding")
 """Prefixes; `gpt-4` itself uses cl100k too, and every later model o200k."""
 
+# OpenAI's guide to images, 2026-11, and what its users measured. Tiles: the base and 8 tiles, as many as there are in 2048 by
+# 768 pixels. Patches: 1,536 times the model's factor. Where both have been told of a model, the larger.
+IMAGE_TOKENS: Final = {
+    "gpt-4.1-mini": 2_489,
+    "gpt-4.1-nano": 3_779,
+    "gpt-4.1": 1_536,
+    "gpt-4o-mini": 48_169,
+    "gpt-4o": 1_445,
+    "gpt-5-mini": 2_489,
+    "gpt-5-nano": 3_779,
+    "gpt-5": 1_536,
+    "gpt-5.1": 1_536,
+    "o1": 1_536,
+    "o3": 1_536,
+    "o4-mini": 2_642,
+}
+"""By the head of a model's name, longer ones first: tokens of the largest image."""
+ANY_IMAGE_TOKENS: Final = 50_000
+"""Of a model that is not in the table. More than gpt-4o-mini counts, and than 10,000 patches at the largest known factor, 2.46."""
+
 _excess: dict[str, float] = {}
 """By model: what both bounds are multiplied with, learnt from overruns, for the life of the process."""
 
@@ -30,21 +54,33 @@ class _Encoding(Protocol):
     def count(self, text: str) -> int: ...
 
 
-def input_bound(model: str, body: bytes) -> int:
-    """An upper bound from the body's length alone.
+def input_bound(model: str, body: bytes, images: Sequence[Image] = ()) -> int:
+    """An upper bound from the body's length alone, `images` being those in it.
 
     Every token of a byte-level encoding is at least one byte, and JSON escapes only make text longer.
     """
-    return _raised(model, len(body) + REQUEST_TOKENS)
+    text = len(body) - sum(len(image.wire_url) for image in images)
+    return _raised(model, text + len(images) * image_tokens(model) + REQUEST_TOKENS)
 
 
-def exact_bound(model: str, body: bytes) -> int:
+def exact_bound(model: str, body: bytes, images: Sequence[Image] = ()) -> int:
     """The tokenizer's count of the body, with margins; at most `input_bound`.
 
     The first call loads a vocabulary: 0.3 s of CPU, unless `load_encoding` was called before.
     """
-    counted = _encoding(_encoding_name(model)).count(body.decode(errors="replace"))
-    return min(_raised(model, counted * EXACT_MARGIN + REQUEST_TOKENS), input_bound(model, body))
+    text = body
+    for image in images:
+        text = text.replace(image.wire_url.encode(), b"")
+    counted = _encoding(_encoding_name(model)).count(text.decode(errors="replace")) * EXACT_MARGIN
+    seen = len(images) * image_tokens(model)
+    return min(_raised(model, counted + seen + REQUEST_TOKENS), input_bound(model, body, images))
+
+
+def image_tokens(model: str) -> int:
+    """No image, of whatever size and in whatever detail, is more input tokens than this to `model`."""
+    name = _own_name(model)
+    known = (tokens for prefix, tokens in IMAGE_TOKENS.items() if name == prefix or name.startswith(f"{prefix}-"))
+    return next(known, ANY_IMAGE_TOKENS)
 
 
 def load_encoding(model: str) -> None:
@@ -65,8 +101,12 @@ def _raised(model: str, tokens: float) -> int:
     return math.ceil(tokens * _excess.get(model, 1))
 
 
+def _own_name(model: str) -> str:
+    return model.rsplit("/", 1)[-1].removeprefix("ft:")
+
+
 def _encoding_name(model: str) -> str:
-    name = model.rsplit("/", 1)[-1].removeprefix("ft:")
+    name = _own_name(model)
     return "cl100k_base" if name == "gpt-4" or name.startswith(CL100K_MODELS) else "o200k_base"
 
 

@@ -25,6 +25,7 @@ PUBLIC = [
     "Flow",
     "HITLTimeoutError",
     "HumanDecision",
+    "Image",
     "JournalCorrupt",
     "JournalError",
     "JournalUnavailable",
@@ -61,6 +62,7 @@ PUBLIC = [
     "open_runtime",
     "parallel",
     "race",
+    "read_image",
     "refine",
     "run",
 ]

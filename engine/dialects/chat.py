@@ -11,6 +11,7 @@ from typing import Any, Literal
 
 import msgspec
 
+from stratum.contracts.image import Image
 from stratum.contracts.price import Usage
 from stratum.engine.dialects.chat_server import answer_body, read_request, stream_events
 from stratum.engine.dialects.chat_stream import ChatStreamReader
@@ -32,15 +33,23 @@ class ChatDialect:
     """`POST /chat/completions`.
 
     `cap_field` is what the server calls the output cap: OpenAI's reasoning models refuse
-    `max_tokens`, and some other servers ignore `max_completion_tokens`.
+    `max_tokens`, and some other servers ignore `max_completion_tokens`. `takes_images=False` says that
+    no model of the server sees.
     """
 
     path = "/chat/completions"
     overhead_tokens = 64
     min_output_tokens = 1
 
-    def __init__(self, output: Output = "tool", *, cap_field: CapField = "max_completion_tokens") -> None:
+    def __init__(
+        self,
+        output: Output = "tool",
+        *,
+        cap_field: CapField = "max_completion_tokens",
+        takes_images: bool = True,
+    ) -> None:
         self.name = f"chat/{output}/{cap_field}"
+        self.takes_images = takes_images
         self._output: Output = output
         self._cap_field: CapField = cap_field
 
@@ -113,7 +122,7 @@ class ChatCall(msgspec.Struct, frozen=True):
         instructions = self.instructions if prompt.instructions is None else prompt.instructions
         # A message of its own: many servers take no content but a string.
         attachment = _message("user", prompt.attachment) if prompt.attachment else b""
-        return _join(_message("system", instructions), _message("user", prompt.inputs), attachment)
+        return _join(_message("system", instructions), _message("user", _content(prompt)), attachment)
 
     def retry(self, conversation: bytes, completion: Completion, message: str) -> bytes:
         # Every tool call must be answered by a tool message; where there was none, the message is the user's.
@@ -138,7 +147,18 @@ class ChatCall(msgspec.Struct, frozen=True):
         )
 
 
-def _message(role: str, content: str) -> bytes:
+def _content(prompt: Prompt) -> str | list[dict[str, Any]]:
+    """Text alone as a string: many servers take nothing else."""
+    if not prompt.images:
+        return prompt.inputs
+    return [{"type": "text", "text": prompt.inputs}, *(_image(image) for image in prompt.images)]
+
+
+def _image(image: Image) -> dict[str, Any]:
+    return {"type": "image_url", "image_url": {"url": image.wire_url, "detail": image.detail}}
+
+
+def _message(role: str, content: str | list[dict[str, Any]]) -> bytes:
     return msgspec.json.encode({"role": role, "content": content})
 
 

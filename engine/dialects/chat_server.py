@@ -36,9 +36,30 @@ class _Format(msgspec.Struct):
     json_schema: _Schema
 
 
+class _ImageURL(msgspec.Struct):
+    url: str
+
+
+class _Part(msgspec.Struct):
+    type: str
+    text: str = ""
+    image_url: _ImageURL | None = None
+
+
 class _Message(msgspec.Struct):
     role: str
-    content: str | None = None
+    content: str | list[_Part] | None = None
+
+    @property
+    def text(self) -> str:
+        if isinstance(self.content, list):
+            return "".join(part.text for part in self.content)
+        return self.content or ""
+
+    @property
+    def images(self) -> tuple[str, ...]:
+        parts = self.content if isinstance(self.content, list) else ()
+        return tuple(part.image_url.url for part in parts if part.image_url is not None)
 
 
 class _Request(msgspec.Struct):
@@ -62,7 +83,7 @@ def read_request(body: bytes) -> Received:
     """
     request = _decoder.decode(body)
     tool, schema = _contract(request)
-    told = [message.content or "" for message in request.messages if message.role in ("user", "tool")]
+    told = [message.text for message in request.messages if message.role in ("user", "tool")]
     cap = request.max_completion_tokens or request.max_tokens
     if not told or cap is None:
         raise ValueError("not a request of this dialect: it wants a user message and an output cap")
@@ -71,9 +92,10 @@ def read_request(body: bytes) -> Received:
         model=request.model,
         tool=tool,
         schema=schema,
-        instructions="".join(message.content or "" for message in request.messages if message.role == "system"),
+        instructions="".join(message.text for message in request.messages if message.role == "system"),
         inputs=inputs,
         attachment=attachment,
+        images=tuple(image for message in request.messages for image in message.images),
         messages=messages,
         max_output_tokens=cap,
         streamed=request.stream,

@@ -7,6 +7,7 @@ from typing import Any, Literal, Protocol
 
 import msgspec
 
+from stratum.contracts.image import Image
 from stratum.contracts.price import Usage
 
 Status = Literal["called", "no_call", "refused", "truncated", "filtered", "failed", "unreadable"]
@@ -29,9 +30,11 @@ class CallShape(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Prompt(msgspec.Struct, frozen=True, kw_only=True):
-    """What differs from call to call: the inputs, and the opaque attachment as JSON text."""
+    """What differs from call to call: the inputs, the images among them, and the opaque attachment as JSON text."""
 
     inputs: str
+    images: tuple[Image, ...] = ()
+    """In the order in which the text counts them."""
     attachment: str = ""
     instructions: str | None = None
     """Replaces the shape's where the intent names an argument in braces."""
@@ -66,6 +69,8 @@ class Received(msgspec.Struct, frozen=True, kw_only=True):
     inputs: str
     attachment: str
     """JSON text of the opaque arguments; empty where there are none."""
+    images: tuple[str, ...] = ()
+    """The URLs of the images, in order; `data:` URLs have all of one."""
     messages: tuple[str, ...]
     """The retry messages so far: one for each rejected answer in the conversation."""
     max_output_tokens: int
@@ -116,6 +121,11 @@ class Dialect(Protocol):
     @property
     def min_output_tokens(self) -> int:
         """The smallest cap the server accepts."""
+        ...
+
+    @property
+    def takes_images(self) -> bool:
+        """Whether an image can be sent; else a call that has one is refused."""
         ...
 
     def reasons(self, model: str) -> bool:

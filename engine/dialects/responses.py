@@ -12,6 +12,7 @@ from typing import Any
 
 import msgspec
 
+from stratum.contracts.image import Image
 from stratum.contracts.price import Usage
 from stratum.engine.dialects.error_body import error_message, mask_secrets
 from stratum.engine.dialects.protocol import CallShape, Completion, Finish, Prompt, Received
@@ -27,6 +28,7 @@ class ResponsesDialect:
     name = "responses"
     path = "/responses"
     overhead_tokens = 64
+    takes_images = True
     # The smallest `max_output_tokens` of OpenAI's published request schema, version 2.3.0 of 2026-08.
     min_output_tokens = 16
 
@@ -101,7 +103,7 @@ class ResponsesCall(msgspec.Struct, frozen=True):
     def conversation(self, prompt: Prompt) -> bytes:
         instructions = self.instructions if prompt.instructions is None else prompt.instructions
         attachment = _item("user", prompt.attachment) if prompt.attachment else b""
-        return _join(_item("developer", instructions), _item("user", prompt.inputs), attachment)
+        return _join(_item("developer", instructions), _item("user", _content(prompt)), attachment)
 
     def retry(self, conversation: bytes, completion: Completion, message: str) -> bytes:
         # Every function_call must be answered by its output; where there was none, the message is the user's.
@@ -122,7 +124,18 @@ class ResponsesCall(msgspec.Struct, frozen=True):
         return b'%b,"max_output_tokens":%d%b,"input":[%b]}' % (self.head, max_output_tokens, stream, conversation)
 
 
-def _item(role: str, content: str) -> bytes:
+def _content(prompt: Prompt) -> str | list[dict[str, str]]:
+    """Text alone as a string, as ever: prompt caches go by the bytes."""
+    if not prompt.images:
+        return prompt.inputs
+    return [{"type": "input_text", "text": prompt.inputs}, *(_image(image) for image in prompt.images)]
+
+
+def _image(image: Image) -> dict[str, str]:
+    return {"type": "input_image", "image_url": image.wire_url, "detail": image.detail}
+
+
+def _item(role: str, content: str | list[dict[str, str]]) -> bytes:
     return msgspec.json.encode({"role": role, "content": content})
 
 

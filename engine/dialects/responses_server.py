@@ -22,12 +22,29 @@ class _Tool(msgspec.Struct):
     parameters: dict[str, Any]
 
 
+class _Part(msgspec.Struct):
+    # Of a rejected message, too, which comes back in parts: nobody reads those here.
+    type: str
+    text: str = ""
+    image_url: str = ""
+
+
 class _Input(msgspec.Struct):
     type: str = "message"
     role: str = ""
-    # A rejected message comes back as a list of parts; nobody reads those here.
-    content: str | list[Any] = ""
+    content: str | list[_Part] = ""
     output: str = ""
+
+    @property
+    def text(self) -> str:
+        if isinstance(self.content, str):
+            return self.content
+        return "".join(part.text for part in self.content if part.type == "input_text")
+
+    @property
+    def images(self) -> tuple[str, ...]:
+        parts = () if isinstance(self.content, str) else self.content
+        return tuple(part.image_url for part in parts if part.type == "input_image")
 
 
 class _Request(msgspec.Struct):
@@ -48,7 +65,7 @@ def read_request(body: bytes) -> Received:
         ValueError: it is not one.
     """
     request = _decoder.decode(body)
-    told = [str(item.output or item.content) for item in request.input if item.role == "user" or item.output]
+    told = [item.output or item.text for item in request.input if item.role == "user" or item.output]
     if not told or not request.tools:
         raise ValueError("not a request of this dialect: it wants one tool and a user message")
     inputs, attachment, messages = split_told(told)
@@ -56,9 +73,10 @@ def read_request(body: bytes) -> Received:
         model=request.model,
         tool=request.tools[0].name,
         schema=request.tools[0].parameters,
-        instructions="".join(str(item.content) for item in request.input if item.role == "developer"),
+        instructions="".join(item.text for item in request.input if item.role == "developer"),
         inputs=inputs,
         attachment=attachment,
+        images=tuple(image for item in request.input for image in item.images),
         messages=messages,
         max_output_tokens=request.max_output_tokens,
         streamed=request.stream,

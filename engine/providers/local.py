@@ -49,7 +49,7 @@ class Local:
         self, model: str | None = None, *, server: ModelServer | None = None, progress: Progress | None = None
     ) -> None:
         # Only a response_format is constrained there, and the cap is called by its old name (llama.cpp, 2026-10).
-        self.dialect = ChatDialect("json_schema", cap_field="max_tokens")
+        self.dialect = ChatDialect("json_schema", cap_field="max_tokens", takes_images=False)
         self.default_model = model or DEFAULT
         self._model = model
         self._server = server

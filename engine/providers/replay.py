@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import hashlib
 import os
+import re
 from collections import defaultdict
 from collections.abc import AsyncGenerator, AsyncIterator, Sequence
 from contextlib import aclosing, asynccontextmanager
@@ -24,6 +25,7 @@ from stratum.engine.providers.protocol import Answer, Provider, Request, StatusE
 
 FORMAT = 1
 _CAPS = ("max_output_tokens", "max_completion_tokens", "max_tokens")
+_IMAGE = re.compile(r'("(?:image_url|url)":"data:image/[a-z]+;base64,)([A-Za-z0-9+/=]+)')
 _PASSING = frozenset((408, 409, 425, 429))
 """Statuses that say "later": replaying one would only make a test wait."""
 
@@ -166,7 +168,7 @@ class Replay:
         recording = Recording(
             digest=_digest(request),
             function=self.dialect.receive(request.body).tool,
-            request=_masked(request.body.decode()),
+            request=_without_images(_masked(request.body.decode())),
             status=answer.status,
             answer=text,
             encoded=encoded,
@@ -217,6 +219,11 @@ def _digest(request: Request) -> str:
     body = msgspec.json.decode(request.body, type=dict[str, Any])
     named = {name: part for name, part in body.items() if name not in _CAPS}
     return hashlib.sha256(request.path.encode() + canonical_json(named)).hexdigest()[:32]
+
+
+def _without_images(request: str) -> str:
+    """What is kept to be read by people; the digest is over all of it."""
+    return _IMAGE.sub(lambda match: f"{match[1]}sha256:{hashlib.sha256(match[2].encode()).hexdigest()[:12]}", request)
 
 
 def _as_text(body: bytes) -> tuple[str, bool]:

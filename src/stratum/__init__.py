@@ -55,6 +55,7 @@ if TYPE_CHECKING:
         UnknownRun,
     )
     from stratum.contracts.human import HumanDecision
+    from stratum.contracts.image import Image
     from stratum.contracts.opaque import opaque
     from stratum.contracts.partial import Partial
     from stratum.contracts.plan_errors import RunCancelled
@@ -65,6 +66,7 @@ if TYPE_CHECKING:
     from stratum.engine.compute import compute
     from stratum.engine.debate import debate
     from stratum.engine.flow import Flow, flow
+    from stratum.engine.image_file import read_image
     from stratum.engine.infer import infer
     from stratum.engine.parallel import parallel, race
     from stratum.engine.postcondition import ensure
@@ -87,6 +89,7 @@ __all__ = [
     "Flow",
     "HITLTimeoutError",
     "HumanDecision",
+    "Image",
     "JournalCorrupt",
     "JournalError",
     "JournalUnavailable",
@@ -123,6 +126,7 @@ __all__ = [
     "open_runtime",
     "parallel",
     "race",
+    "read_image",
     "refine",
     "run",
 ]
@@ -134,6 +138,7 @@ _HOMES: Final = {
     "stratum.contracts.contract": ("contract",),
     "stratum.contracts.ended": ("Failure", "Success"),
     "stratum.contracts.human": ("HumanDecision",),
+    "stratum.contracts.image": ("Image",),
     "stratum.contracts.opaque": ("opaque",),
     "stratum.contracts.partial": ("Partial",),
     "stratum.contracts.plan_errors": ("RunCancelled",),
@@ -144,6 +149,7 @@ _HOMES: Final = {
     "stratum.engine.compute": ("compute",),
     "stratum.engine.debate": ("debate",),
     "stratum.engine.flow": ("Flow", "flow"),
+    "stratum.engine.image_file": ("read_image",),
     "stratum.engine.infer": ("infer",),
     "stratum.engine.parallel": ("parallel", "race"),
     "stratum.engine.postcondition": ("ensure",),

@@ -10,7 +10,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from tests.contracts.test_image import PNG, URL
 
+from stratum import Image
 from stratum.contracts.price import Usage
 from stratum.engine.dialects.chat import ChatDialect
 from stratum.engine.dialects.chat_server import DONE
@@ -67,6 +69,30 @@ def kind(dialect: Dialect) -> str:
 def written(dialect: Dialect, parts: dict[str, Any]) -> bytes:
     every: dict[str, Any] = {"tool": "assess", "usage": USAGE, "model": "gpt-5.5", **parts}
     return dialect.write(**every)
+
+
+@dialects
+@pytest.mark.parametrize("image", [Image(PNG), Image(PNG, detail="low"), Image(url=URL, detail="high")])
+def test_a_request_with_an_image_is_one_that_openai_accepts(judge: Judge, dialect: Dialect, image: Image) -> None:
+    call = dialect.compile(SHAPE)
+    conversation = call.conversation(Prompt(inputs="photo: [image 1]", images=(image,)))
+    if kind(dialect) == "responses":
+        # Of a message in parts the schema says "oneOf" two kinds that both fit, whatever the parts: one is asked for.
+        message = json.loads(b"[%b]" % conversation)[1]
+        assert judge_by_schema("EasyInputMessage", message) == []
+        assert judge_by_schema("EasyInputMessage", {**message, "content": [{"type": "input_image"}]}) != []
+        return
+    body = call.body(conversation, max_output_tokens=dialect.min_output_tokens)
+    assert judge(kind(dialect), json.loads(body)) == []
+
+
+def judge_by_schema(name: str, value: Any) -> list[str]:
+    from jsonschema import Draft202012Validator
+
+    published = json.loads((JUDGE.parents[1] / "data" / "openai" / "requests.openapi.json").read_text())
+    schema: Any = {"$ref": f"#/components/schemas/{name}", "components": published["components"]}
+    validator: Any = Draft202012Validator(schema)
+    return [error.message for error in validator.iter_errors(value)]
 
 
 @dialects
