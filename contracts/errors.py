@@ -339,8 +339,8 @@ class BudgetOverrun(BudgetExceeded):
             )
         return (
             f"{self.step}: the provider billed {show(self.actual)} where at most {show(self.reserved)} was reserved; "
-            "booked in full, for it does not honour the output cap it is sent; "
-            f"use another provider, or raise Budget({self.resource}=...)"
+            "booked in full, for it does not honour the output cap it is sent, or serves calls in a dearer tier; "
+            f"use another provider, say service_tier=, or raise Budget({self.resource}=...)"
         )
 
 
@@ -351,10 +351,12 @@ class UnknownPrice(StratumError):
     model: str
     provider: str
     step: str
+    service_tier: str = ""
 
     def __str__(self) -> str:
+        tier = f" in service tier {self.service_tier!r}" if self.service_tier else ""
         return (
-            f"{self.step}: no price is known for model {self.model!r} of {self.provider}; "
+            f"{self.step}: no price is known for model {self.model!r} of {self.provider}{tier}; "
             "pass open_runtime(prices={...}), or set STRATUM_PRICE=INPUT/OUTPUT in USD per million tokens, or drop the USD limit"
         )
 

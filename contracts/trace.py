@@ -36,6 +36,8 @@ class Attempt(msgspec.Struct, gc=False, frozen=True, kw_only=True, omit_defaults
     """Of a gate: a policy approved it, and nobody was asked."""
     transport_retries: int = 0
     response_id: str = ""
+    service_tier: str = ""
+    """As the provider says it served the call; empty where it does not say."""
     error: str = ""
 
 

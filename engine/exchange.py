@@ -14,7 +14,7 @@ import trio
 
 from stratum.actors.ledger import Amount, Demand, Refused, Reservation
 from stratum.contracts.errors import ProviderError, UnknownPrice
-from stratum.contracts.price import FREE, Usage
+from stratum.contracts.price import FREE
 from stratum.contracts.records import LeftInDoubt, Released, Reserved, Settled
 from stratum.engine.active_call import ActiveCall
 from stratum.engine.dialects.protocol import Completion
@@ -96,15 +96,21 @@ class Line:
         self._target = target
         self._model = target.model
         self._cap = target.cap
-        self._price = self._runtime.price(target.model)
+        self._price = self._runtime.price(target.model, tier=target.service_tier)
 
     @property
     def priced(self) -> bool:
         return self._price is not None
 
-    def cost(self, usage: Usage | None) -> int:
-        """Picodollars of an answer with this usage."""
-        return 0 if usage is None or self._price is None else self._price.cost(usage)
+    def cost(self, answer: Completion) -> int:
+        """Picodollars of an answer, by its usage and by how it was served."""
+        if answer.usage is None or self._price is None:
+            return 0
+        price = self._price
+        if answer.service_tier:
+            tier = self._target.service_tier
+            price = self._runtime.price_of_answer(self._model, tier=tier, reported=answer.service_tier) or price
+        return price.cost(answer.usage)
 
     async def ask(self, conversation: bytes, *, attempt: int) -> Exchange:
         """Send the conversation until it is answered.
@@ -212,7 +218,12 @@ class Line:
         price = self._price
         if price is None:
             if self._envelope.limits_money:
-                raise UnknownPrice(model=self._model, provider=self._runtime.provider.name, step=self._call)
+                raise UnknownPrice(
+                    model=self._model,
+                    provider=self._runtime.provider.name,
+                    step=self._call,
+                    service_tier=self._target.service_tier or "",
+                )
             price = FREE
         return Demand(
             input_picousd=price.worst_case(input_tokens=input_tokens, output_tokens=0),
@@ -287,7 +298,7 @@ class Line:
         usage = completion.usage
         picousd, tokens = reservation.amount.picousd, reservation.amount.tokens
         if usage is not None:
-            picousd, tokens = self.cost(usage), usage.total_tokens
+            picousd, tokens = self.cost(completion), usage.total_tokens
         settlement = self._runtime.ledger.settle(reservation, picousd=picousd, tokens=tokens)
         self._ended(reservation)
         if settlement.overrun is not None and usage is not None:

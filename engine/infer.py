@@ -21,6 +21,7 @@ from stratum.engine.dialects.tool_name import tool_name
 from stratum.engine.place import current_place
 from stratum.engine.postcondition import Ensure, Postcondition, Precondition
 from stratum.engine.prompt import PromptTemplate
+from stratum.engine.service_tier import ServiceTier, checked_tier
 from stratum.engine.step import Step
 from stratum.engine.target import Models, Target, model_names
 
@@ -76,6 +77,7 @@ class Infer(Step[P, R], Generic[P, R]):
         budget: Budget | None,
         retries: int,
         max_output_tokens: int | None,
+        service_tier: ServiceTier | None = None,
         samples: bool = False,
         cache: Caching | None = None,
     ) -> None:
@@ -117,7 +119,8 @@ class Infer(Step[P, R], Generic[P, R]):
         self.models = model_names(model, owner=signature.name)
         self._temperature = temperature
         self._max_output_tokens = max_output_tokens
-        self._targets: dict[tuple[str, str], Target] = {}
+        self._service_tier = checked_tier(service_tier, owner=signature.name)
+        self._targets: dict[tuple[str, str, ServiceTier | None], Target] = {}
 
     async def perform(self, arguments: dict[str, Any], place: Place) -> R:
         from stratum.engine.infer_call import InferCall  # what only a call needs
@@ -188,27 +191,29 @@ class Infer(Step[P, R], Generic[P, R]):
             )
         return (runtime.model,)
 
-    def target(self, model: str, dialect: Dialect) -> Target:
+    def target(self, model: str, runtime: Runtime) -> Target:
         """This function on a model."""
-        known = self._targets.get((dialect.name, model))
+        dialect, tier = runtime.provider.dialect, self._service_tier or runtime.service_tier
+        known = self._targets.get((dialect.name, model, tier))
         if known is None:
-            known = self._targets[dialect.name, model] = self._on(model, dialect)
+            known = self._targets[dialect.name, model, tier] = self._on(model, dialect, tier)
         return known
 
-    def _on(self, model: str, dialect: Dialect) -> Target:
+    def _on(self, model: str, dialect: Dialect, tier: ServiceTier | None) -> Target:
         returns = self.signature.returns
         cap = self._max_output_tokens or min(returns.max_output_tokens or DEFAULT_OUTPUT_TOKENS, LARGEST_OUTPUT_TOKENS)
         if dialect.reasons(model):
             cap += REASONING_TOKENS
         cap = max(cap, dialect.min_output_tokens)
         return Target(
-            compiled=dialect.compile(self._shape(model)),
+            compiled=dialect.compile(self._shape(model, tier)),
             model=model,
+            service_tier=tier,
             cap=cap,
             min_cap=min(cap, max(returns.min_output_tokens, dialect.min_output_tokens)),
         )
 
-    def _shape(self, model: str) -> CallShape:
+    def _shape(self, model: str, tier: ServiceTier | None) -> CallShape:
         return CallShape(
             tool=tool_name(self.signature.name),
             description=f"Return the result: {self.signature.returns.name}.",
@@ -216,6 +221,7 @@ class Infer(Step[P, R], Generic[P, R]):
             schema=self._schema,
             model=model,
             temperature=self._temperature,
+            service_tier=tier,
         )
 
 
@@ -239,6 +245,7 @@ def infer(
     budget: Budget | None = None,
     retries: int = DEFAULT_RETRIES,
     max_output_tokens: int | None = None,
+    service_tier: ServiceTier | None = None,
     quorum: int | None = None,
     agree_on: str | None = None,
     threshold: int | None = None,
@@ -253,7 +260,9 @@ def infer(
     rejected answer is retried up to `retries` times with the violations and nothing else. `given` conditions take the
     arguments and are checked before anything is sent. `budget` covers all attempts of one call. `max_output_tokens` caps
     one answer, reasoning not counted; by default the contract's own bound, else 1,024. `model=["a", "b"]` asks b where a cannot
-    be reached or is overloaded, after the transport retries; each at its own price, under the one budget.
+    be reached or is overloaded, after the transport retries; each at its own price, under the one budget. `service_tier`
+    asks OpenAI for "flex" (half the price, may take minutes), "priority" (faster, dearer), "default", or "auto": what the
+    account's project says, for which the dearest is reserved.
 
     `quorum=5, agree_on="label", threshold=3` asks five times at once, within the one budget, and gives an answer that three
     agree on, the most confident if the contract has a field `confidence`. Under a runtime with `sample_n=5`, as tests open
@@ -285,6 +294,7 @@ def infer(
             budget=budget,
             retries=retries,
             max_output_tokens=max_output_tokens,
+            service_tier=service_tier,
             samples=stable is False,
             cache=cache,
         )

@@ -66,7 +66,7 @@ class InferCall(Generic[R]):
         self._prompt = prompt = step.prompt.render(arguments, addition=addition)
         prompt_hash = step.prompt.hash(prompt)
         first, *self._fallbacks = step.models_in(place.run.runtime)
-        self._target = step.target(first, place.run.runtime.provider.dialect)
+        self._target = step.target(first, place.run.runtime)
         self._conversation = self._target.compiled.conversation(prompt)
         self._record = StepRecord(
             step,
@@ -242,9 +242,12 @@ class InferCall(Generic[R]):
     def _check_prices(self, models: Sequence[str]) -> None:
         """Now: while the first model cannot be reached is no time to find out."""
         runtime = self._run.runtime
+        tier = self._target.service_tier
         for model in models:
-            if runtime.price(model) is None:
-                raise UnknownPrice(model=model, provider=runtime.provider.name, step=self._record.id)
+            if runtime.price(model, tier=tier) is None:
+                raise UnknownPrice(
+                    model=model, provider=runtime.provider.name, step=self._record.id, service_tier=tier or ""
+                )
 
     async def _answered(self, line: Line, *, number: int) -> Exchange:
         """By the first model that can be reached."""
@@ -255,7 +258,7 @@ class InferCall(Generic[R]):
                 if not error.retryable or not self._fallbacks:
                     raise
                 self._record.fallbacks.append(f"{self._target.model}: {error.message}")
-            self._target = self._step.target(self._fallbacks.pop(0), self._run.runtime.provider.dialect)
+            self._target = self._step.target(self._fallbacks.pop(0), self._run.runtime)
             self._conversation = self._target.compiled.taken_over(self._conversation)
             line.turn_to(self._target)
             self._record.model, self._record.priced = self._target.model, line.priced
@@ -276,9 +279,10 @@ class InferCall(Generic[R]):
             number=earlier.number,
             duration_ms=0,
             usage=completion.usage,
-            picousd=line.cost(completion.usage),
+            picousd=line.cost(completion),
             violations=judgement.violations,
             response_id=completion.response_id,
+            service_tier=completion.service_tier,
         )
         self._record.attempts.append(attempt)
         finished = AttemptFinished(elapsed_ms=self._run.elapsed_ms, call=self._record.id, attempt=attempt)
@@ -318,6 +322,7 @@ class InferCall(Generic[R]):
             violations=violations,
             transport_retries=exchange.transport_retries,
             response_id=exchange.completion.response_id,
+            service_tier=exchange.completion.service_tier,
             error="the provider billed more than was reserved" if exchange.overrun else "",
         )
 

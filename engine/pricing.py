@@ -6,7 +6,8 @@ From `genai-prices`, which ships its data: no network. Where more than one price
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
+from dataclasses import replace
 from datetime import UTC, datetime
 from decimal import Decimal
 from functools import lru_cache
@@ -14,6 +15,7 @@ from typing import TYPE_CHECKING, Final
 
 from stratum.contracts.money import price_picousd
 from stratum.contracts.price import TOKENS_PER_MILLION, Price, Rates, Tier
+from stratum.engine.service_tier import STANDARD
 
 if TYPE_CHECKING:
     from genai_prices.types import ModelInfo, ModelPrice, TieredPrices
@@ -23,10 +25,11 @@ _CACHE_WRITE_KEYS: Final = ("cache_write_mtok", "cache_write_5m_mtok", "cache_wr
 
 
 @lru_cache(maxsize=256)
-def price_of(model: str, *, provider: str) -> Price | None:
+def price_of(model: str, *, provider: str, tiers: Sequence[str] = STANDARD) -> Price | None:
     """The published price of a text call to `model`; `None` where there is none, and a USD budget must be refused.
 
-    Loads the price data the first time (0.4 s of CPU). Standard processing: no batch discount, no priority surcharge.
+    Loads the price data the first time (0.4 s of CPU). Of several service tiers that a call may be billed at, the
+    dearest of those that the model has.
     """
     from genai_prices.data_snapshot import get_snapshot
 
@@ -34,8 +37,9 @@ def price_of(model: str, *, provider: str) -> Price | None:
         _, info = get_snapshot().find_provider_model(model, None, provider, None)
     except LookupError:
         return None
-    prices = _possible_prices(info, now=datetime.now(UTC))
-    if any(price.input_mtok is None or price.output_mtok is None for price in prices):
+    now = datetime.now(UTC)
+    prices = [price for tier in tiers for price in _possible_prices(info, tier=tier, now=now)]
+    if not prices or any(price.input_mtok is None or price.output_mtok is None for price in prices):
         return None
     return Price(
         rates=_rates(prices, input_tokens=0),
@@ -47,7 +51,18 @@ def price_of(model: str, *, provider: str) -> Price | None:
     )
 
 
-def _possible_prices(info: ModelInfo, *, now: datetime) -> list[ModelPrice]:
+def _possible_prices(info: ModelInfo, *, tier: str, now: datetime) -> list[ModelPrice]:
+    """In a service tier; none where the model is not served in it."""
+    standard = _standard_prices(info, now=now)
+    if tier == "default":
+        return standard
+    asked = {"service_tier": tier}
+    if not any(variant.when == asked for variant in info.price_variants or ()):
+        return []
+    return [replace(info, prices=price).get_prices(now, asked) for price in standard]
+
+
+def _standard_prices(info: ModelInfo, *, now: datetime) -> list[ModelPrice]:
     """The price now, and every other that may become the price without the process being started again."""
     from genai_prices.types import ModelPrice, StartDateConstraint, TimeOfDateConstraint
 

@@ -22,6 +22,7 @@ class Quote:
     function: str
     model: str
     provider: str
+    service_tier: str | None
     at_once: int
     """Calls of the model: more than one for a quorum."""
     attempts: int
@@ -58,7 +59,8 @@ class Quote:
     def __str__(self) -> str:
         times = f"{self.at_once} times at once, each " if self.at_once > 1 else ""
         tokens = f"at most {self.input_tokens:,} tokens in and {self.output_tokens:,} out"
-        asked = f"{self.model} of {self.provider}"
+        tier = "" if self.service_tier is None else f" in service tier {self.service_tier}"
+        asked = f"{self.model} of {self.provider}{tier}"
         lines = [f"{self.function} asks {asked} {times}with {tokens}, in up to {self.attempts} attempts", self._price]
         if self.budget is not None and self.budget.picousd is not None:
             affords = "affords" if self.fits else "does not afford"
@@ -82,17 +84,17 @@ def quote(step: Infer[Any, Any], arguments: Mapping[str, Any], runtime: Runtime,
     Raises:
         NoProvider: no model is named.
     """
-    dialect = runtime.provider.dialect
-    target = step.target(step.models_in(runtime)[0], dialect)
+    target = step.target(step.models_in(runtime)[0], runtime)
     prompt = step.prompt.render(arguments)
     conversation = target.compiled.conversation(prompt)
     body = target.compiled.body(conversation, max_output_tokens=target.cap, streamed=runtime.provider.streams)
     bound, exact = (measure(target.model, body, prompt.images) for measure in (input_bound, exact_bound))
-    price = runtime.price(target.model)
+    price = runtime.price(target.model, tier=target.service_tier)
     return Quote(
         function=step.signature.name,
         model=target.model,
         provider=runtime.provider.name,
+        service_tier=target.service_tier,
         at_once=at_once,
         attempts=step.retries + 1,
         input_tokens=bound,

@@ -43,6 +43,7 @@ from stratum.engine.providers.environment import provider_from_environment
 from stratum.engine.providers.protocol import Provider
 from stratum.engine.review import ReviewDesk, Sink
 from stratum.engine.run import Run
+from stratum.engine.service_tier import ServiceTier, applied_tier, checked_tier, priced_as
 from stratum.engine.settings import read_settings
 from stratum.engine.shared_allowance import SharedAllowance
 from stratum.engine.tenant import Tenant
@@ -77,6 +78,7 @@ class Runtime:
         request_timeout_s: float,
         jitter: Callable[[], float],
         allowance: Allowance | None,
+        service_tier: ServiceTier | None = None,
         sample_n: int = 1,
         sinks: Sequence[Sink] = (),
         answers: AnswerCache | None = None,
@@ -102,7 +104,10 @@ class Runtime:
         self.mail = Mail(journal)
         self.reviews = ReviewDesk(self.mail, sinks)
         self.allowance = None if allowance is None else SharedAllowance(allowance, journal)
+        self.service_tier = service_tier
+        """Of calls that name none."""
         self._prices = dict(prices)
+        self._served_as_priority: set[str] = set()
         self._reservations = count(1)
         self._timings: Timings | None = None
         self._place: Place | None = None
@@ -195,13 +200,28 @@ class Runtime:
         """One that no other session has either. Counted: asking the system for randomness costs a tenth of a call."""
         return f"{self.session}{next(self._reservations):04x}"
 
-    def price(self, model: str) -> Price | None:
-        """The price of a model here; `None` when nobody has said."""
+    def price(self, model: str, *, tier: ServiceTier | None = None) -> Price | None:
+        """The price of a model here; `None` when nobody has said. Prices that were passed hold for every service tier."""
+        if tier is None and model in self._served_as_priority:
+            tier = "auto"
+        return self._price_in(model, priced_as(tier))
+
+    def price_of_answer(self, model: str, *, tier: ServiceTier | None, reported: str) -> Price | None:
+        """The price of an answer to a request in `tier` that says in which it was served."""
+        applied = applied_tier(reported)
+        if not applied:
+            return self.price(model, tier=tier)
+        if tier is None and applied == "priority":
+            # The account's project is set to it: from now on that is what is reserved.
+            self._served_as_priority.add(model)
+        return self._price_in(model, (applied,)) or self.price(model, tier=tier)
+
+    def _price_in(self, model: str, tiers: tuple[str, ...]) -> Price | None:
         if self.provider.free:
             return FREE
         if model in self._prices:
             return self._prices[model]
-        return self.provider.price or price_of(model, provider=self.provider.name)
+        return self.provider.price or price_of(model, provider=self.provider.name, tiers=tiers)
 
     @asynccontextmanager
     @trio.lowlevel.enable_ki_protection
@@ -236,6 +256,7 @@ async def open_runtime(
     model: str | None = None,
     budget: Budget | None = None,
     allowance: Allowance | None = None,
+    service_tier: ServiceTier | None = None,
     journal: str | os.PathLike[str] | None = "",
     prices: Mapping[str, Price] | None = None,
     rate_limits: Mapping[str, RateLimit] | None = None,
@@ -250,7 +271,7 @@ async def open_runtime(
 
     What is not passed here is what the environment says, else the project's settings file (docs/configuration.md).
     `provider` defaults to what they name (`OPENAI_API_KEY`, `STRATUM_BASE_URL`), else the embedded model.
-    `budget` is this session's; `allowance` is shared with every other session that writes to the same journal.
+    `service_tier` is that of calls that name none, as `@infer` takes it. `budget` is this session's; `allowance` is shared with every other session that writes to the same journal.
     `journal` is a file, by default `.stratum/stratum.db`; `None` keeps it in memory, and nothing survives the process.
     `prices` are by model name, before the built-in table, and so are `rate_limits` (requests and tokens per minute), which
     are otherwise learnt from 429s. `transport_retries` and `request_timeout_s` (seconds) bound
@@ -273,6 +294,7 @@ async def open_runtime(
         raise ValueError(f"sample_n={sample_n!r}: pass a whole number, 1 or more")
     session = uuid.uuid4().hex[:12]
     settings = read_settings()
+    tier = checked_tier(service_tier or settings.environ.get("STRATUM_SERVICE_TIER") or None, owner="open_runtime")
     chosen = provider or provider_from_environment(settings.environ)
     path = None if journal is None else Path(journal or settings.environ.get("STRATUM_JOURNAL") or PROJECT_JOURNAL)
     async with (
@@ -292,6 +314,7 @@ async def open_runtime(
             request_timeout_s=request_timeout_s,
             jitter=jitter,
             allowance=allowance,
+            service_tier=tier,
             sample_n=sample_n,
             cluster=crew,
             start=lambda work, task: supervisor.start(work, name=task, policy="stop"),

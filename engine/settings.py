@@ -21,6 +21,7 @@ VARIABLES: Final = {
     "model": "STRATUM_MODEL",
     "price": "STRATUM_PRICE",
     "transport": "STRATUM_TRANSPORT",
+    "service_tier": "STRATUM_SERVICE_TIER",
     "journal": "STRATUM_JOURNAL",
     "replay": "STRATUM_REPLAY",
     "base_url": "STRATUM_BASE_URL",

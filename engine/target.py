@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 from stratum.contracts.errors import ContractDefinitionError
 from stratum.engine.dialects.protocol import CompiledCall
+from stratum.engine.service_tier import ServiceTier
 
 Models = str | Sequence[str] | None
 """One model, or several: the next is asked where one cannot be reached."""
@@ -18,6 +19,7 @@ class Target:
 
     compiled: CompiledCall
     model: str
+    service_tier: ServiceTier | None
     cap: int
     """Output tokens, what the model thinks included."""
     min_cap: int

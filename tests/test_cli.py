@@ -208,6 +208,13 @@ def test_doctor_names_the_provider_and_the_journal(project: Path) -> None:
     assert all(finding["ok"] for finding in json.loads(call("doctor", "--json").stdout))
 
 
+def test_doctor_finds_a_service_tier_that_there_is_none_of(project: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("STRATUM_SERVICE_TIER", "batch")
+    result = call("doctor")
+    assert result.exit_code == 1
+    assert "a batch is a job of up to 24 hours" in result.stdout
+
+
 @contextmanager
 def waiting() -> Generator[subprocess.Popen[str]]:
     """A flow in a process of its own, which goes on until it is stopped."""

@@ -18,7 +18,7 @@ from stratum.engine.dialects.chat_stream import ChatStreamReader
 from stratum.engine.dialects.error_body import error_message, mask_secrets
 from stratum.engine.dialects.protocol import CallShape, Completion, Finish, Prompt, Received, Status
 from stratum.engine.dialects.reasoning import is_reasoning_model
-from stratum.engine.dialects.usage import NULL, chat_usage
+from stratum.engine.dialects.usage import NULL, chat_usage, said_tier
 
 Output = Literal["tool", "json_schema"]
 CapField = Literal["max_completion_tokens", "max_tokens"]
@@ -67,6 +67,8 @@ class ChatDialect:
         else:
             form = {"name": shape.tool, "description": shape.description, "strict": True, "schema": schema}
             head["response_format"] = {"type": "json_schema", "json_schema": form}
+        if shape.service_tier is not None:
+            head["service_tier"] = shape.service_tier
         if shape.temperature is not None:
             head["temperature"] = shape.temperature
         if shape.reasoning_effort is not None:
@@ -197,6 +199,7 @@ class _ChatCompletion(msgspec.Struct):
     model: str | None = ""
     usage: msgspec.Raw = NULL
     error: _Failure | None = None
+    service_tier: Any = None
 
 
 _decoder = msgspec.json.Decoder(_ChatCompletion)
@@ -208,6 +211,7 @@ def _completion(answer: _ChatCompletion, *, output: Output) -> Completion:
         usage=chat_usage(answer.usage),
         response_id=answer.id or "",
         model=answer.model or "",
+        service_tier=said_tier(answer.service_tier),
     )
 
 

@@ -162,6 +162,8 @@ def stream_events(body: bytes) -> Sequence[bytes]:
     """`body` as the chunks of a stream, usage in one of its own, then `[DONE]`."""
     answer = msgspec.json.decode(body, type=dict[str, Any])
     frame = {"id": answer["id"], "object": "chat.completion.chunk", "created": 0, "model": answer["model"]}
+    if "service_tier" in answer:
+        frame["service_tier"] = answer["service_tier"]
     choice = answer["choices"][0]
     chunks = [
         {**frame, "choices": [{"index": 0, "delta": delta, "finish_reason": None}]}

@@ -35,6 +35,7 @@ class _Choice(msgspec.Struct):
 class _Chunk(msgspec.Struct):
     id: str | None = None
     model: str | None = None
+    service_tier: Any = None
     choices: list[_Choice] | None = None
     usage: msgspec.Raw = NULL
     error: msgspec.Raw = NULL
@@ -51,6 +52,7 @@ class ChatStreamReader:
         self._done = False
         self._id = ""
         self._model = ""
+        self._service_tier: Any = None
         self._content: list[str] = []
         self._refusal: list[str] = []
         self._calls: dict[int, _ToolCall] = {}
@@ -92,6 +94,7 @@ class ChatStreamReader:
             "object": "chat.completion",
             "created": 0,
             "model": self._model,
+            "service_tier": self._service_tier,
             "choices": [choice],
             "usage": self._usage,
         }
@@ -104,6 +107,7 @@ class ChatStreamReader:
     def _take(self, chunk: _Chunk) -> None:
         self._id = chunk.id or self._id
         self._model = chunk.model or self._model
+        self._service_tier = chunk.service_tier or self._service_tier
         # Copied, since a Raw is a view that would keep every chunk it came in alive.
         self._usage = chunk.usage.copy() if chunk.usage != NULL else self._usage
         self._error = chunk.error.copy() if chunk.error != NULL else self._error

@@ -27,6 +27,7 @@ class CallShape(msgspec.Struct, frozen=True, kw_only=True):
     model: str
     temperature: float | None = None
     reasoning_effort: str | None = None
+    service_tier: str | None = None
 
 
 class Prompt(msgspec.Struct, frozen=True, kw_only=True):
@@ -51,6 +52,8 @@ class Completion(msgspec.Struct, frozen=True, kw_only=True):
     usage: Usage | None = None
     response_id: str = ""
     model: str = ""
+    service_tier: str = ""
+    """How the provider says it was served, which is what it bills; empty where it does not say."""
     rejected: bytes = b""
     """JSON items, comma-separated, that put this answer into the conversation of a retry."""
     call_id: str = ""

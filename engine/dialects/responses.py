@@ -19,7 +19,7 @@ from stratum.engine.dialects.protocol import CallShape, Completion, Finish, Prom
 from stratum.engine.dialects.reasoning import is_reasoning_model
 from stratum.engine.dialects.responses_server import answer_body, read_request, stream_events
 from stratum.engine.dialects.responses_stream import ResponsesStreamReader
-from stratum.engine.dialects.usage import NULL, responses_usage
+from stratum.engine.dialects.usage import NULL, responses_usage, said_tier
 
 
 class ResponsesDialect:
@@ -51,6 +51,8 @@ class ResponsesDialect:
             "parallel_tool_calls": False,
             "store": False,
         }
+        if shape.service_tier is not None:
+            head["service_tier"] = shape.service_tier
         if shape.temperature is not None:
             head["temperature"] = shape.temperature
         if shape.reasoning_effort is not None:
@@ -174,6 +176,7 @@ class _Response(msgspec.Struct):
     usage: msgspec.Raw = NULL
     error: _Failure | None = None
     incomplete_details: _Incomplete | None = None
+    service_tier: Any = None
 
 
 class _Typed(msgspec.Struct):
@@ -191,6 +194,7 @@ def _completion(response: _Response) -> Completion:
         usage=responses_usage(response.usage),
         response_id=response.id or "",
         model=response.model or "",
+        service_tier=said_tier(response.service_tier),
     )
 
 

@@ -1,4 +1,4 @@
-"""Token counts as providers report them, made into `Usage`."""
+"""Token counts as providers report them, made into `Usage`; and the tier that they are billed in."""
 
 from __future__ import annotations
 
@@ -59,6 +59,11 @@ def chat_usage(reported: msgspec.Raw) -> Usage | None:
     return _usage(
         usage.prompt_tokens, usage.completion_tokens, usage.prompt_tokens_details, usage.completion_tokens_details
     )
+
+
+def said_tier(reported: object) -> str:
+    """The `service_tier` of an answer; servers that are not OpenAI's put anything there."""
+    return reported if isinstance(reported, str) else ""
 
 
 def _usage(

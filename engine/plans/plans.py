@@ -258,7 +258,7 @@ class Plans:
             compiled,
             functions=self.functions,
             past=await self.runtime.journal.past_calls(),
-            price_of=self.runtime.price,
+            price_of=partial(self.runtime.price, tier=self.runtime.service_tier),
             model=self.runtime.model,
         )
         return reasons_to_ask(policy, compiled, costs=costs)
@@ -273,7 +273,7 @@ class Plans:
             compiled,
             functions=self.functions,
             past=await self.runtime.journal.past_calls(),
-            price_of=self.runtime.price,
+            price_of=partial(self.runtime.price, tier=self.runtime.service_tier),
             model=self.runtime.model,
         )
         plan = msgspec.structs.replace(compiled.plan, estimate=guess)

@@ -30,6 +30,7 @@ if TYPE_CHECKING:
     from stratum.engine.flow import Flow
     from stratum.engine.flow_call import Raised
     from stratum.engine.providers.protocol import Provider
+    from stratum.engine.service_tier import ServiceTier
     from stratum.engine.tenant import Tenant as TrioTenant
     from stratum.engine.workplace import Workers
 
@@ -115,6 +116,7 @@ async def open_runtime(
     model: str | None = None,
     budget: Budget | None = None,
     allowance: Allowance | None = None,
+    service_tier: ServiceTier | None = None,
     journal: str | os.PathLike[str] | None = "",
     prices: Mapping[str, Price] | None = None,
     rate_limits: Mapping[str, RateLimit] | None = None,
@@ -138,6 +140,7 @@ async def open_runtime(
         model=model,
         budget=budget,
         allowance=allowance,
+        service_tier=service_tier,
         journal=journal,
         prices=prices,
         rate_limits=rate_limits,

@@ -207,8 +207,10 @@ def _measured(attempt: Attempt) -> Attributes:
             "gen_ai.usage.reasoning.output_tokens": usage.reasoning_tokens,
         }
     )
+    served: Attributes = {"openai.response.service_tier": attempt.service_tier} if attempt.service_tier else {}
     return {
         **tokens,
+        **served,
         "gen_ai.response.id": attempt.response_id,
         "stratum.attempt": attempt.number,
         "stratum.cost_usd": attempt.picousd / 1e12,

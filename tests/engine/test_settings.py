@@ -50,7 +50,7 @@ def test_stratum_toml_comes_before_pyproject(tmp_path: Path) -> None:
     ("text", "said"),
     [
         ('modle = "x"', "there is no setting 'modle'; write model"),
-        ('color = "x"', "write one of journal, model, price, prices, replay, transport"),
+        ('color = "x"', "write one of journal, model, price, prices, replay, service_tier, transport"),
         ("model = 3", "model is 3; write a string"),
         ('model = ""', "write a string that is not empty"),
         ('base_url = "http://evil"', "base_url is not for a file of the work tree; set it in the environment"),

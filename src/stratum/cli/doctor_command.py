@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from importlib import metadata
 from importlib.util import find_spec
 from pathlib import Path
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 import click
 import msgspec
@@ -22,6 +22,9 @@ from stratum.contracts.money import format_usd
 from stratum.engine.plans.policy import FILE_NAME, read_policy
 from stratum.engine.providers.protocol import Provider
 from stratum.engine.settings import Settings, SettingsError, read_settings
+
+if TYPE_CHECKING:
+    from stratum.engine.service_tier import ServiceTier
 
 PACKAGES = ("stratum-runtime", "trio", "pydantic", "msgspec", "openai", "httpx2", "genai-prices", "bpe-openai")
 EXTRAS = {"local": "xllamacpp"}
@@ -73,22 +76,27 @@ def _settings(settings: Settings) -> Iterator[Finding]:
 
 def _provider(settings: Settings) -> Finding:
     from stratum.engine.providers.environment import provider_from_environment
+    from stratum.engine.service_tier import checked_tier
 
     try:
         provider = provider_from_environment(settings.environ)
+        tier = checked_tier(settings.environ.get("STRATUM_SERVICE_TIER") or None, owner="STRATUM_SERVICE_TIER")
     except StratumError as error:
         return Finding(False, "provider", "; ".join(str(error).splitlines()))
     model = settings.environ.get("STRATUM_MODEL") or provider.default_model
     if model is None:
         return Finding(True, "provider", f"{provider.name}, model none named: set STRATUM_MODEL")
-    return Finding(True, "provider", f"{provider.name}, model {model}{_priced(provider, model, settings)}")
+    return Finding(True, "provider", f"{provider.name}, model {model}{_priced(provider, model, settings, tier)}")
 
 
-def _priced(provider: Provider, model: str, settings: Settings) -> str:
+def _priced(provider: Provider, model: str, settings: Settings, tier: ServiceTier | None) -> str:
     """Said of a model that has no price: a USD budget around its calls would be refused."""
     from stratum.engine.pricing import price_of
+    from stratum.engine.service_tier import priced_as
 
-    if provider.free or model in settings.prices or provider.price or price_of(model, provider=provider.name):
+    if provider.free or model in settings.prices or provider.price:
+        return ""
+    if price_of(model, provider=provider.name, tiers=priced_as(tier)):
         return ""
     return "; no price is known for it: USD budgets are refused until there is one ([prices] in stratum.toml)"
 
