@@ -106,3 +106,6 @@ def test_the_site_builds_strictly_and_loads_nothing_from_elsewhere(tmp_path: Pat
             page.read_text(),
         )
         assert loaded == [], page.name
+    for page in PAGES:
+        drawn = (tmp_path / "site" / page.relative_to(DOCS).with_suffix(".html")).read_text(encoding="utf-8")
+        assert drawn.count('<svg id="diagram-') == page.read_text(encoding="utf-8").count("```mermaid"), page.name
