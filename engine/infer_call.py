@@ -146,6 +146,7 @@ class InferCall(Generic[R]):
     async def _cached_or_new(self, line: Line, envelope: Envelope) -> R:
         if self._answers is None:
             return await self._attempt_until_accepted(line, envelope)
+        self._pass_over_outages(line)
         async with self._answers.turn(self._key) as kept:
             judgement = None if kept is None else await self._judge_kept(kept)
             if judgement is not None and judgement.accepted:
@@ -252,16 +253,27 @@ class InferCall(Generic[R]):
     async def _answered(self, line: Line, *, number: int) -> Exchange:
         """By the first model that can be reached."""
         while True:
-            try:
+            self._pass_over_outages(line)
+            if not self._fallbacks:
                 return await line.ask(self._conversation, attempt=number)
+            try:
+                with self._run.runtime.outages.watch(self._target.model):
+                    return await line.ask(self._conversation, attempt=number)
             except ProviderError as error:
-                if not error.retryable or not self._fallbacks:
+                if not error.retryable:
                     raise
-                self._record.fallbacks.append(f"{self._target.model}: {error.message}")
-            self._target = self._step.target(self._fallbacks.pop(0), self._run.runtime)
-            self._conversation = self._target.compiled.taken_over(self._conversation)
-            line.turn_to(self._target)
-            self._record.model, self._record.priced = self._target.model, line.priced
+                self._fall_back(line, why=error.message)
+
+    def _pass_over_outages(self, line: Line) -> None:
+        while self._fallbacks and (why := self._run.runtime.outages.spare(self._target.model)):
+            self._fall_back(line, why=why)
+
+    def _fall_back(self, line: Line, *, why: str) -> None:
+        self._record.fallbacks.append(f"{self._target.model}: {why}")
+        self._target = self._step.target(self._fallbacks.pop(0), self._run.runtime)
+        self._conversation = self._target.compiled.taken_over(self._conversation)
+        line.turn_to(self._target)
+        self._record.model, self._record.priced = self._target.model, line.priced
 
     async def _judge_recorded(self, earlier: RecordedAnswer, line: Line) -> Judgement[R]:
         """Judge an answer that was paid for before the run was resumed."""

@@ -36,6 +36,7 @@ from stratum.engine.envelope import open_envelope
 from stratum.engine.event_loop import refuse_inside_loop, refuse_outside_trio
 from stratum.engine.log_lines import logged
 from stratum.engine.mail import Mail
+from stratum.engine.outages import Outages
 from stratum.engine.parking import Parking
 from stratum.engine.place import Place, current_place
 from stratum.engine.pricing import price_of
@@ -92,6 +93,7 @@ class Runtime:
         self.ledger = Ledger()
         self.events = EventHub()
         self.limiter = RateLimiter(rate_limits)
+        self.outages = Outages()
         self.transport_retries = transport_retries
         self.request_timeout_s = request_timeout_s
         self.jitter = jitter
