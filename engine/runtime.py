@@ -29,7 +29,7 @@ from stratum.actors.supervisor import open_supervisor
 from stratum.contracts.allowance import Allowance
 from stratum.contracts.budget import Budget
 from stratum.contracts.errors import ContractDefinitionError
-from stratum.contracts.price import FREE, Price
+from stratum.contracts.price import Price
 from stratum.contracts.records import RunStarted
 from stratum.engine.budget_argument import refuse_other_than_budget
 from stratum.engine.envelope import open_envelope
@@ -39,7 +39,7 @@ from stratum.engine.mail import Mail
 from stratum.engine.outages import Outages
 from stratum.engine.parking import Parking
 from stratum.engine.place import Place, current_place
-from stratum.engine.pricing import price_of
+from stratum.engine.prices import Prices
 from stratum.engine.providers.environment import provider_from_environment
 from stratum.engine.providers.protocol import Provider
 from stratum.engine.review import ReviewDesk, Sink
@@ -73,7 +73,7 @@ class Runtime:
         provider: Provider,
         model: str | None,
         journal: Journal,
-        prices: Mapping[str, Price],
+        prices: Prices,
         rate_limits: Mapping[str, RateLimit],
         transport_retries: int,
         request_timeout_s: float,
@@ -108,7 +108,7 @@ class Runtime:
         self.allowance = None if allowance is None else SharedAllowance(allowance, journal)
         self.service_tier = service_tier
         """Of calls that name none."""
-        self._prices = dict(prices)
+        self.prices = prices
         self._served_as_priority: set[str] = set()
         self._reservations = count(1)
         self._timings: Timings | None = None
@@ -206,7 +206,7 @@ class Runtime:
         """The price of a model here; `None` when nobody has said. Prices that were passed hold for every service tier."""
         if tier is None and model in self._served_as_priority:
             tier = "auto"
-        return self._price_in(model, priced_as(tier))
+        return self.prices.of(model, tiers=priced_as(tier))
 
     def price_of_answer(self, model: str, *, tier: ServiceTier | None, reported: str) -> Price | None:
         """The price of an answer to a request in `tier` that says in which it was served."""
@@ -216,14 +216,7 @@ class Runtime:
         if tier is None and applied == "priority":
             # The account's project is set to it: from now on that is what is reserved.
             self._served_as_priority.add(model)
-        return self._price_in(model, (applied,)) or self.price(model, tier=tier)
-
-    def _price_in(self, model: str, tiers: tuple[str, ...]) -> Price | None:
-        if self.provider.free:
-            return FREE
-        if model in self._prices:
-            return self._prices[model]
-        return self.provider.price or price_of(model, provider=self.provider.name, tiers=tiers)
+        return self.prices.of(model, tiers=(applied,)) or self.price(model, tier=tier)
 
     @asynccontextmanager
     @trio.lowlevel.enable_ki_protection
@@ -310,7 +303,7 @@ async def open_runtime(
             provider=chosen,
             model=model or chosen.default_model,
             journal=open_file,
-            prices={**settings.prices, **(prices or {})},
+            prices=Prices(chosen, settings=settings, given=prices),
             rate_limits=rate_limits or {},
             transport_retries=transport_retries,
             request_timeout_s=request_timeout_s,

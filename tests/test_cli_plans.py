@@ -290,6 +290,21 @@ def test_a_draft_is_shown_compared_and_edited_and_then_approved_anew(
     assert "~ goal: Judge it -> Judge it twice" in compared.stdout
 
 
+def test_an_edited_plan_is_estimated_anew(project: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    run, _ = proposed()
+    before = call("plan", "show", run).stdout
+    assert "~1 tool call" in before
+    editor = project / "editor.py"
+    editor.write_text(
+        "import sys; from pathlib import Path; file = Path(sys.argv[1]);"
+        r"file.write_text(file.read_text().replace('steps:\n', 'steps:\n- {id: c, fn: judge, inputs: {text: more}}\n'))",
+        encoding="utf-8",
+    )
+    monkeypatch.setenv("EDITOR", f"{sys.executable} {editor}")
+    assert call("plan", "edit", run).exit_code == 0
+    assert "~2 tool calls" in call("plan", "show", run).stdout
+
+
 def test_what_an_editor_leaves_as_it_was_or_makes_invalid_changes_nothing(
     project: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -344,3 +359,99 @@ def test_a_plan_whose_steps_call_no_model_needs_none(project: Path, monkeypatch:
     calls, _ = proposed()
     assert calls != run
     assert len(digest) == 12
+
+
+CHEAP = """
+goal: Say it loud
+budget: {usd: 0}
+steps:
+- {id: b, fn: loud, inputs: {verdict: {label: x, score: 1.0}}}
+"""
+
+
+def write_policy(project: Path, text: str) -> Path:
+    state = project.parent / "state"
+    state.mkdir(mode=0o700, exist_ok=True)
+    file = state / "policy.toml"
+    file.write_text(text, encoding="utf-8")
+    file.chmod(0o600)
+    return file
+
+
+def test_a_plan_within_the_policy_starts_without_a_terminal(project: Path) -> None:
+    policy = write_policy(project, "[auto_approve]\ncompute = 0\n")
+    Path("cheap.yaml").write_text(CHEAP, encoding="utf-8")
+    for command in (("plan", "check", "cheap.yaml"), ("plan", "show", "cheap.yaml")):
+        assert call(*command, "--steps", str(FLOWS)).stderr == f"policy: {policy} approves it\n"
+    result = call("run", "cheap.yaml", "--steps", str(FLOWS))
+    assert (result.exit_code, result.stdout) == (0, '"X"\n'), result.stderr
+    # Of a run that has begun, nothing is left to be decided.
+    run = call("runs").stdout.split()[0]
+    assert "policy" not in call("plan", "show", run).stderr + call("status", run).stdout
+
+
+def test_a_plan_beyond_the_policy_is_refused_without_a_terminal_and_told_why_everywhere(project: Path) -> None:
+    policy = write_policy(project, "[auto_approve]\ncompute = 0\n")
+    why = "auto_approve has no infer, which step a is"
+    refused = call("run", "plan.yaml", "--steps", str(FLOWS), "--input", "text=hello")
+    assert refused.exit_code == 6
+    assert f"and not by policy: {why}" in refused.stderr
+    run = call("runs").stdout.split()[0]
+    assert f"run `stratum approve {run}` at a terminal" in refused.stderr
+    assert f"not by policy: {why}" in call("resume", run).stderr
+    leaves = f"policy: {policy} leaves it to you: {why} (and 1 more)\n"
+    assert call("plan", "show", run, "--as", "table").stderr == leaves
+    assert call("status", run).stdout.endswith(leaves)
+    status = json.loads(call("status", run, "--json").stdout)
+    assert (status["state"], status["policy"]) == ("draft", leaves.removeprefix("policy: ").strip())
+
+
+def test_a_draft_that_the_policy_approves_is_approved_until_the_policy_is_broken(project: Path) -> None:
+    Path("cheap.yaml").write_text(CHEAP, encoding="utf-8")
+    call("run", "cheap.yaml", "--steps", str(FLOWS))
+    run = call("runs").stdout.split()[0]
+    assert "policy" not in call("status", run).stdout
+    policy = write_policy(project, "[auto_approve]\ncompute = 0\n")
+    assert call("status", run).stdout.startswith(f"{run}  approved")
+    policy.write_text("[auto_approve]\ncompute = -1\n", encoding="utf-8")
+    status = call("status", run).stdout
+    assert status.startswith(f"{run}  draft")
+    assert "write US dollars, 0 or more: 0.05, or remove the file; nothing starts until then" in status
+    assert call("resume", run).exit_code == 2
+    policy.write_text("[auto_approve]\ncompute = 0\n", encoding="utf-8")
+    assert call("resume", run).exit_code == 0
+
+
+def test_at_a_terminal_a_person_is_asked_and_told_what_the_policy_says(project: Path) -> None:
+    policy = write_policy(project, "[auto_approve]\ncompute = 0\n")
+    Path("cheap.yaml").write_text(CHEAP, encoding="utf-8")
+    terminal = Terminal("run", "cheap.yaml", "--steps", str(FLOWS))
+    terminal.expect(f"policy: {re.escape(str(policy))} approves it")
+    terminal.expect("first 6 characters")
+    terminal.type("no")
+    assert terminal.ended() == 6
+    assert "was not approved" in terminal.said
+
+
+def test_a_price_of_nothing_in_the_work_tree_makes_no_policy_approve(
+    project: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    write_policy(project, "[auto_approve]\ncompute = 0\ninfer = 0.01\n")
+    monkeypatch.setenv("STRATUM_PRICE", "1000/2000")
+    Path("bounded.yaml").write_text(f"budget: {{usd: 0.01}}\n{PLAN}", encoding="utf-8")
+    asked = ("run", "bounded.yaml", "--steps", str(FLOWS), "--input", "text=hello")
+    assert "its infer steps are estimated at" in call(*asked).stderr
+    for text in ('[prices."house-model"]\ninput = 0\noutput = 0\n', "[prices.another]\ninput = 0\noutput = 0\n"):
+        Path("stratum.toml").write_text(text, encoding="utf-8")
+        refused = call(*asked)
+        assert refused.exit_code == 6
+        assert "stratum.toml sets the price of" in refused.stderr
+    monkeypatch.delenv("STRATUM_PRICE")
+    Path("stratum.toml").write_text('price = "0/0"\n', encoding="utf-8")
+    refused = call(*asked)
+    assert refused.exit_code == 6
+    assert "stratum.toml sets a price for every model" in refused.stderr
+    # As the user says it in their own environment, it is believed.
+    Path("stratum.toml").write_text('[prices."house-model"]\ninput = 1\noutput = 2\n', encoding="utf-8")
+    monkeypatch.setenv("STRATUM_PRICE", "1/2")
+    assert call(*asked).exit_code == 0

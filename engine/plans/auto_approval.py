@@ -1,21 +1,67 @@
-"""`reasons_to_ask`: whether a user's policy approves a plan, or why a person is asked."""
+"""`Ruling`: whether a user's policy approves a plan, or why a person is asked."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
+from typing import NamedTuple
 
 from stratum.contracts.compiled_plan import CompiledPlan
 from stratum.contracts.money import format_usd
 from stratum.contracts.plan import Kind, Step
+from stratum.engine.plans.estimate import Estimator
 from stratum.engine.plans.policy import PRICED, Policy
+from stratum.engine.prices import Prices
+from stratum.engine.settings import SettingsError
 
 
-def reasons_to_ask(policy: Policy, compiled: CompiledPlan, *, costs: Mapping[Kind, int | None]) -> list[str]:
-    """Why the policy leaves the plan to a person; nothing: it approves it.
+class Ruling(NamedTuple):
+    """What a policy says of one plan."""
 
-    `costs` are estimates in picodollars by kind, `None` where nobody can tell. An estimate is a guess, so the plan's own budget
-    has to bound it as well: it may not be above what the policy allows all its kinds together.
+    file: str = ""
+    """The policy; empty: there is none."""
+    reasons: Sequence[str] = ()
+    """Why it leaves the plan to a person."""
+    broken: str = ""
+    """Why it cannot be believed, or not be understood."""
+
+    @property
+    def approves(self) -> bool:
+        return bool(self.file) and not self.reasons
+
+    @property
+    def first_reason(self) -> str:
+        return self.reasons[0] if self.reasons else ""
+
+    @property
+    def said(self) -> str:
+        """In words; empty where there is no policy."""
+        if self.broken:
+            return f"{self.broken}; nothing starts until then"
+        if not self.file:
+            return ""
+        if not self.reasons:
+            return f"{self.file} approves it"
+        more = f" (and {len(self.reasons) - 1} more)" if len(self.reasons) > 1 else ""
+        return f"{self.file} leaves it to you: {self.first_reason}{more}"
+
+
+def ruling(policy: Policy | SettingsError, compiled: CompiledPlan, estimator: Estimator, prices: Prices) -> Ruling:
+    """An estimate is a guess, so the plan's own budget has to bound it as well: it may not be above what the policy allows all
+    its kinds together. What the plan itself says of its cost is not looked at.
     """
+    if isinstance(policy, SettingsError):
+        return Ruling(broken=str(policy))
+    if not policy.file:
+        return Ruling()
+    if not policy.auto_approve:
+        return Ruling(policy.file, ["auto_approve is not in it"])
+    doubt = prices.doubt()
+    reasons = [*([doubt] if doubt else []), *_reasons(policy, compiled, estimator.costs_by_kind(compiled))]
+    return Ruling(policy.file, reasons)
+
+
+def _reasons(policy: Policy, compiled: CompiledPlan, costs: Mapping[Kind, int | None]) -> list[str]:
+    """`costs` in picodollars by kind, `None` where nobody can tell."""
     kinds = dict(_kinds(compiled))
     reasons = list(dict.fromkeys(_programs(compiled)))
     for kind in PRICED:
@@ -35,11 +81,6 @@ def reasons_to_ask(policy: Policy, compiled: CompiledPlan, *, costs: Mapping[Kin
     elif budget > allowed:
         reasons.append(f"its budget of ${format_usd(budget)} is above ${format_usd(allowed)}")
     return reasons
-
-
-def ruling(reasons: Sequence[str]) -> str:
-    """What follows from them, in words: `approves it`, or `leaves it to you: ...`."""
-    return f"leaves it to you: {'; '.join(reasons)}" if reasons else "approves it"
 
 
 def _kinds(compiled: CompiledPlan) -> Iterator[tuple[Kind, str]]:

@@ -1,4 +1,4 @@
-"""`estimate`: what a plan will probably take: from what its functions took in this project, else from prices and sizes.
+"""`Estimator`: what a plan will probably take: from what its functions took in this project, else from prices and sizes.
 
 A guess for whoever looks at a plan; what it may take at most is its budget's business.
 """
@@ -25,8 +25,6 @@ REFERENCE_BYTES: Final = 400
 OUTPUT_SHARE: Final = 4
 """Answers fill about a quarter of what their contract would let them."""
 
-PriceOf = Callable[[str], Price | None]
-
 
 class _Taken(msgspec.Struct, frozen=True, kw_only=True):
     kind: Kind
@@ -34,74 +32,66 @@ class _Taken(msgspec.Struct, frozen=True, kw_only=True):
     picousd: float | None
 
 
-def estimate(
-    compiled: CompiledPlan,
-    *,
-    functions: Functions,
-    past: Mapping[tuple[str, str], PastCalls],
-    price_of: PriceOf,
-    model: str | None,
-) -> Estimate:
-    """Calls of models, agents and programs, and money; the money is `None` where a step's cost cannot be guessed.
+class Estimator:
+    """Estimates by what a project's functions took, what models cost, and `model`, which calls that name none go to."""
 
-    `model` is that of calls which name none. Steps that only stand in for failed ones do not count.
-    """
-    taken = list(_Estimator(functions, past, price_of, model).steps(compiled))
-    return Estimate(calls=round(sum(step.calls for step in taken)), picousd=_sum(taken))
-
-
-def costs_by_kind(
-    compiled: CompiledPlan,
-    *,
-    functions: Functions,
-    past: Mapping[tuple[str, str], PastCalls],
-    price_of: PriceOf,
-    model: str | None,
-) -> dict[Kind, int | None]:
-    """The same money, by who does the steps; steps that stand in for failed ones count."""
-    taken: dict[Kind, list[_Taken]] = {}
-    for step in _Estimator(functions, past, price_of, model, stand_ins=True).steps(compiled):
-        taken.setdefault(step.kind, []).append(step)
-    return {kind: _sum(steps) for kind, steps in taken.items()}
-
-
-def _sum(taken: Sequence[_Taken]) -> int | None:
-    known = [step.picousd for step in taken if step.picousd is not None]
-    return round(sum(known)) if len(known) == len(taken) else None
-
-
-class _Estimator:
     def __init__(
         self,
         functions: Functions,
-        past: Mapping[tuple[str, str], PastCalls],
-        price_of: PriceOf,
-        model: str | None,
         *,
-        stand_ins: bool = False,
+        past: Mapping[tuple[str, str], PastCalls],
+        price_of: Callable[[str], Price | None],
+        model: str | None,
     ) -> None:
-        self._stand_ins = stand_ins
         self._functions = functions
         self._past = past
         self._price_of = price_of
         self._model = model
 
-    def steps(self, compiled: CompiledPlan) -> Iterable[_Taken]:
+    def estimate(self, compiled: CompiledPlan) -> Estimate:
+        """Calls of models, agents and programs, and money; the money is `None` where a step's cost cannot be guessed.
+
+        Steps that only stand in for failed ones do not count.
+        """
+        taken = list(self._steps(compiled, at_most=False))
+        return Estimate(calls=round(sum(step.calls for step in taken)), picousd=_sum(taken))
+
+    def estimated(self, compiled: CompiledPlan) -> CompiledPlan:
+        """The plan with what it will probably take."""
+        plan = msgspec.structs.replace(compiled.plan, estimate=self.estimate(compiled))
+        return msgspec.structs.replace(compiled, plan=plan)
+
+    def costs_by_kind(self, compiled: CompiledPlan) -> dict[Kind, int | None]:
+        """The money, by who does the steps, for who has to be sure of it.
+
+        Steps that stand in for failed ones count, and what a model's calls took before only where that is more than their
+        price says: the record is where plans' steps may write, and prices change.
+        """
+        taken: dict[Kind, list[_Taken]] = {}
+        for step in self._steps(compiled, at_most=True):
+            taken.setdefault(step.kind, []).append(step)
+        return {kind: _sum(steps) for kind, steps in taken.items()}
+
+    def _steps(self, compiled: CompiledPlan, *, at_most: bool) -> Iterable[_Taken]:
         stand_ins = {step.on_fail for step in compiled.plan.steps if step.on_fail}
         for number, step in enumerate(compiled.plan.steps):
             kind = compiled.kinds[number]
-            if (step.id in stand_ins and not self._stand_ins) or kind in ("compute", "gate"):
+            if (step.id in stand_ins and not at_most) or kind in ("compute", "gate"):
                 continue
             if kind == "plan":
-                yield from self.steps(compiled.plans[step.fn])
+                yield from self._steps(compiled.plans[step.fn], at_most=at_most)
                 continue
             # As the record names a call: see PlanSteps and infer_call.
             name = step.fn or (f"step_{step.id}" if kind == "infer" else step.intent) or kind
             known = self._past.get((name, kind))
+            by_price = self._cost(step, compiled.outputs[number]) if kind == "infer" else None
             if known is not None:
-                yield _Taken(kind=kind, calls=known.attempts, picousd=known.picousd)
+                took = known.picousd
+                if at_most and kind == "infer":
+                    took = None if took is None or by_price is None else max(took, by_price)
+                yield _Taken(kind=kind, calls=known.attempts, picousd=took)
             elif kind == "infer":
-                yield _Taken(kind=kind, calls=1, picousd=self._cost(step, compiled.outputs[number]))
+                yield _Taken(kind=kind, calls=1, picousd=by_price)
             else:
                 yield _Taken(kind=kind, calls=1, picousd=0 if kind == "command" else None)
 
@@ -122,3 +112,8 @@ class _Estimator:
         most = codec.max_output_tokens or DEFAULT_OUTPUT_TOKENS
         answer = max(codec.min_output_tokens, min(most, DEFAULT_OUTPUT_TOKENS) // OUTPUT_SHARE)
         return price.cost(Usage(input_tokens=size // BYTES_PER_TOKEN, output_tokens=answer))
+
+
+def _sum(taken: Sequence[_Taken]) -> int | None:
+    known = [step.picousd for step in taken if step.picousd is not None]
+    return round(sum(known)) if len(known) == len(taken) else None

@@ -29,17 +29,17 @@ from stratum.contracts.records import Approved, RunResumed, RunStarted
 from stratum.engine.file_evidence import file_sources
 from stratum.engine.flow_call import Raised, limits_raised
 from stratum.engine.plans.approvals import Approvals
-from stratum.engine.plans.auto_approval import reasons_to_ask, ruling
+from stratum.engine.plans.auto_approval import Ruling, ruling
 from stratum.engine.plans.case import Judge
 from stratum.engine.plans.compiled_plans import CompiledPlans
-from stratum.engine.plans.estimate import costs_by_kind, estimate
+from stratum.engine.plans.estimate import Estimator
 from stratum.engine.plans.functions import Functions
 from stratum.engine.plans.judges import default_judge
 from stratum.engine.plans.plan_history import PlanHistory
 from stratum.engine.plans.plan_log import PlanLog
 from stratum.engine.plans.plan_run import PlanRun
 from stratum.engine.plans.plan_view import recorded_status
-from stratum.engine.plans.policy import Policy, read_policy
+from stratum.engine.plans.policy import Policy, policy_or_problem, read_policy
 from stratum.engine.plans.proposal import checked_inputs, proposed, revise_draft, shown_digest
 from stratum.engine.plans.rolling_back import roll_back
 from stratum.engine.plans.snapshots import Restored
@@ -140,8 +140,7 @@ class Plans:
         """
         if (live := self._live.get(run)) is not None and not live.ended.is_set():
             return live.status()
-        past = await self._past(run)
-        return await self._status(run, past, self._lenient_policy(past))
+        return await self._status(run, await self._past(run), policy_or_problem(self.approvals.home))
 
     async def shown_digest(self, run: str) -> str:
         """What approving the plan approves, for whoever shows it to a person. Raises as `status`, and `RunError` for a forged one."""
@@ -241,27 +240,25 @@ class Plans:
             raise RunError(run=run, problem="it has succeeded", fix="propose it again to do it again")
         compiled = self._compiled_of(past)
         digest = shown_digest(run, past, plan_digest=compiled.digest)
-        if past.approved is not None and past.approved.digest == digest:
+        known = past.approved if past.approved is not None and past.approved.digest == digest else None
+        # A policy approved it for its budget, which bounds nothing any more where a price was put into the work tree since.
+        if known is not None and not (known.how == "policy" and self.runtime.prices.doubt()):
             return compiled, None
         if (approval := self.approvals.find(digest)) is not None:
             return compiled, Approved(digest=digest, by=approval.by, how=approval.how)
-        reasons = await self._reasons_to_ask(policy, compiled)
-        if reasons:
-            raise NotApproved(run=run, digest=digest, policy=reasons[0] if policy.file else "")
+        said = await self._ruling(policy, compiled)
+        if not said.approves:
+            raise NotApproved(run=run, digest=digest, policy=said.first_reason)
         return compiled, Approved(digest=digest, by=policy.file, how="policy")
 
-    async def _reasons_to_ask(self, policy: Policy, compiled: CompiledPlan) -> list[str]:
-        """See `reasons_to_ask`. Estimated anew: what the journal has may be old, and was written in reach of the plan's steps."""
-        if not policy.auto_approve:
-            return ["auto_approve is not in it"]
-        costs = costs_by_kind(
-            compiled,
-            functions=self.functions,
-            past=await self.runtime.journal.past_calls(),
-            price_of=partial(self.runtime.price, tier=self.runtime.service_tier),
-            model=self.runtime.model,
-        )
-        return reasons_to_ask(policy, compiled, costs=costs)
+    async def _ruling(self, policy: Policy | SettingsError, compiled: CompiledPlan) -> Ruling:
+        """Estimated anew: what the journal has may be old, and was written in reach of the plan's steps."""
+        return ruling(policy, compiled, await self._estimator(), self.runtime.prices)
+
+    async def _estimator(self) -> Estimator:
+        past = await self.runtime.journal.past_calls()
+        price_of = partial(self.runtime.price, tier=self.runtime.service_tier)
+        return Estimator(self.functions, past=past, price_of=price_of, model=self.runtime.model)
 
     def _compiled_of(self, past: PlanHistory) -> CompiledPlan:
         assert past.proposed is not None, "the run of a plan begins with its proposal"
@@ -269,15 +266,7 @@ class Plans:
 
     async def _estimated(self, compiled: CompiledPlan) -> CompiledPlan:
         """The plan with what it will probably take."""
-        guess = estimate(
-            compiled,
-            functions=self.functions,
-            past=await self.runtime.journal.past_calls(),
-            price_of=partial(self.runtime.price, tier=self.runtime.service_tier),
-            model=self.runtime.model,
-        )
-        plan = msgspec.structs.replace(compiled.plan, estimate=guess)
-        return self._compiled.of(msgspec.structs.replace(compiled, plan=plan))
+        return self._compiled.of((await self._estimator()).estimated(compiled))
 
     async def _past(self, run: str) -> PlanHistory:
         past = PlanHistory(await self.runtime.journal.read(run))
@@ -297,7 +286,7 @@ class Plans:
         with trio.CancelScope(shield=True):
             await self.runtime.journal.release(run)
 
-    async def _status(self, run: str, past: PlanHistory, policy: Policy | None) -> PlanStatus:
+    async def _status(self, run: str, past: PlanHistory, policy: Policy | SettingsError) -> PlanStatus:
         """As the journal has it; `policy` is asked about a draft."""
         compiled = self._compiled_of(past)
         if past.finished is None and past.begun:
@@ -308,19 +297,8 @@ class Plans:
             return status
         if self.approvals.find(past.digest) is not None:
             return msgspec.structs.replace(status, state="approved")
-        if policy is None or not policy.file:
-            return status
-        reasons = await self._reasons_to_ask(policy, compiled)
-        said = f"{policy.file} {ruling(reasons)}"
-        return msgspec.structs.replace(status, state="draft" if reasons else "approved", policy=said)
-
-    def _lenient_policy(self, past: PlanHistory) -> Policy | None:
-        """For looking at a run, where a broken policy approves nothing and is told of when something is to begin."""
-        if past.state != "draft":
-            return None
-        with suppress(SettingsError):
-            return read_policy(self.approvals.home)
-        return None
+        said = await self._ruling(policy, compiled)
+        return msgspec.structs.replace(status, state="approved" if said.approves else "draft", policy=said.said)
 
 
 @asynccontextmanager

@@ -70,6 +70,14 @@ def read_policy(home: Path) -> Policy:
     )
 
 
+def policy_or_problem(home: Path) -> Policy | SettingsError:
+    """The same for who only looks: a broken policy approves nothing, and stands in nobody's way before something is to begin."""
+    try:
+        return read_policy(home)
+    except SettingsError as problem:
+        return problem
+
+
 def _limits(file: Path, said: Any) -> dict[Kind, int]:
     if not isinstance(said, dict):
         raise _wrong(file, "auto_approve is no table", "write [auto_approve], and below it for example infer = 0.05")

@@ -50,6 +50,43 @@ async def test_a_draft_is_shown_in_full_and_approved_as_it_was_shown(tmp_path: P
         assert "by " in page.html and "(page)" in page.html
 
 
+async def test_what_the_policy_says_of_a_draft_is_told_and_what_it_approves_is_not_asked(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("STRATUM_BASE_URL", "http://127.0.0.1:1/v1")
+    monkeypatch.setenv("STRATUM_MODEL", "house-model")
+    (tmp_path / "state").mkdir(mode=0o700)
+    policy = tmp_path / "state" / "policy.toml"
+    policy.write_text("[auto_approve]\ncompute = 0\n")
+    policy.chmod(0o600)
+    async with project(tmp_path, steps=[upper]) as (plans, page):
+        programs = await proposed(plans, PLAN, text="hello")
+        assert "leaves it to you: step b runs a program" in await page.opens(f"/runs/{programs}")
+        assert "Approve</button>" in page.html
+        plain = await proposed(plans, "budget: {usd: 0}\nsteps: [{id: a, fn: upper, inputs: {text: hello}}]")
+        assert "Approved by your policy" in await page.opens(f"/runs/{plain}")
+        assert "Approve</button>" not in page.html
+        (tmp_path / "stratum.toml").write_text("[prices.any]\ninput = 0\noutput = 0\n")
+        assert "stratum.toml sets the price of" in seen(await page.opens(f"/runs/{plain}")).text
+        assert "Approve</button>" in page.html
+        (tmp_path / "stratum.toml").write_text("nonsense = 1")
+        assert "there is no setting" in await page.opens(f"/runs/{plain}")
+        await page.opens(f"/runs/{plain}/edit?as=yaml")
+        edited = await page.sends(f"/runs/{plain}/edit", text="steps: [{id: a, fn: upper, inputs: {text: kept}}]")
+        assert page.status == 422
+        assert "there is no setting" in edited and "text: kept" in edited
+
+
+async def test_an_edited_plan_is_estimated_anew(tmp_path: Path) -> None:
+    async with project(tmp_path, steps=[upper]) as (plans, page):
+        run = await proposed(plans, "steps: [{id: a, intent: Look}]")
+        assert "~1 tool call" in seen(await page.opens(f"/runs/{run}")).text
+        await page.opens(f"/runs/{run}/edit?as=yaml")
+        await page.sends(f"/runs/{run}/edit", text="steps: [{id: a, intent: Look}, {id: b, intent: Tell}]")
+        assert "~2 tool calls" in seen(page.html).text
+
+
 async def test_a_plan_that_changed_since_it_was_shown_is_not_approved(tmp_path: Path) -> None:
     async with project(tmp_path, steps=[upper]) as (plans, page):
         run = await proposed(plans, PLAN, text="hello")

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import sys
 from pathlib import Path
 
 import click
 
 from stratum.cli.options import journal_option
-from stratum.cli.plan_session import approve_at_terminal, functions_in
+from stratum.cli.plan_session import approve_at_terminal, functions_in, how_to_approve, ruling_on
 from stratum.cli.reading import find_run, read_plan_history
 from stratum.contracts.plan_check import compile_plan
+from stratum.contracts.plan_errors import NotApproved
 from stratum.engine.plans.approvals import Approvals
 from stratum.engine.plans.proposal import shown_digest
 
@@ -30,6 +32,10 @@ def command(run: str, *, revoke: bool, journal: Path) -> None:
     if revoke:
         click.echo(f"{run}: {'no longer approved' if approvals.revoke(digest) else 'it was not approved'}")
         return
-    compiled = compile_plan(past.plan, functions_in(past.proposed.modules).registry)
-    approve_at_terminal(run, digest, compiled, approvals=approvals, journal=journal)
+    if approvals.find(digest) is None and not sys.stdin.isatty():
+        raise NotApproved(run=run, digest=digest, fix=how_to_approve(run, journal))
+    functions = functions_in(past.proposed.modules)
+    compiled = compile_plan(past.plan, functions.registry)
+    policy = ruling_on(compiled, functions=functions, journal=journal).said
+    approve_at_terminal(run, digest, compiled, approvals=approvals, journal=journal, policy=policy)
     click.echo(f"{run}: approved, digest {digest[:12]}")

@@ -6,6 +6,7 @@ import getpass
 import sys
 import uuid
 from pathlib import Path
+from typing import NamedTuple
 
 import click
 import trio
@@ -14,8 +15,8 @@ from stratum.actors.journal import open_journal
 from stratum.actors.page_address import page_of
 from stratum.cli.exit_codes import FAILED
 from stratum.cli.options import journal_option, steps_option
-from stratum.cli.plan_session import functions_in
-from stratum.cli.reading import find_run, read_plan_history
+from stratum.cli.plan_session import functions_in, ruling_on
+from stratum.cli.reading import find_run, read_past_calls, read_plan_history
 from stratum.contracts.compiled_plan import CompiledPlan
 from stratum.contracts.errors import PlanError
 from stratum.contracts.plan_check import compile_plan
@@ -23,6 +24,8 @@ from stratum.contracts.plan_diff import plan_changes
 from stratum.contracts.plan_mermaid import render_mermaid
 from stratum.contracts.plan_render import render_details, render_plan, render_table
 from stratum.contracts.plan_text import load_plan, to_yaml
+from stratum.engine.plans.beforehand import Beforehand
+from stratum.engine.plans.functions import Functions
 from stratum.engine.plans.proposal import revise_draft
 
 FORMS = {"plan": render_plan, "table": render_table, "details": render_details, "mermaid": render_mermaid}
@@ -36,10 +39,13 @@ def command() -> None:
 @command.command()
 @click.argument("file", type=click.Path(exists=True, dir_okay=False, path_type=Path))
 @steps_option
-def check(file: Path, *, modules: tuple[str, ...]) -> None:
+@journal_option
+def check(file: Path, *, modules: tuple[str, ...], journal: Path) -> None:
     """Report everything that is wrong with FILE at once; exits with 2 if anything is."""
-    compiled = load_plan(file.read_bytes(), functions_in(modules).registry)
+    functions = functions_in(modules)
+    compiled = load_plan(file.read_bytes(), functions.registry)
     click.echo(f"{len(compiled.plan.steps)} steps, digest {compiled.plan.digest}")
+    _tell_policy(compiled, functions, journal)
 
 
 @command.command()
@@ -49,7 +55,10 @@ def check(file: Path, *, modules: tuple[str, ...]) -> None:
 @journal_option
 def show(plan: str, *, modules: tuple[str, ...], form: str, journal: Path) -> None:
     """Print PLAN, a file or a run; what is wrong with it instead, if anything is."""
-    click.echo(FORMS[form](_named(plan, modules, journal)))
+    named = _named(plan, modules, journal)
+    click.echo(FORMS[form](named.compiled))
+    if not named.begun:
+        _tell_policy(named.compiled, named.functions, journal)
 
 
 @command.command()
@@ -59,7 +68,7 @@ def show(plan: str, *, modules: tuple[str, ...], form: str, journal: Path) -> No
 @journal_option
 def diff(old: str, new: str, *, modules: tuple[str, ...], journal: Path) -> None:
     """Tell what changed from plan OLD to NEW, each a file or a run; exits with 1 if anything did."""
-    changes = plan_changes(_named(old, modules, journal).plan, _named(new, modules, journal).plan)
+    changes = plan_changes(_named(old, modules, journal).compiled.plan, _named(new, modules, journal).compiled.plan)
     for change in changes:
         click.echo(change)
     if changes:
@@ -76,14 +85,14 @@ def edit(run: str, *, journal: Path) -> None:
     """
     run = find_run(journal, run)
     past = read_plan_history(journal, run)
-    registry, text = functions_in(past.modules).registry, to_yaml(past.plan)
+    functions, text = functions_in(past.modules), to_yaml(past.plan)
     while True:
         edited = click.edit(text, extension=".yaml")
         if edited is None or edited == text:
             click.echo(f"{run}: left as it was")
             return
         try:
-            compiled = load_plan(edited, registry)
+            compiled = load_plan(edited, functions.registry)
         except PlanError as error:
             click.echo(f"{error}", err=True)
             if not click.confirm("edit it again?", default=True, err=True):
@@ -92,7 +101,7 @@ def edit(run: str, *, journal: Path) -> None:
             text = edited
             continue
         break
-    trio.run(_replace, journal, run, compiled)
+    trio.run(_replace, journal, run, Beforehand(functions, read_past_calls(journal)).estimated(compiled))
     for change in plan_changes(past.plan, compiled.plan):
         click.echo(change)
     click.echo(f"{run}: to be approved with `stratum approve {run}`, or on {page_of(journal, run=run)}")
@@ -103,12 +112,26 @@ async def _replace(journal: Path, run: str, compiled: CompiledPlan) -> None:
         await revise_draft(here, run, compiled, by=getpass.getuser())
 
 
-def _named(plan: str, modules: tuple[str, ...], journal: Path) -> CompiledPlan:
+class _Named(NamedTuple):
+    compiled: CompiledPlan
+    functions: Functions
+    begun: bool = False
+
+
+def _named(plan: str, modules: tuple[str, ...], journal: Path) -> _Named:
     """A plan by its file, or by its run in the journal."""
     file = Path(plan)
     if file.is_file():
-        return load_plan(file.read_bytes(), functions_in(modules).registry)
+        functions = functions_in(modules)
+        return _Named(load_plan(file.read_bytes(), functions.registry), functions)
     if file.suffix:
         raise click.UsageError(f"no file {plan}")
     past = read_plan_history(journal, find_run(journal, plan))
-    return compile_plan(past.plan, functions_in([*past.modules, *modules]).registry)
+    functions = functions_in([*past.modules, *modules])
+    return _Named(compile_plan(past.plan, functions.registry), functions, begun=past.begun)
+
+
+def _tell_policy(compiled: CompiledPlan, functions: Functions, journal: Path) -> None:
+    """Beside the result, which may be for another program."""
+    if said := ruling_on(compiled, functions=functions, journal=journal).said:
+        click.echo(f"policy: {said}", err=True)

@@ -5,13 +5,16 @@ from __future__ import annotations
 import getpass
 import sys
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import click
 import trio
 
+from stratum.actors.locations import state_home
 from stratum.actors.page_address import page_address, page_of
+from stratum.cli.reading import read_past_calls
 from stratum.cli.target import load_module, steps_of
 from stratum.contracts.compiled_plan import CompiledPlan
 from stratum.contracts.plan_check import compile_plan
@@ -20,11 +23,13 @@ from stratum.contracts.plan_render import render_details
 from stratum.contracts.plan_status import PlanStatus, Question
 from stratum.engine.flow_call import Raised
 from stratum.engine.plans.approvals import Approvals
+from stratum.engine.plans.auto_approval import Ruling
+from stratum.engine.plans.beforehand import Beforehand
 from stratum.engine.plans.codex_exec import Codex
 from stratum.engine.plans.codex_worker import CodexWorker
 from stratum.engine.plans.functions import Functions
 from stratum.engine.plans.plan_run import PlanRun
-from stratum.engine.plans.plans import open_plans
+from stratum.engine.plans.plans import Plans, open_plans
 from stratum.engine.runtime import Runtime
 
 TYPED = 6
@@ -36,23 +41,26 @@ def functions_in(modules: Sequence[str]) -> Functions:
     return Functions(step for place in modules for step in steps_of(load_module(place)))
 
 
+def ruling_on(compiled: CompiledPlan, *, functions: Functions, journal: Path) -> Ruling:
+    """What the user's policy says of a plan that has not begun."""
+    return Beforehand(functions, read_past_calls(journal)).ruling(compiled, home=state_home())
+
+
 def approve_at_terminal(
-    run: str, digest: str, compiled: CompiledPlan, *, approvals: Approvals, journal: Path | None
+    run: str, digest: str, compiled: CompiledPlan, *, approvals: Approvals, journal: Path | None, policy: str
 ) -> None:
     """Show all that would be approved, and have the head of its digest typed; or go on once it was approved on the page.
 
+    `policy` is what the user's says, for them to know: at a terminal they are asked all the same.
+
     Raises:
-        NotApproved: it was not, or there is no terminal to ask at.
+        NotApproved: it was not.
     """
     if approvals.find(digest) is not None:
         return
-    if not sys.stdin.isatty():
-        raise NotApproved(
-            run=run,
-            digest=digest,
-            fix=f"run `stratum approve {run}` at a terminal, or approve it on {page_of(journal, run=run)}",
-        )
     click.echo(render_details(compiled), err=True)
+    if policy:
+        click.echo(f"policy: {policy}", err=True)
     if digest != compiled.digest:
         click.echo(f"with these inputs: {digest}", err=True)
     if journal is not None and (address := page_address(journal, run=run)) is not None:
@@ -79,9 +87,7 @@ async def run_plan(
         draft = await plans.propose(compiled.plan, inputs, by=getpass.getuser(), modules=modules)
         if agent is None:
             _refuse_agent_steps(draft)
-        # Not in a thread: Ctrl-C must reach the prompt, and nothing else is to do yet.
-        approve_at_terminal(draft.run, draft.digest, compiled, approvals=plans.approvals, journal=runtime.journal.path)
-        return await _followed(await plans.start(draft.run), runtime.journal.path)
+        return await _begun(plans, draft, draft.digest, compiled)
 
 
 async def resume_plan(
@@ -95,8 +101,27 @@ async def resume_plan(
             _refuse_agent_steps(status)
         compiled = compile_plan(await plans.plan(run), functions.registry)
         digest = await plans.shown_digest(run)
-        approve_at_terminal(run, digest, compiled, approvals=plans.approvals, journal=runtime.journal.path)
-        return await _followed(await plans.start(run, raised=raised), runtime.journal.path)
+        return await _begun(plans, status, digest, compiled, raised=raised)
+
+
+async def _begun(
+    plans: Plans, status: PlanStatus, digest: str, compiled: CompiledPlan, *, raised: Raised = None
+) -> Any:
+    """A person at the terminal is asked; where there is none, the plan starts if it is approved already, or by their policy."""
+    run, journal = status.run, plans.runtime.journal.path
+    if sys.stdin.isatty():
+        # Not in a thread: Ctrl-C must reach the prompt, and nothing else is to do yet.
+        approve_at_terminal(run, digest, compiled, approvals=plans.approvals, journal=journal, policy=status.policy)
+    try:
+        live = await plans.start(run, raised=raised)
+    except NotApproved as refused:
+        raise replace(refused, fix=how_to_approve(run, journal)) from refused
+    return await _followed(live, journal)
+
+
+def how_to_approve(run: str, journal: Path | None) -> str:
+    """For who is at no terminal."""
+    return f"run `stratum approve {run}` at a terminal, or approve it on {page_of(journal, run=run)}"
 
 
 async def _followed(run: PlanRun, journal: Path | None) -> Any:

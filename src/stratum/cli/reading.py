@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import uuid
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from contextlib import closing
 from functools import partial
 from pathlib import Path
@@ -16,6 +16,7 @@ import trio
 from stratum.actors.journal import open_journal
 from stratum.actors.journal_file import open_anywhere, sessions_folder
 from stratum.actors.journal_records import Run, list_runs, read_run
+from stratum.actors.past_calls import PastCalls, past_calls
 from stratum.actors.session_lock import session_alive
 from stratum.contracts.errors import JournalUnavailable, UnknownRun
 from stratum.contracts.messages import Message
@@ -73,6 +74,11 @@ def read_plan_history(journal: Path, run: str) -> PlanHistory:
     if past.proposed is None:
         raise click.UsageError(f"{run} is a flow's run, not a plan's; see `stratum audit {run}`")
     return past
+
+
+def read_past_calls(journal: Path) -> Mapping[tuple[str, str], PastCalls]:
+    """What each function took in the project's last runs; nothing where nothing ran yet."""
+    return _read(journal, past_calls) if journal.exists() else {}
 
 
 def post_to_all(journal: Path, message: Message) -> list[Run]:

@@ -9,12 +9,13 @@ import click
 import msgspec
 
 from stratum.cli.options import journal_option
-from stratum.cli.plan_session import functions_in
+from stratum.cli.plan_session import functions_in, ruling_on
 from stratum.cli.reading import find_run, list_journal, read_plan_history
 from stratum.contracts.money import format_usd
 from stratum.contracts.plan_check import compile_plan
 from stratum.contracts.plan_status import PlanStatus, Question, StepStatus
 from stratum.engine.plans.approvals import Approvals
+from stratum.engine.plans.auto_approval import Ruling
 from stratum.engine.plans.plan_view import recorded_status
 from stratum.engine.plans.questions import OpenQuestion, open_questions
 
@@ -43,14 +44,17 @@ def command(run: str, *, watch: bool, as_json: bool, journal: Path) -> None:
 def _status(journal: Path, run: str) -> PlanStatus:
     past = read_plan_history(journal, run)
     assert past.proposed is not None, "a plan's"
-    compiled = compile_plan(past.plan, functions_in(past.proposed.modules).registry)
+    functions = functions_in(past.proposed.modules)
+    compiled = compile_plan(past.plan, functions.registry)
     (listed,) = [each for each in list_journal(journal, limit=10_000) if each.run == run]
-    state = listed.state
-    if state == "draft" and Approvals(Path.cwd()).find(past.proposed.digest) is not None:
-        state = "approved"
+    state, policy = listed.state, ""
+    if state == "draft":
+        approved = Approvals(Path.cwd()).find(past.proposed.digest) is not None
+        ruling = Ruling() if approved else ruling_on(compiled, functions=functions, journal=journal)
+        state, policy = "approved" if approved or ruling.approves else "draft", ruling.said
     status = recorded_status(run, compiled, past, state=state)  # type: ignore[arg-type]  # the journal's states are a plan's
     asked = [question for question in open_questions(past) if question.of_plan and state == "running"]
-    return msgspec.structs.replace(status, questions=tuple(map(_question, asked)))
+    return msgspec.structs.replace(status, questions=tuple(map(_question, asked)), policy=policy)
 
 
 def _question(asked: OpenQuestion) -> Question:
@@ -69,6 +73,7 @@ def _rendered(status: PlanStatus) -> str:
     doubt = f", {format_usd(status.in_doubt_picousd)} in doubt" if status.in_doubt_picousd else ""
     lines = [head + doubt, *(_line(step, width) for step in status.steps)]
     lines += [f"gate {question.step} asks: {question.question}" for question in status.questions]
+    lines += [f"policy: {status.policy}"] if status.policy else []
     return "\n".join([*lines, *([status.error] if status.error else [])])
 
 

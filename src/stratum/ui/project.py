@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import OrderedDict
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 from typing import Final, cast
 
@@ -14,11 +15,13 @@ import trio
 from stratum.actors.journal import Journal
 from stratum.actors.journal_records import Run
 from stratum.contracts.compiled_plan import CompiledPlan
-from stratum.contracts.errors import PlanError, RunError, described
+from stratum.contracts.errors import PlanError, RunError, StratumError, described
 from stratum.contracts.plan_check import compile_plan
 from stratum.contracts.plan_status import PlanState
 from stratum.contracts.records import PlanProposed, Record
 from stratum.engine.plans.approvals import Approvals
+from stratum.engine.plans.auto_approval import Ruling
+from stratum.engine.plans.beforehand import Beforehand
 from stratum.engine.plans.functions import Functions
 from stratum.engine.plans.plan_history import PlanHistory
 from stratum.engine.plans.plan_view import recorded_status
@@ -48,6 +51,8 @@ class Sight:
     """Of a plan that can be shown."""
     problem: str
     """Why it cannot be."""
+    policy: str = ""
+    """What the user's says of a plan that has not begun, and that they have not approved."""
 
     @property
     def id(self) -> str:
@@ -111,9 +116,28 @@ class Project:
         self._sights[key] = seen
         while len(self._sights) > 1 and sum(len(each.records) for each in self._sights.values()) > _KEPT:
             self._sights.popitem(last=False)
-        if seen.state == "draft" and await trio.to_thread.run_sync(self.approvals.find, seen.digest) is not None:
-            return replace(seen, state="approved", facts=msgspec.structs.replace(seen.facts, state="approved"))
-        return seen
+        if seen.state != "draft":
+            return seen
+        if await trio.to_thread.run_sync(self.approvals.find, seen.digest) is None:
+            ruling = await self._ruling(seen)
+            if not ruling.approves:
+                return replace(seen, policy=ruling.said)
+            seen = replace(seen, policy=ruling.said)
+        return replace(seen, state="approved", facts=msgspec.structs.replace(seen.facts, state="approved"))
+
+    async def beforehand(self, modules: Sequence[str]) -> Beforehand:
+        """For the plans whose functions are there. Raises as `functions`, and as `Beforehand`."""
+        functions, past = await self.functions(modules), await self.journal.past_calls()
+        return await trio.to_thread.run_sync(Beforehand, functions, past)
+
+    async def _ruling(self, seen: Sight) -> Ruling:
+        if seen.compiled is None:
+            return Ruling()
+        try:
+            told = await self.beforehand(seen.past.modules)
+        except StratumError as problem:
+            return Ruling(broken=str(problem))
+        return await trio.to_thread.run_sync(partial(told.ruling, seen.compiled, home=self.approvals.home))
 
     async def functions(self, modules: Sequence[str]) -> Functions:
         """The steps in these files and modules, imported anew when a file has changed.

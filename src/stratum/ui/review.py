@@ -155,7 +155,11 @@ def _decision(sight: Sight, form: str, *, long: bool) -> Iterator[str]:
     run, short = escaped(sight.id), sight.digest[:12]
     edit = f'<a class="button" href="/runs/{run}/edit">Edit</a>' if sight.compiled is not None else ""
     yield '<div class="decision" role="region" aria-label="Approval">'
-    if sight.state == "approved":
+    if sight.policy:
+        yield f'<p class="hint">Your policy: {escaped(sight.policy, most=2000)}</p>'
+    if sight.state == "approved" and sight.policy:
+        yield f"<p>Approved by your policy. An agent goes on when it next calls; at a terminal, <code>stratum resume {run}</code>.</p>{edit}"
+    elif sight.state == "approved":
         yield (
             f"<p>Approved. An agent goes on when it next calls; at a terminal, <code>stratum resume {run}</code>.</p>"
             f'<form method="post" action="/runs/{run}/revoke"><input type="hidden" name="form" value="{form}">'

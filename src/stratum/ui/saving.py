@@ -10,11 +10,19 @@ import msgspec
 import trio
 
 from stratum.contracts.compiled_plan import CompiledPlan
-from stratum.contracts.errors import ContractViolation, PlanError, RunError, RunLocked
+from stratum.contracts.errors import (
+    ContractDefinitionError,
+    ContractViolation,
+    PlanError,
+    ProviderError,
+    RunError,
+    RunLocked,
+)
 from stratum.contracts.plan import ExecutionPlan
 from stratum.contracts.plan_text import load_document, load_plan
 from stratum.contracts.yaml_text import write_yaml
 from stratum.engine.plans.proposal import revise_draft
+from stratum.engine.settings import SettingsError
 from stratum.ui.editing import edit_page, fields_page
 from stratum.ui.plan_fields import edited
 from stratum.ui.project import Project, Sight, Unimportable
@@ -42,12 +50,13 @@ async def save_edit(project: Project, sight: Sight, sent: Mapping[str, str], *, 
         compiled = await trio.to_thread.run_sync(load, await project.functions(sight.past.modules))
         if compiled.digest == sight.past.plan.digest:
             return "same"
-        await revise_draft(project.journal, sight.id, compiled, by=by, replacing=digest)
+        estimated = (await project.beforehand(sight.past.modules)).estimated(compiled)
+        await revise_draft(project.journal, sight.id, estimated, by=by, replacing=digest)
     except PlanError as error:
         return Unsaved(again(problems=[_placed(str(each), sight.past.plan) for each in error.problems]), 422)
     except ContractViolation as error:
         return Unsaved(again(problems=[violation.for_prompt for violation in error.violations]), 422)
-    except Unimportable as error:
+    except (Unimportable, SettingsError, ProviderError, ContractDefinitionError) as error:
         return Unsaved(again(said=Said(str(error), well=False)), 422)
     except RunLocked as error:
         return Unsaved(again(said=Said(str(error), well=False)), 409)

@@ -13,7 +13,7 @@ from stratum.contracts.plan_check import compile_plan
 from stratum.contracts.plan_render import budget_line
 from stratum.contracts.plan_text import read_plan
 from stratum.contracts.price import Usage
-from stratum.engine.plans.estimate import estimate
+from stratum.engine.plans.estimate import Estimator
 from stratum.engine.plans.functions import Functions
 from stratum.engine.providers.scripted import scripted
 
@@ -33,7 +33,7 @@ FUNCTIONS = Functions([say])
 
 def guess(text: str, *, model: str | None = None) -> Estimate:
     compiled = compile_plan(read_plan(text), FUNCTIONS.registry)
-    return estimate(compiled, functions=FUNCTIONS, past={}, price_of=PRICES.get, model=model)
+    return Estimator(FUNCTIONS, past={}, price_of=PRICES.get, model=model).estimate(compiled)
 
 
 def test_a_call_costs_what_its_prompt_its_schema_and_a_middling_answer_cost() -> None:

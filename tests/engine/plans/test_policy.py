@@ -8,19 +8,27 @@ from pathlib import Path
 import pytest
 from tests.engine.plans.plan_fixtures import asked, open_project, reported, standing, started
 
-from stratum import Runtime, compute
+from stratum import Price, Runtime, compute, infer
 from stratum.contracts.audit import audit_of
 from stratum.contracts.plan_errors import NotApproved
 from stratum.contracts.plan_text import read_plan
 from stratum.contracts.records import Approved, GateAnswered
 from stratum.engine.plans.judges import AttestedByPolicy
 from stratum.engine.plans.policy import Policy, read_policy
+from stratum.engine.providers.scripted import scripted
 from stratum.engine.report.facts import facts_of
 from stratum.engine.report.page import report_page
 from stratum.engine.settings import SettingsError
 
 CHEAP = "budget: {usd: 0}\nsteps: [{id: a, fn: one}]"
 COMPUTES = "[auto_approve]\ncompute = 0\n"
+
+
+ASKS = "input: {word: str}\nbudget: {usd: 0.01}\nsteps: [{id: a, fn: ask, inputs: {word: $.input.word}}]"
+
+
+@infer(intent="Say another word", max_output_tokens=100)
+def ask(word: str) -> str: ...
 
 
 @compute
@@ -90,6 +98,43 @@ async def test_a_policy_that_is_taken_back_approves_nothing_more(tmp_path: Path)
         file.unlink()
         assert (await plans.status(draft.run)).state == "draft"
         with pytest.raises(NotApproved):
+            await plans.start(draft.run)
+
+
+async def test_a_price_put_into_the_work_tree_meanwhile_takes_the_policys_approval_back(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    write_policy(tmp_path, f"{COMPUTES}agent = 0\ninfer = 0.01")
+    async with open_project(tmp_path, steps=[ask, one]) as plans:
+        draft = await plans.propose(read_plan(ASKS), {"word": "x"}, by="agent")
+        run = await plans.start(draft.run)
+        run.cancel("by hand")
+    (tmp_path / "stratum.toml").write_text("[prices.any]\ninput = 0\noutput = 0\n")
+    async with open_project(tmp_path, provider=scripted("y"), steps=[ask, one]) as plans:
+        with pytest.raises(NotApproved, match=r"stratum.toml sets the price of .any."):
+            await plans.start(draft.run)
+        plans.approvals.approve(draft.digest, by="ada", how="terminal")
+        assert await (await plans.start(draft.run)).result() == "y"
+
+
+async def test_what_calls_took_when_they_were_said_to_cost_nothing_is_not_what_they_will_cost(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    write_policy(tmp_path, "[auto_approve]\ninfer = 0.01")
+    dear = Price.per_million(input=1000, output=1000)
+    model = scripted("y", price=dear)
+    (tmp_path / "stratum.toml").write_text(f'[prices."{model.default_model}"]\ninput = 0\noutput = 0\n')
+    async with open_project(tmp_path, provider=model, steps=[ask]) as plans:
+        run = await started(plans, ASKS, {"word": "x"})
+        await run.result()
+        assert run.status().settled_picousd == 0
+    (tmp_path / "stratum.toml").unlink()
+    async with open_project(tmp_path, provider=scripted("y", price=dear), steps=[ask]) as plans:
+        draft = await plans.propose(read_plan(ASKS), {"word": "z"}, by="agent")
+        assert draft.state == "draft"
+        with pytest.raises(NotApproved, match="its infer steps are estimated at"):
             await plans.start(draft.run)
 
 
