@@ -36,6 +36,7 @@ StratumError
 │   │   └── StaleTicket       a hand-out that no longer counts, or was reported otherwise
 │   ├── PlanFailed            steps of a plan failed for good
 │   └── RunCancelled          a person stopped it
+├── OnHold                    a person has stopped everything of the project; nothing was sent
 ├── JudgeUnavailable          nobody could decide a condition in plain English
 ├── ClusterError              there is no cluster, or a function cannot run on it
 ├── WorkerLost                the process in which a function ran is gone
@@ -460,6 +461,24 @@ class RunLocked(RunError):
 
     problem: str = "another process is running it"
     fix: str = "wait for it or stop it, then resume"
+
+
+@dataclass(kw_only=True, eq=False)
+class OnHold(StratumError):
+    """A person has put everything of the project on hold; nothing was sent."""
+
+    what: str
+    """What was to start."""
+    by: str
+    since: str
+    """ISO 8601, UTC."""
+    reason: str
+
+    def __str__(self) -> str:
+        return (
+            f"{self.what}: the project is on hold since {self.since}, by {self.by}: {one_line(self.reason)}; "
+            "`stratum hold --lift` lifts it"
+        )
 
 
 @dataclass(kw_only=True, eq=False)

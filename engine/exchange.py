@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Final, NoReturn
 import trio
 
 from stratum.actors.ledger import Amount, Demand, Refused, Reservation
-from stratum.contracts.errors import ProviderError, UnknownPrice
+from stratum.contracts.errors import OnHold, ProviderError, UnknownPrice
 from stratum.contracts.price import FREE
 from stratum.contracts.records import LeftInDoubt, Released, Reserved, Settled
 from stratum.engine.active_call import ActiveCall
@@ -138,6 +138,7 @@ class Line:
             async with self._runtime.limiter.slot(self._model, tokens=input_bound(self._model, body, self._images)):
                 with self._runtime.spent_in("budget"):
                     reservation = await self._reserve(body)
+                self._refuse_on_hold(reservation)
                 if reservation.cap != self._cap:
                     body = self._target.compiled.body(
                         conversation, max_output_tokens=reservation.cap, streamed=self._streamed
@@ -181,6 +182,14 @@ class Line:
         exact = exact_bound(self._model, body, self._images)
         demand = self._demand(min(rough, exact), min_cap=self._target.min_cap)
         return await ledger.reserve(scope, demand, reservation=name)
+
+    def _refuse_on_hold(self, reservation: Reservation) -> None:
+        """Whatever it has waited for: a hold may have come meanwhile."""
+        try:
+            self._runtime.hold.refuse(self._call)
+        except OnHold:
+            self._runtime.ledger.release(reservation)
+            raise
 
     async def _stay_within_allowance(self, reservation: Reservation) -> None:
         """Count the call against what all sessions may spend; what it holds of its own budgets is given back if it may not.

@@ -44,6 +44,7 @@ class FlowCall(Generic[R]):
         if self._place.run.resumable:
             return await self._nested(arguments)
         runtime = self._place.run.runtime
+        runtime.hold.refuse(self._signature.name)
         await runtime.ready()
         run = Run(runtime, id=uuid.uuid4().hex[:12])
         run.append(self._started(run, arguments))
@@ -53,6 +54,7 @@ class FlowCall(Generic[R]):
     async def resume(self, run_id: str, *, raised: Raised) -> R:
         """Go on with an earlier run; see `Flow.resume`."""
         runtime = self._place.run.runtime
+        runtime.hold.refuse(f"run {run_id}")
         await runtime.ready()
         await runtime.journal.claim(run_id)
         try:

@@ -280,6 +280,7 @@ def infer(
         ConsensusFailure: too few samples of a quorum agree.
         BudgetExceeded: this call's own budget ran out.
         ProviderError: the provider refused the call or could not be reached.
+        OnHold: a person has stopped everything of the project (`stratum hold`).
     """
 
     def decorate(function: Callable[P, Any]) -> Step[P, Any]:

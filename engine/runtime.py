@@ -21,6 +21,7 @@ import trio
 
 from stratum.actors.answer_cache import AnswerCache
 from stratum.actors.event_hub import EventHub
+from stratum.actors.hold import HoldFile
 from stratum.actors.journal import Journal, open_journal
 from stratum.actors.ledger import Ledger
 from stratum.actors.locations import PROJECT_JOURNAL
@@ -94,6 +95,7 @@ class Runtime:
         self.events = EventHub()
         self.limiter = RateLimiter(rate_limits)
         self.outages = Outages()
+        self.hold = HoldFile(journal.path)
         self.transport_retries = transport_retries
         self.request_timeout_s = request_timeout_s
         self.jitter = jitter

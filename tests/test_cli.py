@@ -253,6 +253,45 @@ def test_a_flow_is_stopped_from_another_process_and_can_be_gone_on_with(project:
     assert call("cancel", "--all").stderr.startswith("0 asked to stop")
 
 
+def test_a_hold_stops_what_another_process_runs_and_lets_nothing_start(project: Path) -> None:
+    with waiting() as process:
+        (run_id,) = [line.split()[0] for line in call("runs").stdout.splitlines() if " running " in line]
+        placed = call("hold", "the key has leaked")
+        _, said = process.communicate(timeout=30)
+    assert placed.exit_code == 0
+    assert f"{run_id}: asked to stop" in placed.stdout
+    assert process.returncode == 1
+    assert "on hold: the key has leaked" in said
+    refused = run("judge_all", "--input", 'texts=["a"]')
+    assert refused.exit_code == 1
+    assert "OnHold: judge_all: the project is on hold since " in refused.stderr
+    assert "the key has leaked; `stratum hold --lift` lifts it" in refused.stderr
+    assert call("resume", run_id).exit_code == 1
+    doctor = call("doctor")
+    assert doctor.exit_code == 1
+    assert "on hold" in doctor.stdout and "the key has leaked" in doctor.stdout
+    assert call("hold").stdout.startswith("on hold since ")
+    assert call("hold", "--lift").stdout.startswith("lifted; on hold since ")
+    assert call("hold").stdout == "no hold\n"
+    assert call("hold", "--lift").stdout == "there was no hold\n"
+    assert run("judge_all", "--input", 'texts=["a"]').exit_code == 0
+
+
+def test_a_project_can_be_held_before_anything_ran(project: Path) -> None:
+    assert call("hold", "not yet").stderr.startswith("on hold; 0 asked to stop")
+    assert "OnHold" in run("judge_all", "--input", 'texts=["a"]').stderr
+
+
+@pytest.mark.parametrize(
+    ("arguments", "says"),
+    [(["why", "--lift"], "lifted without a reason"), ([" "], "say why: whoever is refused reads it")],
+)
+def test_a_hold_has_to_say_why(project: Path, arguments: list[str], says: str) -> None:
+    result = call("hold", *arguments)
+    assert result.exit_code == 2
+    assert says in result.stderr
+
+
 @pytest.mark.parametrize("arguments", [[], ["abc", "--all"]])
 def test_what_is_to_be_cancelled_has_to_be_said(project: Path, arguments: list[str]) -> None:
     result = call("cancel", *arguments)

@@ -31,6 +31,7 @@ PUBLIC = [
     "JournalUnavailable",
     "NoProvider",
     "NoRuntime",
+    "OnHold",
     "ParallelValidationFailed",
     "ParseFailure",
     "Partial",

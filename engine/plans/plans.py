@@ -170,6 +170,7 @@ class Plans:
             RunLocked: another process is running it.
             RunError: it has succeeded.
             UnknownRun: there is no such plan.
+            OnHold: a person has stopped everything of the project.
         """
         # Of many that start it at once the first does; the others get what it started.
         async with self._starting.setdefault(run, trio.Lock()):
@@ -178,6 +179,7 @@ class Plans:
             return await self._start(run, raised)
 
     async def _start(self, run: str, raised: Raised) -> PlanRun:
+        self.runtime.hold.refuse(f"run {run}")
         past = await self._claim(run)
         try:
             policy = read_policy(self.approvals.home)

@@ -194,7 +194,8 @@ def test_the_tree_at_the_head_of_the_file_names_every_error() -> None:
             BudgetOverrun(resource="usd", limit=CENT, step="call", actual=2 * CENT, reserved=CENT),
             (
                 "call: the provider billed 0.020 USD where at most 0.010 USD was reserved; booked in full, for it does "
-                "not honour the output cap it is sent; use another provider, or raise Budget(usd=...)"
+                "not honour the output cap it is sent, or serves calls in a dearer tier; use another provider, say "
+                "service_tier=, or raise Budget(usd=...)"
             ),
         ),
         (

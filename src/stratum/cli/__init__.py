@@ -28,6 +28,7 @@ class _Commands(click.Group):
         "doctor": "doctor_command",
         "drift": "drift_command",
         "gate": "gate_command",
+        "hold": "hold_command",
         "journal": "journal_command",
         "local": "local_command",
         "mcp": "mcp_command",

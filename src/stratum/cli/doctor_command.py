@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, NamedTuple
 import click
 import msgspec
 
+from stratum.actors.hold import hold_path, read_hold
 from stratum.actors.locations import state_home
 from stratum.cli.exit_codes import FAILED
 from stratum.cli.options import journal_option
@@ -44,7 +45,7 @@ class Finding(NamedTuple):
 def command(*, as_json: bool, journal: Path) -> None:
     """Check this installation; exits with 1 if something keeps calls from being made. Sends nothing."""
     settings = read_settings()
-    findings = [*_installed(), *_settings(settings), _provider(settings), _policy(), _journal(journal)]
+    findings = [*_installed(), *_settings(settings), _provider(settings), _policy(), _journal(journal), *_hold(journal)]
     if as_json:
         click.echo(msgspec.json.encode([finding._asdict() for finding in findings]))
     else:
@@ -112,6 +113,13 @@ def _policy() -> Finding:
     limits = ", ".join(f"{kind} to ${format_usd(most)}" for kind, most in policy.auto_approve.items()) or "nothing"
     word = "taken" if policy.attest else "not taken"
     return Finding(True, "policy", f"{policy.file}: approves {limits}; agents' word {word}; gates: {policy.gates}")
+
+
+def _hold(journal: Path) -> Iterator[Finding]:
+    hold = read_hold(hold_path(journal))
+    if hold is not None:
+        found = f"everything since {hold.since}, by {hold.by}: {hold.reason}; `stratum hold --lift` lifts it"
+        yield Finding(False, "on hold", found)
 
 
 def _journal(journal: Path) -> Finding:
