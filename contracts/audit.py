@@ -90,13 +90,13 @@ def _with(line: AuditLine, picousd: int) -> AuditLine:
     return line if line.picousd is None else msgspec.structs.replace(line, picousd=line.picousd + picousd)
 
 
-def render_audit(lines: Sequence[AuditLine], *, extra_retries: int = 0, extra_picousd: int = 0) -> str:
-    """The whole audit; `extra_retries` are re-runs that only followed a repair upstream, `extra_picousd` spend in doubt.
+def render_audit(lines: Sequence[AuditLine], *, extra_retries: int = 0) -> str:
+    """The whole audit; `extra_retries` are re-runs that only followed a repair upstream.
 
     The total rounds the exact sum: the lines above it are rounded one by one.
     """
     retries = sum(len(line.retries) for line in lines) + extra_retries
-    picousd = sum(line.picousd or 0 for line in lines) + extra_picousd
+    picousd = sum(line.picousd or 0 for line in lines)
     return "\n".join(
         [*map(str, lines), f"Total: {_amount(picousd)}, {_counted(retries, 'retry', 'retries')}, {_verdict(lines)}"]
     )

@@ -8,7 +8,9 @@ from mcp_types import CallToolResult
 from pydantic import BaseModel, Field
 
 from stratum.contracts.audit import AuditLine, audit_of, render_audit
+from stratum.contracts.doubts import Doubt, doubts_of, render_doubts
 from stratum.contracts.money import usd
+from stratum.mcp_bridge.bridge import Opened
 from stratum.mcp_bridge.tool import Call, PlanId, answer, bridge_of
 
 MAX_STEPS: Final = 200
@@ -33,18 +35,31 @@ class AuditView(BaseModel):
     text: str = Field(description="The audit as it is shown to the user.")
     steps: list[AuditStepView] = Field(description="The steps, in the order they ended.")
     total_usd: float = Field(description="All that is booked.")
+    in_doubt_usd: float = Field(
+        description="Besides: held for requests whose outcome nobody knows; the text says which."
+    )
 
 
 async def stratum_audit(ctx: Call, plan: PlanId) -> Annotated[CallToolResult, AuditView]:
     """What each step of a run took: attempts, cost, and why it was retried. Also of runs that are over or failed."""
-    lines, reruns = audit_of(await (await bridge_of(ctx).opened()).runtime.journal.read(plan))
+    lines, reruns, doubts = await audited(await bridge_of(ctx).opened(), plan)
+    total = render_audit(lines, extra_retries=reruns)
     view = AuditView(
         plan=plan,
-        text=render_audit(lines, extra_retries=reruns),
+        text="\n".join([total, *render_doubts(plan, doubts)]),
         steps=[_step(line) for line in lines[:MAX_STEPS]],
         total_usd=usd(sum(line.picousd or 0 for line in lines)),
+        in_doubt_usd=usd(sum(doubt.picousd for doubt in doubts)),
     )
-    return answer(view.text.splitlines()[-1], view)
+    return answer("\n".join([total.splitlines()[-1], *render_doubts(plan, doubts)[:1]]), view)
+
+
+async def audited(opened: Opened, run: str) -> tuple[list[AuditLine], int, list[Doubt]]:
+    """A run's lines, its retries beyond them, and what is in doubt. Raises `UnknownRun`."""
+    journal = opened.runtime.journal
+    records = await journal.read(run)
+    lines, reruns = audit_of(records)
+    return lines, reruns, doubts_of(records, alive=await journal.state(run) == "running")
 
 
 def _step(line: AuditLine) -> AuditStepView:

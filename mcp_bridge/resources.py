@@ -8,9 +8,11 @@ from contextlib import contextmanager
 from mcp.server.mcpserver import MCPServer
 from mcp.server.mcpserver.exceptions import ResourceNotFoundError
 
-from stratum.contracts.audit import audit_of, render_audit
+from stratum.contracts.audit import render_audit
+from stratum.contracts.doubts import render_doubts
 from stratum.contracts.errors import UnknownRun
 from stratum.contracts.plan_text import to_json
+from stratum.mcp_bridge.audit_tool import audited
 from stratum.mcp_bridge.bridge import Bridge
 from stratum.mcp_bridge.run_view import run_view
 from stratum.mcp_bridge.tool import Call, bridge_of
@@ -40,8 +42,8 @@ async def state(run: str, ctx: Call) -> str:
 async def audit(run: str, ctx: Call) -> str:
     """The audit, as text."""
     with _not_found():
-        lines, reruns = audit_of(await (await bridge_of(ctx).opened()).runtime.journal.read(run))
-        return render_audit(lines, extra_retries=reruns)
+        lines, reruns, doubts = await audited(await bridge_of(ctx).opened(), run)
+        return "\n".join([render_audit(lines, extra_retries=reruns), *render_doubts(run, doubts)])
 
 
 @contextmanager

@@ -158,7 +158,8 @@ def test_the_audit_is_data_for_other_tools(project: Path) -> None:
     run("judge_all", "--input", 'texts=["a", "b"]')
     traces = [json.loads(line) for line in call("audit", "--jsonl").stdout.splitlines()]
     assert [trace["function"] for trace in traces] == ["judge", "loud", "judge", "loud"]
-    assert json.loads(call("audit", "--json").stdout) == traces
+    told = json.loads(call("audit", "--json").stdout)
+    assert (told["traces"], told["in_doubt"]) == (traces, [])
 
 
 def test_queries_are_sql_over_views_and_cannot_write(project: Path) -> None:
@@ -311,9 +312,22 @@ def test_a_lost_answer_is_listed_and_reconciled_with_the_bill(
     run_id = failed.stderr.split("stratum resume ")[1].split()[0]
     listed = call("reconcile", run_id).stdout.splitlines()
     assert len(listed) == 5
+    audit = call("audit", run_id).stdout.splitlines()
+    assert audit[-6].startswith("In doubt: 0.00")
+    assert audit[-6].endswith(f"`stratum reconcile {run_id} RESERVATION --usd ...`")
+    assert [line.strip() for line in audit[-5:]] == listed
+    assert all(line.endswith("judge#1, attempt 1, house-model: status 500") for line in listed), listed
+    data = call("audit", run_id, "--jsonl")
+    assert "In doubt" in data.stderr and "In doubt" not in data.stdout
+    told = json.loads(call("audit", run_id, "--json").stdout)["in_doubt"]
+    assert [(each["reservation"], each["usd"] > 0) for each in told] == [(line.split()[0], True) for line in listed]
+    assert call("report", run_id, "-o", "run.html").exit_code == 0
+    report = Path("run.html").read_text(encoding="utf-8")
+    assert f"stratum reconcile {run_id} RESERVATION" in report and listed[0].split()[0] in report
     booked = call("reconcile", run_id, listed[0].split()[0], "--usd", "0.001")
     assert booked.stdout.endswith("0.001 USD booked\n")
-    assert len(call("reconcile", run_id).stdout.splitlines()) == 4
+    assert call("reconcile", run_id).stdout.splitlines() == listed[1:]
+    assert listed[0].split()[0] not in call("audit", run_id).stdout
     again = call("reconcile", run_id, listed[0].split()[0], "--usd", "0.001")
     assert again.exit_code == 2
     assert "name one of" in again.stderr

@@ -7,6 +7,7 @@ from typing import Any
 
 import msgspec
 
+from stratum.contracts.doubts import Doubt, doubts_of
 from stratum.contracts.plan import ExecutionPlan, Step
 from stratum.contracts.records import (
     Approved,
@@ -65,14 +66,18 @@ class RunFacts(msgspec.Struct, kw_only=True):
     """By step of a plan, what it waits for; empty for a flow."""
     repairs: list[tuple[str, str, str]] = []
     """Who sent what to whom: the step that asked, the one that did it again, and why."""
+    doubts: list[Doubt] = []
 
 
-def facts_of(run: str, records: Sequence[Record], *, before: Mapping[str, tuple[str, ...]]) -> RunFacts:
-    """Fold a run's records; `before` are the dependencies of a plan's steps."""
+def facts_of(
+    run: str, records: Sequence[Record], *, before: Mapping[str, tuple[str, ...]], alive: bool = False
+) -> RunFacts:
+    """Fold a run's records; `before` are the dependencies of a plan's steps, `alive`: a process is at work on it."""
     facts = RunFacts(run=run, before=dict(before))
     for record in records:
         facts.elapsed_ms = max(facts.elapsed_ms, record.elapsed_ms)
         _note(facts, record)
+    facts.doubts = doubts_of(records, alive=alive)
     facts.picousd = sum(step.picousd or 0 for step in facts.steps.values())
     return facts
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from stratum.engine.report.facts import RunFacts
-from stratum.engine.report.sections import plan_graph, repairs, run_head, step_sections, timeline
+from stratum.engine.report.sections import in_doubt, plan_graph, repairs, run_head, step_sections, timeline
 from stratum.engine.report.style import STYLE
 from stratum.engine.report.text import escaped
 
@@ -22,6 +22,7 @@ def report_page(facts: RunFacts) -> str:
             *plan_graph(facts),
             *timeline(facts, steps),
             *repairs(facts),
+            *in_doubt(facts),
             *step_sections(steps),
             "</main></body></html>\n",
         ]

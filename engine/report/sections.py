@@ -98,6 +98,16 @@ def repairs(facts: RunFacts) -> Iterator[str]:
     yield "</ul></section>"
 
 
+def in_doubt(facts: RunFacts) -> Iterator[str]:
+    if not facts.doubts:
+        return
+    picousd = sum(doubt.picousd for doubt in facts.doubts)
+    yield f"<section><h2>In doubt</h2><p>${format_usd(picousd)} besides what is spent: these were sent, or may have been, and nobody knows what became of them. "
+    yield f"Each counts in full until the provider's bill is looked at: <code>stratum reconcile {escaped(facts.run)} RESERVATION --usd ...</code></p><ul>"
+    yield from (f"<li><code>{escaped(str(doubt), most=MOST_TEXT)}</code></li>" for doubt in facts.doubts[:MOST_STEPS])
+    yield "</ul></section>"
+
+
 def step_sections(steps: list[StepFacts]) -> Iterator[str]:
     yield "<section><h2>Steps</h2>"
     for step in steps[:MOST_STEPS]:

@@ -3,29 +3,46 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import click
 import msgspec
 
 from stratum.cli.options import journal_option
-from stratum.cli.reading import find_run, read_records
+from stratum.cli.reading import find_run, is_alive, read_records
 from stratum.contracts.audit import audit_of, render_audit, traces_of
+from stratum.contracts.doubts import Doubt, doubts_of, render_doubts
+from stratum.contracts.money import usd
 
 
 @click.command("audit")
 @click.argument("run", default="")
 @click.option("--jsonl", is_flag=True, help="One TraceRecord a line: to commit, or for other tools.")
-@click.option("--json", "as_json", is_flag=True, help="The TraceRecords as one JSON array.")
+@click.option("--json", "as_json", is_flag=True, help="One JSON object: traces, and what is in_doubt.")
 @journal_option
 def command(run: str, *, jsonl: bool, as_json: bool, journal: Path) -> None:
-    """What RUN did and what it cost; the latest run where none is named. The first characters of an id are enough."""
-    records = read_records(journal, find_run(journal, run))
+    """What RUN did and what it cost, and what it may have cost besides; the latest run where none is named.
+
+    The first characters of an id are enough.
+    """
+    run = find_run(journal, run)
+    records = read_records(journal, run)
+    doubts = doubts_of(records, alive=is_alive(journal, run))
     traces = list(traces_of(records).values())
     if jsonl:
         for trace in traces:
             click.echo(msgspec.json.encode(trace))
     elif as_json:
-        click.echo(msgspec.json.format(msgspec.json.encode(traces), indent=2))
+        told = {"run": run, "traces": traces, "in_doubt": [_fields(doubt) for doubt in doubts]}
+        click.echo(msgspec.json.format(msgspec.json.encode(told), indent=2))
     else:
         lines, reruns = audit_of(records)
         click.echo(render_audit(lines, extra_retries=reruns))
+    if not as_json:
+        # Not among the lines that are committed as data.
+        for line in render_doubts(run, doubts):
+            click.echo(line, err=jsonl)
+
+
+def _fields(doubt: Doubt) -> dict[str, Any]:
+    return {**msgspec.structs.asdict(doubt), "usd": usd(doubt.picousd)}

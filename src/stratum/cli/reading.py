@@ -55,6 +55,11 @@ def find_run(journal: Path, typed: str) -> str:
     return found[0]
 
 
+def is_alive(journal: Path, run: str) -> bool:
+    """Whether a process is at work on a run that was found."""
+    return any(listed.run == run and listed.state == "running" for listed in list_journal(journal, limit=LISTED))
+
+
 def read_records(journal: Path, run: str) -> list[Record]:
     """A run's records, in order, checked against their chain.
 

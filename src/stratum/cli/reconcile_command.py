@@ -10,9 +10,9 @@ import click
 import trio
 
 from stratum.actors.journal import open_journal
-from stratum.actors.ledger import replay
 from stratum.cli.options import journal_option
-from stratum.cli.reading import find_run, read_records
+from stratum.cli.reading import find_run, is_alive, read_records
+from stratum.contracts.doubts import doubts_of
 from stratum.contracts.money import format_usd, limit_picousd
 from stratum.contracts.records import Reconciled
 
@@ -29,23 +29,21 @@ def command(run: str, reservation: str, *, usd: float | None, tokens: int, journ
     A call that was sent and whose answer was lost stays counted at its worst case until somebody has looked at the bill.
     """
     run_id = find_run(journal, run)
-    state = replay(read_records(journal, run_id))
-    open_now = {held.id: held for held in state.open_within("")}
+    records = read_records(journal, run_id)
+    doubts = {doubt.reservation: doubt for doubt in doubts_of(records, alive=is_alive(journal, run_id))}
     if not reservation:
-        for held in open_now.values():
-            click.echo(
-                f"{held.id}  {format_usd(held.amount.picousd)} USD  {held.amount.tokens} tokens  {held.scope or 'the run'}"
-            )
-        click.echo(f"{len(open_now)} in doubt", err=True)
+        for doubt in doubts.values():
+            click.echo(str(doubt))
+        click.echo(f"{len(doubts)} in doubt", err=True)
         return
-    if reservation not in open_now or usd is None:
-        raise click.UsageError(f"name one of: {', '.join(open_now) or 'none is in doubt'}; and say --usd")
+    if reservation not in doubts or usd is None:
+        raise click.UsageError(f"name one of: {', '.join(doubts) or 'none is in doubt'}; and say --usd")
     trio.run(
         _reconcile,
         journal,
         run_id,
         Reconciled(
-            elapsed_ms=state.elapsed_ms,
+            elapsed_ms=records[-1].elapsed_ms,
             reservation=reservation,
             picousd=limit_picousd(usd),
             tokens=tokens,

@@ -8,7 +8,7 @@ import click
 
 from stratum.cli.options import journal_option
 from stratum.cli.plan_session import functions_in
-from stratum.cli.reading import find_run, read_records
+from stratum.cli.reading import find_run, is_alive, read_records
 from stratum.contracts.plan_check import compile_plan
 from stratum.engine.plans.plan_history import PlanHistory
 from stratum.engine.report.facts import facts_of
@@ -34,7 +34,7 @@ def command(run: str, *, output: Path | None, journal: Path) -> None:
         before = {
             id: tuple(ids[other] for other in others) for id, others in zip(ids, compiled.dependencies, strict=True)
         }
-    page = report_page(facts_of(run, records, before=before))
+    page = report_page(facts_of(run, records, before=before, alive=is_alive(journal, run)))
     file = output or Path(f"{run}.html")
     file.write_text(page, encoding="utf-8")
     click.echo(f"{file}")

@@ -176,7 +176,7 @@ def _seen(listed: Run, records: Sequence[Record], functions: Functions | str) ->
         before = {
             id: tuple(ids[other] for other in others) for id, others in zip(ids, compiled.dependencies, strict=True)
         }
-    facts = facts_of(listed.run, records, before=before)
+    facts = facts_of(listed.run, records, before=before, alive=listed.state in ALIVE)
     facts.state = listed.state
     if compiled is not None:
         status = recorded_status(listed.run, compiled, past, state=cast(PlanState, listed.state))

@@ -7,7 +7,16 @@ from collections.abc import Iterator
 from stratum.actors.ledger_state import ScopeState
 from stratum.contracts.audit import audit_of, render_audit
 from stratum.contracts.money import format_usd
-from stratum.engine.report.sections import MOST_TEXT, bar, plan_graph, repairs, run_head, step_sections, timeline
+from stratum.engine.report.sections import (
+    MOST_TEXT,
+    bar,
+    in_doubt,
+    plan_graph,
+    repairs,
+    run_head,
+    step_sections,
+    timeline,
+)
 from stratum.engine.report.text import escaped, seconds
 from stratum.ui.asking import question_form
 from stratum.ui.project import Sight
@@ -29,6 +38,7 @@ def run_page(sight: Sight, *, form: str, said: Said | None = None) -> str:
         _region("graph", plan_graph(facts)),
         _region("timeline", timeline(facts, steps)),
         _region("back", repairs(facts)),
+        _region("doubt", in_doubt(facts)),
         _region("steps", step_sections(steps)),
         _region("end", _end(sight, form)),
     ]
