@@ -99,6 +99,7 @@ def commands(page: Path) -> Iterator[Command]:
 RUN_ID = r"\b(?=[0-9a-f]*\d)[0-9a-f]{12}\b"
 VARYING = {
     RUN_ID: "RUN",
+    r"\b[0-9a-f]{16}\b": "RESERVATION",
     r"\d{4}-\d\d-\d\d[T ]\d\d:\d\d:\d\d\S*": "TIME",
     r"\b\d+\.\d+ ?s\b": "SECONDS",
     r"\b\d+(\.\d+)+( on \w+)?(?=\n)": "VERSION",
