@@ -118,12 +118,17 @@ class Journal:
         """What others have asked of these runs, which this session owns, since the last look."""
         return await self._writer.call(lambda: self._store.messages(runs))
 
+    @property
+    def behind(self) -> bool:
+        """So much waits for the disk that who appends should wait for `room`."""
+        return self._writer.backlog_bytes > BACKLOG_BYTES
+
     async def room(self) -> None:
         """Wait while the disk is far behind. Checkpoints only then.
 
         For who appends without ever waiting for `durable`: what was appended stays in memory until it is committed.
         """
-        if self._writer.backlog_bytes > BACKLOG_BYTES:
+        if self.behind:
             await self._writer.durable(self._last)
 
     async def claim(self, run: str) -> None:

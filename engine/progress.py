@@ -52,6 +52,7 @@ class Progress:
         self.overtaken: set[int] = set()
         """Running steps that are to run again once they have ended, in whatever way."""
         self._dag = dag
+        self._successors = dag.successors
         self._missing = list(dag.in_degrees)  # by step: predecessors that are not done
         self._on_end = on_end
         self.ready: Sized
@@ -80,7 +81,7 @@ class Progress:
         states, missing = self.states, self._missing
         states[step] = _DONE
         self.unfinished -= 1
-        for successor in self._dag.successors[step]:
+        for successor in self._successors[step]:
             left = missing[successor] - 1
             missing[successor] = left
             if left == 0 and states[successor] == _WAITING:

@@ -7,7 +7,7 @@ A task and a scope for every step would cost several times the step itself, so a
 tasks, the lanes, run ready steps one after another inline: a step that never suspends costs no
 task switch. While a lane is busy one spare lane stands armed, that is, scheduled for trio's next
 pass: it gets its turn only if the busy one suspended, and then takes the next ready step and arms
-more. A step that leaves context variables changed costs its task: a fresh one in the caller's
+more. Steps that say that they take no checkpoint are not even awaited. A step that leaves context variables changed costs its task: a fresh one in the caller's
 context takes the lane over, so that no step sees another's context.
 """
 
@@ -54,12 +54,17 @@ class Ended(msgspec.Struct, frozen=True):
 
 
 RunStep = Callable[[int, Lane], Awaitable[StartOver | None]]
+RunAtOnce = Callable[[int], bool]
+
+_NONE_READY = -1
+_TURN_OVER = -2
 
 
 async def run_dag(
     dag: Dag,
     run_step: RunStep,
     *,
+    run_at_once: RunAtOnce | None = None,
     max_in_flight: int | None = None,
     fail_fast: bool = True,
     limit_s: Callable[[int], float] | None = None,
@@ -78,6 +83,8 @@ async def run_dag(
     Args:
         dag: Acyclic.
         run_step: Called with the step's number and its lane; may return `StartOver`.
+        run_at_once: Asked of each step first, without its lane: does it if that takes no checkpoint, and says whether it
+            did. Nothing can cancel such a step.
         max_in_flight: With it, the step with the heaviest path ahead goes first; without, first
             ready first started, and at most `DEFAULT_LANES` at once.
         fail_fast: Stop at the first failure.
@@ -100,6 +107,7 @@ async def run_dag(
             _Lanes(
                 progress,
                 run_step,
+                run_at_once=run_at_once,
                 nursery=nursery,
                 most=max_in_flight or DEFAULT_LANES,
                 fail_fast=fail_fast,
@@ -120,6 +128,7 @@ class _Lanes:
         progress: Progress,
         run_step: RunStep,
         *,
+        run_at_once: RunAtOnce | None,
         nursery: trio.Nursery,
         most: int,
         fail_fast: bool,
@@ -127,6 +136,7 @@ class _Lanes:
     ) -> None:
         self._progress = progress
         self._run_step = run_step
+        self._run_at_once = run_at_once
         self._nursery = nursery
         self._most = most
         self._fail_fast = fail_fast
@@ -177,7 +187,21 @@ class _Lanes:
         progress = self._progress
         since_yield, yield_at = 0, perf_counter() + YIELD_S
         while progress.unfinished:
-            if (step := progress.take()) < 0:
+            if self._run_at_once is None:
+                step = progress.take()
+            else:
+                self._busy = lane
+                step = self._next_to_await(self._run_at_once, clean, until=yield_at)
+                if not progress.unfinished:
+                    self._close()
+                    return
+            if step == _TURN_OVER:
+                if copy_context() != clean:
+                    return
+                await self._yield()
+                since_yield, yield_at = 0, perf_counter() + YIELD_S
+                continue
+            if step == _NONE_READY:
                 await self._park()
                 continue
             if progress.ready and not self._armed:
@@ -211,6 +235,23 @@ class _Lanes:
             if since_yield >= YIELD_STEPS or perf_counter() > yield_at:
                 await self._yield()
                 since_yield, yield_at = 0, perf_counter() + YIELD_S
+
+    def _next_to_await(self, run_at_once: RunAtOnce, clean: Context, *, until: float) -> int:
+        """Run what is ready, as far as it takes no checkpoint: the first step that does, `_NONE_READY`, or `_TURN_OVER`."""
+        take, done = self._progress.take, self._progress.done
+        for _ in range(YIELD_STEPS):
+            if (step := take()) < 0:
+                return _NONE_READY
+            try:
+                if not run_at_once(step):
+                    return step
+            except Exception as error:  # noqa: BLE001 - as of steps that are awaited
+                self._failed(step, error)
+            else:
+                done(step)
+            if copy_context() != clean or perf_counter() > until:
+                break
+        return _TURN_OVER
 
     def _arm(self) -> None:
         """Have more lanes wake in the next pass of the event loop, in case this one suspends."""

@@ -31,6 +31,8 @@ class PlanLog(Run):
     def __init__(self, runtime: Runtime, *, id: str, history: PlanHistory) -> None:
         super().__init__(runtime, id=id, history=history)
         self.past = history
+        self.crowded = False
+        """The disk was far behind when a segment was last written: the next step waits for `room`."""
         self._segment: list[StepDone] = []
         self._begun_segment = trio.Event()
         self._computing: dict[str, Callable[[], object]] = {}
@@ -70,10 +72,11 @@ class PlanLog(Run):
 
     def step_done(self, id: str, output: bytes, *, duration_us: int) -> None:
         """A step that only computed is done. On disk within 5 ms, or with the next record that is waited for."""
-        self._segment.append(StepDone(id, msgspec.Raw(output), duration_us))
-        if len(self._segment) == 1:
+        segment = self._segment
+        segment.append(StepDone(id, msgspec.Raw(output), duration_us))
+        if len(segment) == 1:
             self._begun_segment.set()
-        elif len(self._segment) >= SEGMENT_STEPS:
+        elif len(segment) >= SEGMENT_STEPS:
             self._flush()
 
     def computes(self, id: str, *, record: Callable[[], object]) -> None:
@@ -91,14 +94,10 @@ class PlanLog(Run):
             self._computing.pop(parent)()
         return super().enter(parent=parent, **step)
 
-    @property
-    def crowded(self) -> bool:
-        """A segment was written just now: a moment to see how far the disk is behind."""
-        return not self._segment
-
     async def room(self) -> None:
         """Wait while the disk is far behind."""
         await self.runtime.journal.room()
+        self.crowded = self.runtime.journal.behind
 
     async def flush_soon(self) -> None:
         """Runs beside the steps: no segment stays unwritten for longer than `SEGMENT_S`."""
@@ -131,6 +130,7 @@ class PlanLog(Run):
             steps, self._segment = self._segment, []
             self._begun_segment = trio.Event()
             self._append(StepsDone(elapsed_ms=self.elapsed_ms, steps=steps))
+            self.crowded = self.runtime.journal.behind
 
     def _append(self, *records: Record) -> Ticket:
         self._last = ticket = super().append(*records)

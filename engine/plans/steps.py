@@ -29,7 +29,7 @@ from stratum.engine.plans.plain_steps import PlainCall, plain_calls
 from stratum.engine.plans.step_work import StepWork
 from stratum.engine.plans.values import Values
 from stratum.engine.progress import StepState
-from stratum.engine.scheduler import StartOver, run_dag
+from stratum.engine.scheduler import RunAtOnce, StartOver, run_dag
 from stratum.engine.step_record import StepRecord
 
 if TYPE_CHECKING:
@@ -66,17 +66,18 @@ class PlanSteps:
         self.conditions = Conditions(
             compiled, self.values, sources=run.sources, judge=run.judge, gathering=self.gathering
         )
+        # Most steps of a large plan are bare: of those there is nothing to look for.
+        special = [(number, compiled.plan.steps[number]) for number, bare in enumerate(compiled.bare) if not bare]
         self.targets = {
             compiled.index[id]
-            for step in compiled.plan.steps
+            for _, step in special
             for id in (step.repair, step.gate.revise if step.gate else "")
             if id
         }
-        self._stands_in_for = {
-            compiled.index[step.on_fail]: number for number, step in enumerate(compiled.plan.steps) if step.on_fail
-        }
+        self._stands_in_for = {compiled.index[step.on_fail]: number for number, step in special if step.on_fail}
         self._failed_with_stand_in: set[int] = set()
-        self._plain = plain_calls(compiled, run.functions)
+        self._plain_calls = plain_calls(compiled, run.functions)
+        self._run_at_once = self._at_once()
 
     async def result(self) -> Any:
         """Do every step; what the plan returns, as JSON values.
@@ -89,6 +90,7 @@ class PlanSteps:
         ended = await run_dag(
             self.compiled.dag,
             self._run_step,
+            run_at_once=self._run_at_once,
             max_in_flight=plan.max_in_flight,
             fail_fast=plan.fail_fast,
             on_end=self._ended_badly,
@@ -108,6 +110,9 @@ class PlanSteps:
         self.standing[number] = standing
         self.run.touch()
 
+    def _plain_call(self, number: int, step: Step) -> PlainCall | None:
+        return self._plain_calls.get(step.fn) if self.compiled.bare[number] else None
+
     def clock(self, number: int) -> Clock:
         """What stands while the step waits for a person, if nothing else is at work."""
         return self.own_clocks.get(number, self._clock)
@@ -123,13 +128,15 @@ class PlanSteps:
             if self._log.past.done(id) and not self._is_unverified(number, step):
                 self._take_up(number, id)
                 return None
-        elif (call := self._plain[number]) is not None:  # of one that began before, every attempt is recorded
+        elif (
+            call := self._plain_call(number, step)
+        ) is not None:  # of one that began before, every attempt is recorded
+            while self._log.crowded:
+                await self._log.room()
             if call.awaited:
                 await self._await(call, number, step, id)
-            else:
-                self._compute(call, number, step, id)
-            if self._log.crowded:
-                await self._log.room()
+            elif self._run_at_once is not None:
+                self._run_at_once(number)
             return None
         if (reason := await self._not_needed(number, step)) is not None:
             self._skip(number, id, reason)
@@ -148,17 +155,37 @@ class PlanSteps:
             self.stands(number, "done")
         return started_over
 
-    def _compute(self, call: PlainCall, number: int, step: Step, id: str) -> None:
-        began_ns = perf_counter_ns()
-        try:
-            result = call.checked(call.result(call.arguments(step, self.values)))
-            output = call.encode(result)
-        except BaseException as error:
-            StepWork(self, number).record(since_s=trio.current_time()).failed(error)
-            raise
-        self._log.step_done(id, output, duration_us=(perf_counter_ns() - began_ns) // 1000)
-        self.values.set(number, result)
-        self.stands(number, "done")
+    def _at_once(self) -> RunAtOnce | None:
+        """Does a plain step that is not awaited, and says whether it was one; `None`: none is. In one frame, for that is what such a step costs."""
+        still = {name: call for name, call in self._plain_calls.items() if not call.awaited}
+        if not still:
+            return None
+        steps, bare, prefix = self.compiled.plan.steps, self.compiled.bare, self._prefix
+        values, standing, touch = self.values, self.standing, self.run.touch
+        log, plain, by_id = self._log, self._log.past.plain, self._log.past.by_id
+
+        @trio.lowlevel.enable_ki_protection
+        def run_at_once(number: int) -> bool:
+            step = steps[number]
+            call = still.get(step.fn)
+            if call is None or not bare[number] or log.crowded:
+                return False
+            id = prefix + step.id
+            if id in plain or id in by_id:  # of one that began before, every attempt is recorded
+                return False
+            began_ns = perf_counter_ns()
+            try:
+                result, output = call.outcome(step, values)
+            except BaseException as error:
+                StepWork(self, number).record(since_s=trio.current_time()).failed(error)
+                raise
+            log.step_done(id, output, duration_us=(perf_counter_ns() - began_ns) // 1000)
+            values.set(number, result)
+            standing[number] = "done"
+            touch()
+            return True
+
+        return run_at_once
 
     async def _await(self, call: PlainCall, number: int, step: Step, id: str) -> None:
         began_s = trio.current_time()
@@ -173,8 +200,7 @@ class PlanSteps:
         token = current_place.set(self.place.inside(id))
         self._clock.begins()
         try:
-            result = call.checked(await call.result_awaited(call.arguments(step, self.values)))
-            output = call.encode(result)
+            result, output = await call.outcome_awaited(step, self.values)
         except BaseException as error:
             self._log.computed(id)
             (records[-1] if records else record()).failed(error)

@@ -33,7 +33,8 @@ class Values:
     def set(self, number: int, result: Any) -> None:
         """The step is done, or skipped with `None`."""
         self._results[number] = result
-        self._plain.pop(number, None)
+        if self._plain:
+            self._plain.pop(number, None)
 
     def result(self, number: int) -> Any:
         """What the step returned, of its own type."""

@@ -802,3 +802,105 @@ def test_any_mixture_of_endings_comes_to_an_end_with_every_step_accounted_for(
         else:
             assert step in told
         assert (state == StepState.FAILED) == (step in ended.errors)
+
+
+# Steps that take no checkpoint
+
+
+async def refused(step: int, lane: Lane) -> None:
+    raise AssertionError(f"step {step} was to be done at once")
+
+
+@given(timed_dags(), st.sets(st.integers(0, 24)))
+def test_steps_done_at_once_start_after_what_they_wait_for_and_others_after_them(
+    timed: tuple[list[set[int]], list[int]], at_once: set[int]
+) -> None:
+    before, durations = timed
+    ended: list[int] = []
+
+    def run_at_once(step: int) -> bool:
+        if step not in at_once:
+            return False
+        assert before[step] <= set(ended)
+        ended.append(step)
+        return True
+
+    async def run_step(step: int, lane: Lane) -> None:
+        assert before[step] <= set(ended)
+        assert step not in at_once
+        await trio.sleep(durations[step])
+        ended.append(step)
+
+    assert in_virtual_time(lambda: run_dag(Dag.of(before), run_step, run_at_once=run_at_once)).succeeded
+    assert sorted(ended) == list(range(len(before)))
+
+
+@pytest.mark.parametrize("fail_fast", [True, False])
+async def test_a_step_done_at_once_that_fails_blocks_as_any_other(fail_fast: bool) -> None:
+    def run_at_once(step: int) -> bool:
+        if step == 1:
+            raise ValueError("no")
+        return True
+
+    ended = await run_dag(DIAMOND, refused, run_at_once=run_at_once, fail_fast=fail_fast)
+    other = StepState.BLOCKED if fail_fast else StepState.DONE
+    assert list(ended.states) == [StepState.DONE, StepState.FAILED, other, StepState.BLOCKED]
+    assert str(ended.errors[1]) == "no"
+
+
+async def test_the_failure_of_a_step_done_at_once_cancels_what_is_running(
+    autojump_clock: trio.testing.MockClock,
+) -> None:
+    def run_at_once(step: int) -> bool:
+        if step == 2:
+            raise ValueError("no")
+        return False
+
+    async def run_step(step: int, lane: Lane) -> None:
+        await trio.sleep(10 if step == 0 else 1)
+
+    ended = await run_dag(Dag.of([[], [], [1]]), run_step, run_at_once=run_at_once)
+    assert list(ended.states) == [StepState.CANCELLED, StepState.DONE, StepState.FAILED]
+    assert trio.current_time() == 1
+
+
+async def test_what_the_listener_raises_of_a_step_done_at_once_ends_the_run() -> None:
+    def run_at_once(step: int) -> bool:
+        raise ValueError("no")
+
+    def on_end(step: int, state: StepState, error: Exception | None) -> None:
+        raise LookupError("listener")
+
+    with pytest.raises(LookupError, match="listener"):
+        await run_dag(CHAIN, refused, run_at_once=run_at_once, on_end=on_end)
+
+
+async def test_steps_done_at_once_see_no_context_variable_that_another_set() -> None:
+    seen: list[str] = []
+
+    def run_at_once(step: int) -> bool:
+        seen.append(ambient.get())
+        ambient.set(f"step {step}")
+        return True
+
+    await run_dag(independent(20), refused, run_at_once=run_at_once)
+    assert seen == ["clean"] * 20
+
+
+async def test_steps_done_at_once_let_other_tasks_run_and_heed_a_cancellation() -> None:
+    done = 0
+
+    def run_at_once(step: int) -> bool:
+        nonlocal done
+        done += 1
+        return True
+
+    async def run() -> None:
+        await run_dag(independent(2000), refused, run_at_once=run_at_once)
+
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(run)
+        while not done:
+            await trio.lowlevel.checkpoint()
+        nursery.cancel_scope.cancel()
+    assert 0 < done <= 2 * YIELD_STEPS

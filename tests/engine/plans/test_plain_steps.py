@@ -12,6 +12,7 @@ from trio.testing import MockClock
 from stratum import BudgetExceeded, compute, infer
 from stratum.contracts.plan_errors import PlanFailed
 from stratum.contracts.records import CallFinished, CallStarted, StepsDone
+from stratum.engine.plans.plan_log import SEGMENT_STEPS
 from stratum.engine.providers.scripted import scripted
 
 calls: list[str] = []
@@ -178,3 +179,19 @@ async def test_the_plans_time_limit_ends_one_that_is_awaited(tmp_path: Path, aut
             await run.result()
         assert trio.current_time() == 1.5
     assert caught.value.remaining == ["a"]
+
+
+async def test_those_that_outrun_the_disk_wait_for_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("stratum.actors.journal.BACKLOG_BYTES", 0)
+    behind: list[bool] = []
+
+    @compute(inline=True)
+    def look_back() -> None:
+        behind.append(plans.runtime.journal.behind)
+
+    steps = "\n".join(f"- {{id: s{number}, fn: {look_back.signature.name}}}" for number in range(3 * SEGMENT_STEPS))
+    async with open_project(tmp_path, steps=[look_back]) as plans:
+        run = await started(plans, f"steps:\n{steps}")
+        await run.result()
+    assert len(behind) == 3 * SEGMENT_STEPS
+    assert not any(behind[SEGMENT_STEPS:])
