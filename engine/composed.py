@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any, TypeVar
+
+import msgspec
 
 from stratum.contracts.budget import Budget
 from stratum.contracts.signature import Signature
@@ -51,7 +53,7 @@ async def perform_composed(
             parent_scope=place.envelope.scope,
             budget=budget,
         ) as envelope:
-            inside = replace(place, envelope=envelope, step=record.id)
+            inside = msgspec.structs.replace(place, envelope=envelope, step=record.id)
             token = current_place.set(inside)
             try:
                 result = await body(inside)

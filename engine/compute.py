@@ -5,10 +5,10 @@ from __future__ import annotations
 import importlib
 import inspect
 from collections.abc import Callable, Coroutine
-from dataclasses import replace
 from functools import partial
 from typing import Any, Generic, ParamSpec, Protocol, TypeVar, overload
 
+import msgspec
 import trio
 
 from stratum.contracts.errors import ContractDefinitionError
@@ -59,7 +59,7 @@ class Compute(Step[P, R], Generic[P, R]):
         record = StepRecord(self, arguments, place)
         if record.recorded is not None:
             return self.signature.returns.decode(record.recorded)
-        token = current_place.set(replace(place, step=record.id))
+        token = current_place.set(msgspec.structs.replace(place, step=record.id))
         try:
             with place.run.runtime.spent_in("compute"):
                 result: R = self.signature.checked(await self.carry_out(arguments, record))

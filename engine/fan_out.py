@@ -8,9 +8,10 @@ never starting them.
 from __future__ import annotations
 
 from collections.abc import Coroutine, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any, Final, Generic, TypeVar
 
+import msgspec
 import trio
 
 from stratum.contracts.ended import Failure, Success
@@ -68,7 +69,7 @@ class FanOut(Generic[T]):
             discard(self._branches)  # those that never began
 
     async def _run_branch(self, number: int) -> None:
-        current_place.set(replace(self._place, branch=str(number)))
+        current_place.set(msgspec.structs.replace(self._place, branch=str(number)))
         try:
             value = await self._branches[number]
         except Exception as error:  # noqa: BLE001 - a branch's failure is a result here; what stops it passes
@@ -125,7 +126,7 @@ async def decide(what: Decision, branches: Sequence[Branch[T]], place: Place, *,
     require = "0" if need is None else str(need)
     record = StepRecord(what, {"branches": len(branches), "require": require}, place)
     recorded = None if record.recorded is None else what.signature.returns.decode(record.recorded)
-    fan_out = FanOut(branches, replace(place, step=record.id), need=need)
+    fan_out = FanOut(branches, msgspec.structs.replace(place, step=record.id), need=need)
     if recorded is not None:
         await fan_out.run(only=recorded if need is not None else None)
         if fan_out.error is not None:

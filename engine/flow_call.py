@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import uuid
 from collections.abc import Mapping
-from dataclasses import replace
 from functools import partial
 from typing import TYPE_CHECKING, Any, Generic, TypeVar, cast
 
@@ -112,7 +111,9 @@ class FlowCall(Generic[R]):
                 parent_scope=self._place.envelope.scope,
                 budget=self._flow.budget,
             ) as envelope:
-                inner = replace(self._place, envelope=envelope, step=record.id, flow_id=uuid.uuid4().hex[:12])
+                inner = msgspec.structs.replace(
+                    self._place, envelope=envelope, step=record.id, flow_id=uuid.uuid4().hex[:12]
+                )
                 result = await self._body(arguments, inner)
         except BaseException as error:
             record.failed(error)

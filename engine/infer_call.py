@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final, Generic, TypeVar, cast
+
+import msgspec
 
 from stratum.contracts.digest import digest12
 from stratum.contracts.errors import (
@@ -135,7 +137,7 @@ class InferCall(Generic[R]):
             if self._step.judged_at_once and not self._step.given:
                 return await self._cached_or_new(self._line(envelope, active), envelope)
             # What conditions call (a judge, say) is a step of this call, and draws from its budget.
-            inside = replace(self._place, envelope=envelope, step=self._record.id, judged=active)
+            inside = msgspec.structs.replace(self._place, envelope=envelope, step=self._record.id, judged=active)
             token = current_place.set(inside)
             try:
                 await self._check_given()

@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
-from dataclasses import replace
 from itertools import count
 from math import inf
 from typing import TYPE_CHECKING, Any, Final
 
+import msgspec
 import trio
 
 from stratum.actors.supervisor import open_supervisor
@@ -61,7 +61,7 @@ class Crew:
             return await self._alone(step, arguments, place)
         station = await self._for_flow(step)
         grace_s = self._cluster.grace_s
-        inside = replace(place, away=SameWorker(station, grace_s=grace_s))
+        inside = msgspec.structs.replace(place, away=SameWorker(station, grace_s=grace_s))
         errand = Errand(station, inside, grace_s=grace_s)
         return unpack(step, await errand.result(perform(step, arguments, alone=False)))
 

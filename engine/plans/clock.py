@@ -60,10 +60,16 @@ class Clock:
 
     def begins(self) -> None:
         """A step is being done from now on, until `ends`; see `at_work`."""
-        self._change(at_work=+1)
+        if self._parked or self._around is not None:
+            self._change(at_work=+1)
+        else:  # nothing can come to stand
+            self._at_work += 1
 
     def ends(self) -> None:
-        self._change(at_work=-1)
+        if self._parked or self._around is not None:
+            self._change(at_work=-1)
+        else:
+            self._at_work -= 1
 
     @contextmanager
     def parked(self) -> Generator[None]:

@@ -1,65 +1,148 @@
-"""`PlainCall`: a step that only computes, on the event loop, and of which nothing else is asked.
+"""`PlainSteps`: the steps of a plan that only compute, on the event loop, and of which nothing else is asked.
 
 They are most of a large plan, and cost so little that a record, a scope and a task switch each would be several times the
 step. One is called where it is ready, and recorded with hundreds of others; all else goes the long way, failures too, and
 those that turn out to call other steps.
+
+Above: `PlanSteps`, of which these are some. Below: `PlainCall`. What is done for each step stands in one frame, its names looked
+up once: that is most of what such a step costs.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from typing import Any
+from collections.abc import Awaitable, Callable
+from time import perf_counter_ns
+from typing import TYPE_CHECKING
 
 import trio
 
-from stratum.contracts.codec import Codec
-from stratum.contracts.compiled_plan import CompiledPlan
 from stratum.contracts.plan import Step
-from stratum.engine.compute import Compute
-from stratum.engine.plans.functions import Functions
-from stratum.engine.plans.values import Values
+from stratum.engine.lane import Lane
+from stratum.engine.place import Place, current_place
+from stratum.engine.plans.plain_call import PlainCall, plain_calls
+from stratum.engine.plans.step_work import StepWork
+from stratum.engine.scheduler import RunAtOnce, RunStep, StartOver
+from stratum.engine.step_record import StepRecord
+
+if TYPE_CHECKING:
+    from stratum.engine.plans.steps import PlanSteps
 
 
-def plain_calls(compiled: CompiledPlan, functions: Functions) -> dict[str, PlainCall]:
-    """How to call each function that a plain step, one that is `bare`, may call, by name."""
-    return {
-        name: PlainCall(function)
-        for name in compiled.functions
-        if isinstance(function := functions.steps.get(name), Compute) and function.inline
-    }
+class PlainSteps:
+    """Those of one plan, this time."""
 
+    def __init__(self, steps: PlanSteps) -> None:
+        self._steps = steps
+        self._log = steps.run.log
+        self._calls = plain_calls(steps.compiled, steps.run.functions)
+        self.run_at_once = self._at_once()
+        """Does a plain step that is not awaited, and says whether it was one; `None`: none is."""
+        self._recorded: dict[int, StepRecord] = {}
+        """Of steps that turned out to do more than compute, and have not ended."""
 
-class PlainCall:
-    """One function."""
+    def begin_or(self, run_step: RunStep) -> RunStep:
+        """Begins a plain step that has to be awaited, and has any other done by `run_step`."""
+        calls = self._calls
+        if not calls:
+            return run_step
+        compiled, prefix, log = self._steps.compiled, self._steps.prefix, self._log
+        steps, bare, plain, by_id, do = compiled.plan.steps, compiled.bare, log.past.plain, log.past.by_id, self._do()
 
-    def __init__(self, step: Compute[Any, Any]) -> None:
-        self.awaited = step.is_async
-        self._checked = step.signature.checked
-        self._encode = step.signature.returns.encode
-        self._function: Callable[..., Any] = step.function
-        self._signature = step.signature
-        self._codecs: dict[str, Codec[Any]] = {
-            name: parameter.codec for name, parameter in step.signature.parameters.items()
-        }
+        def begin_step(number: int, lane: Lane) -> Awaitable[StartOver | None]:
+            step = steps[number]
+            call = calls.get(step.fn)
+            if call is None or not bare[number]:
+                return run_step(number, lane)
+            id = prefix + step.id
+            if id in plain or id in by_id:  # of one that began before, every attempt is recorded
+                return run_step(number, lane)
+            return do(call, step, id, number) if call.awaited else self._once_there_is_room(number)
 
-    # What users wrote is called from here, where Ctrl-C is not held back.
-    @trio.lowlevel.disable_ki_protection
-    def outcome(self, step: Step, values: Values) -> tuple[Any, bytes]:
-        """What the function returns, of one that is not `awaited`, and that as JSON.
+        return begin_step
 
-        Raises:
-            ContractViolation: an argument or the result is not of its type. And whatever the function raises.
-        """
-        result = self._checked(self._function(**self._arguments(step, values)) if self._codecs else self._function())
-        return result, self._encode(result)
+    def _at_once(self) -> RunAtOnce | None:
+        still = {name: call for name, call in self._calls.items() if not call.awaited}
+        if not still:
+            return None
+        compiled, prefix, log, values = self._steps.compiled, self._steps.prefix, self._log, self._steps.values
+        steps, bare, plain, by_id = compiled.plan.steps, compiled.bare, log.past.plain, log.past.by_id
+        standing, touch = self._steps.standing, self._steps.run.touch
 
-    @trio.lowlevel.disable_ki_protection
-    async def outcome_awaited(self, step: Step, values: Values) -> tuple[Any, bytes]:
-        """The same of one that is."""
-        result = self._checked(await self._function(**self._arguments(step, values)))
-        return result, self._encode(result)
+        @trio.lowlevel.enable_ki_protection
+        def run_at_once(number: int) -> bool:
+            step = steps[number]
+            call = still.get(step.fn)
+            if call is None or not bare[number] or log.crowded:
+                return False
+            id = prefix + step.id
+            if id in plain or id in by_id:
+                return False
+            began_ns = perf_counter_ns()
+            try:
+                result, output = call.outcome(step, values)
+            except BaseException as error:
+                self._begun(number, trio.current_time()).failed(error)
+                raise
+            log.step_done(id, output, duration_us=(perf_counter_ns() - began_ns) // 1000)
+            values.set(number, result)
+            standing[number] = "done"
+            touch()
+            return True
 
-    def _arguments(self, step: Step, values: Values) -> dict[str, Any]:
-        if not self._codecs:
-            return {}
-        return self._signature.bind((), values.arguments(step, self._codecs))
+        return run_at_once
+
+    def record(self, number: int, began_s: float) -> None:
+        """Record the beginning of a step that calls another after all."""
+        self._recorded[number] = self._begun(number, began_s)
+
+    def _do(self) -> Callable[[PlainCall, Step, str, int], Awaitable[None]]:
+        values, standing, log, clock = self._steps.values, self._steps.standing, self._log, self._steps.own_clock
+        touch, now, computing = self._steps.run.touch, trio.lowlevel.current_clock().current_time, log.computing
+        outer = self._steps.place
+
+        @trio.lowlevel.enable_ki_protection
+        async def do(call: PlainCall, step: Step, id: str, number: int) -> None:
+            while log.crowded:
+                await log.room()
+            began_s = now()
+            standing[number] = "running"
+            touch()
+            computing[id] = self, number, began_s
+            here = Place(
+                run=log,
+                envelope=outer.envelope,
+                step=id,
+                flow_id=outer.flow_id,
+                branch=outer.branch,
+                judged=outer.judged,
+            )
+            token = current_place.set(here)
+            clock.begins()
+            try:
+                result, output = await call.outcome_awaited(step, values)
+            except BaseException as error:
+                if computing.pop(id, None) is not None:
+                    self.record(number, began_s)
+                self._recorded.pop(number).failed(error)
+                raise
+            finally:
+                clock.ends()
+                current_place.reset(token)
+            if computing.pop(id, None) is not None:
+                log.step_done(id, output, duration_us=round((now() - began_s) * 1e6))
+            else:
+                StepWork(self._steps, number).completed(self._recorded.pop(number), result, since_s=began_s)
+            values.set(number, result)
+            standing[number] = "done"
+            touch()
+
+        return do
+
+    async def _once_there_is_room(self, number: int) -> None:
+        while self._log.crowded:
+            await self._log.room()
+        assert self.run_at_once is not None, "there are steps that are not awaited"
+        self.run_at_once(number)
+
+    def _begun(self, number: int, began_s: float) -> StepRecord:
+        return StepWork(self._steps, number).record(since_s=began_s)

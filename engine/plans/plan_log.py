@@ -5,7 +5,6 @@ Steps that only compute are recorded many at a time: one of them costs less than
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, Final
 
 import msgspec
@@ -13,12 +12,17 @@ import trio
 
 from stratum.contracts.errors import Completed
 from stratum.contracts.records import Record, StepDone, StepsDone
+from stratum.engine.history import within
 from stratum.engine.plans.plan_history import PlanHistory
 from stratum.engine.run import EnteredStep, Run
 
 if TYPE_CHECKING:
     from stratum.actors.journal import Ticket
+    from stratum.engine.plans.plain_steps import PlainSteps
     from stratum.engine.runtime import Runtime
+
+Computing = tuple["PlainSteps", int, float]
+"""A step at work: whose, its number there, and when it began."""
 
 SEGMENT_STEPS: Final = 512
 SEGMENT_S: Final = 0.005
@@ -35,7 +39,8 @@ class PlanLog(Run):
         """The disk was far behind when a segment was last written: the next step waits for `room`."""
         self._segment: list[StepDone] = []
         self._begun_segment = trio.Event()
-        self._computing: dict[str, Callable[[], object]] = {}
+        self.computing: dict[str, Computing] = {}
+        """By id: steps that only compute and are awaited. One that calls another step after all is recorded, and no more here."""
         self._paused_at: float | None = None
         self._last: Ticket | None = None
 
@@ -79,19 +84,13 @@ class PlanLog(Run):
         elif len(segment) >= SEGMENT_STEPS:
             self._flush()
 
-    def computes(self, id: str, *, record: Callable[[], object]) -> None:
-        """A step that only computes is awaited; `record` its beginning if it calls another step after all."""
-        self._unfinished[id] = None
-        self._computing[id] = record
-
-    def computed(self, id: str) -> bool:
-        """It no longer is; whether it still was a step that only computes."""
-        self._unfinished.pop(id, None)
-        return self._computing.pop(id, None) is not None
+    def unfinished_in(self, path: str) -> list[str]:
+        return [*super().unfinished_in(path), *(step for step in self.computing if within(step, path))]
 
     def enter(self, *, parent: str, **step: Any) -> EnteredStep:
-        if parent in self._computing:
-            self._computing.pop(parent)()
+        if parent in self.computing:
+            steps, number, began_s = self.computing.pop(parent)
+            steps.record(number, began_s)
         return super().enter(parent=parent, **step)
 
     async def room(self) -> None:

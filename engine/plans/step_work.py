@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Generator, Sequence
 from contextlib import AbstractContextManager, contextmanager, nullcontext
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
 import msgspec
@@ -77,7 +77,7 @@ class StepWork:
             StepRejected: its retries are used up. And whatever its function raises.
         """
         with self._own_budget() as envelope, self._at_work():
-            self._place = replace(self._place, envelope=envelope)
+            self._place = msgspec.structs.replace(self._place, envelope=envelope)
             while True:
                 started_over = await self._once()
                 if started_over is not None or self._step.repeat is None or self._is_enough():
@@ -149,7 +149,7 @@ class StepWork:
         call, arguments = self._call()
         record = StepRecord(call, arguments, self._place, planned=self._past)
         record.attempts = list(self._past.attempts)
-        token = current_place.set(replace(self._place, step=self._past.id))
+        token = current_place.set(msgspec.structs.replace(self._place, step=self._past.id))
         try:
             return await self._until_accepted(self._doer(arguments, record), record)
         except BaseException as error:

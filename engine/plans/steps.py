@@ -7,7 +7,6 @@ ready; `StepWork`, which does it.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from time import perf_counter_ns
 from typing import TYPE_CHECKING, Any
 
 import trio
@@ -20,17 +19,16 @@ from stratum.contracts.records import Record, Skipped, StartedOver
 from stratum.contracts.reference import read_reference
 from stratum.contracts.violation import Violation
 from stratum.engine.lane import Lane
-from stratum.engine.place import Place, current_place
+from stratum.engine.place import Place
 from stratum.engine.plans.clock import Clock
 from stratum.engine.plans.command import CommandRun
 from stratum.engine.plans.conditions import Conditions
 from stratum.engine.plans.gathering import Gathering
-from stratum.engine.plans.plain_steps import PlainCall, plain_calls
+from stratum.engine.plans.plain_steps import PlainSteps
 from stratum.engine.plans.step_work import StepWork
 from stratum.engine.plans.values import Values
 from stratum.engine.progress import StepState
-from stratum.engine.scheduler import RunAtOnce, StartOver, run_dag
-from stratum.engine.step_record import StepRecord
+from stratum.engine.scheduler import StartOver, run_dag
 
 if TYPE_CHECKING:
     from stratum.engine.plans.plan_run import PlanRun
@@ -60,8 +58,8 @@ class PlanSteps:
         self.place = place
         self.own_clocks: dict[int, Clock] = {}
         """Of the steps that have a budget of their own."""
-        self._clock = clock
-        self._prefix = prefix
+        self.own_clock = clock
+        self.prefix = prefix
         self.gathering = Gathering(run, self)
         self.conditions = Conditions(
             compiled, self.values, sources=run.sources, judge=run.judge, gathering=self.gathering
@@ -76,8 +74,7 @@ class PlanSteps:
         }
         self._stands_in_for = {compiled.index[step.on_fail]: number for number, step in special if step.on_fail}
         self._failed_with_stand_in: set[int] = set()
-        self._plain_calls = plain_calls(compiled, run.functions)
-        self._run_at_once = self._at_once()
+        self._plain = PlainSteps(self)
 
     async def result(self) -> Any:
         """Do every step; what the plan returns, as JSON values.
@@ -89,8 +86,8 @@ class PlanSteps:
         plan = self.compiled.plan
         ended = await run_dag(
             self.compiled.dag,
-            self._run_step,
-            run_at_once=self._run_at_once,
+            self._plain.begin_or(self._run_step),
+            run_at_once=self._plain.run_at_once,
             max_in_flight=plan.max_in_flight,
             fail_fast=plan.fail_fast,
             on_end=self._ended_badly,
@@ -103,19 +100,16 @@ class PlanSteps:
 
     def id(self, number: int) -> str:
         """The step's id in the run: that of the step whose plan this is comes first."""
-        return self._prefix + self.compiled.plan.steps[number].id
+        return self.prefix + self.compiled.plan.steps[number].id
 
     def stands(self, number: int, standing: StepStanding) -> None:
         """The step has come to stand otherwise."""
         self.standing[number] = standing
         self.run.touch()
 
-    def _plain_call(self, number: int, step: Step) -> PlainCall | None:
-        return self._plain_calls.get(step.fn) if self.compiled.bare[number] else None
-
     def clock(self, number: int) -> Clock:
         """What stands while the step waits for a person, if nothing else is at work."""
-        return self.own_clocks.get(number, self._clock)
+        return self.own_clocks.get(number, self.own_clock)
 
     def gathered(self, id: str, command: Command, run: CommandRun) -> None:
         """A step's program has ended: what it wrote is evidence."""
@@ -124,19 +118,8 @@ class PlanSteps:
     @trio.lowlevel.enable_ki_protection
     async def _run_step(self, number: int, lane: Lane) -> StartOver | None:
         step, id = self.compiled.plan.steps[number], self.id(number)
-        if self._log.past.began(id):
-            if self._log.past.done(id) and not self._is_unverified(number, step):
-                self._take_up(number, id)
-                return None
-        elif (
-            call := self._plain_call(number, step)
-        ) is not None:  # of one that began before, every attempt is recorded
-            while self._log.crowded:
-                await self._log.room()
-            if call.awaited:
-                await self._await(call, number, step, id)
-            elif self._run_at_once is not None:
-                self._run_at_once(number)
+        if self._log.past.done(id) and not self._is_unverified(number, step):
+            self._take_up(number, id)
             return None
         if (reason := await self._not_needed(number, step)) is not None:
             self._skip(number, id, reason)
@@ -154,66 +137,6 @@ class PlanSteps:
         if started_over is None:
             self.stands(number, "done")
         return started_over
-
-    def _at_once(self) -> RunAtOnce | None:
-        """Does a plain step that is not awaited, and says whether it was one; `None`: none is. In one frame, for that is what such a step costs."""
-        still = {name: call for name, call in self._plain_calls.items() if not call.awaited}
-        if not still:
-            return None
-        steps, bare, prefix = self.compiled.plan.steps, self.compiled.bare, self._prefix
-        values, standing, touch = self.values, self.standing, self.run.touch
-        log, plain, by_id = self._log, self._log.past.plain, self._log.past.by_id
-
-        @trio.lowlevel.enable_ki_protection
-        def run_at_once(number: int) -> bool:
-            step = steps[number]
-            call = still.get(step.fn)
-            if call is None or not bare[number] or log.crowded:
-                return False
-            id = prefix + step.id
-            if id in plain or id in by_id:  # of one that began before, every attempt is recorded
-                return False
-            began_ns = perf_counter_ns()
-            try:
-                result, output = call.outcome(step, values)
-            except BaseException as error:
-                StepWork(self, number).record(since_s=trio.current_time()).failed(error)
-                raise
-            log.step_done(id, output, duration_us=(perf_counter_ns() - began_ns) // 1000)
-            values.set(number, result)
-            standing[number] = "done"
-            touch()
-            return True
-
-        return run_at_once
-
-    async def _await(self, call: PlainCall, number: int, step: Step, id: str) -> None:
-        began_s = trio.current_time()
-        records: list[StepRecord] = []
-
-        def record() -> StepRecord:
-            records.append(StepWork(self, number).record(since_s=began_s))
-            return records[-1]
-
-        self.stands(number, "running")
-        self._log.computes(id, record=record)
-        token = current_place.set(self.place.inside(id))
-        self._clock.begins()
-        try:
-            result, output = await call.outcome_awaited(step, self.values)
-        except BaseException as error:
-            self._log.computed(id)
-            (records[-1] if records else record()).failed(error)
-            raise
-        finally:
-            self._clock.ends()
-            current_place.reset(token)
-        if self._log.computed(id):
-            self._log.step_done(id, output, duration_us=round((trio.current_time() - began_s) * 1e6))
-        else:
-            StepWork(self, number).completed(records[-1], result, since_s=began_s)
-        self.values.set(number, result)
-        self.stands(number, "done")
 
     def _is_unverified(self, number: int, step: Step) -> bool:
         """It had a result before the run was stopped, and perhaps nobody had yet looked at whether that is good enough."""

@@ -14,6 +14,7 @@ from stratum.contracts.plan_errors import PlanFailed
 from stratum.contracts.records import CallFinished, CallStarted, StepsDone
 from stratum.engine.plans.plan_log import SEGMENT_STEPS
 from stratum.engine.providers.scripted import scripted
+from stratum.engine.step import Step
 
 calls: list[str] = []
 
@@ -181,7 +182,10 @@ async def test_the_plans_time_limit_ends_one_that_is_awaited(tmp_path: Path, aut
     assert caught.value.remaining == ["a"]
 
 
-async def test_those_that_outrun_the_disk_wait_for_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize("awaited", [False, True])
+async def test_those_that_outrun_the_disk_wait_for_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, awaited: bool
+) -> None:
     monkeypatch.setattr("stratum.actors.journal.BACKLOG_BYTES", 0)
     behind: list[bool] = []
 
@@ -189,8 +193,13 @@ async def test_those_that_outrun_the_disk_wait_for_it(tmp_path: Path, monkeypatc
     def look_back() -> None:
         behind.append(plans.runtime.journal.behind)
 
-    steps = "\n".join(f"- {{id: s{number}, fn: {look_back.signature.name}}}" for number in range(3 * SEGMENT_STEPS))
-    async with open_project(tmp_path, steps=[look_back]) as plans:
+    @compute(inline=True)
+    async def look_back_awaited() -> None:
+        behind.append(plans.runtime.journal.behind)
+
+    look: Step[[], None] = look_back_awaited if awaited else look_back
+    steps = "\n".join(f"- {{id: s{number}, fn: {look.signature.name}}}" for number in range(3 * SEGMENT_STEPS))
+    async with open_project(tmp_path, steps=[look]) as plans:
         run = await started(plans, f"steps:\n{steps}")
         await run.result()
     assert len(behind) == 3 * SEGMENT_STEPS
