@@ -25,6 +25,7 @@ from stratum.contracts.records import (
     StepsDone,
 )
 from stratum.contracts.trace import Attempt, TraceRecord
+from stratum.engine.report.text import limit_shown
 
 
 class StepFacts(msgspec.Struct, kw_only=True):
@@ -67,6 +68,8 @@ class RunFacts(msgspec.Struct, kw_only=True):
     repairs: list[tuple[str, str, str]] = []
     """Who sent what to whom: the step that asked, the one that did it again, and why."""
     doubts: list[Doubt] = []
+    raises: list[str] = []
+    """Who raised the run's limits to what."""
 
 
 def facts_of(
@@ -97,6 +100,7 @@ def _note(facts: RunFacts, record: Record) -> None:
             facts.limits = dict(record.limits)
         case LimitRaised() if record.scope == "":
             facts.limits |= record.limits
+            facts.raises = [*facts.raises, _raise(record)]
         case CallStarted():
             step = steps.setdefault(record.call, StepFacts(id=record.call, name=record.function, kind=record.type))
             step.kind, step.parent, step.state = record.type, record.parent, "running"
@@ -134,6 +138,11 @@ def _finish(step: StepFacts, trace: TraceRecord, elapsed_ms: int) -> None:
     step.tokens = trace.input_tokens + trace.output_tokens
     step.tries, step.reruns = tuple(trace.attempt_details), trace.reruns
     step.error, step.inputs, step.output = trace.error, trace.inputs, trace.output
+
+
+def _raise(record: LimitRaised) -> str:
+    by = f" by {record.by}" if record.by else ""
+    return f"raised{by} to {', '.join(limit_shown(axis, limit) for axis, limit in record.limits.items())}"
 
 
 def _name(step: Step) -> str:

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+from decimal import Decimal
 from html import escape
+
+from stratum.contracts.money import PICOUSD_PER_USD
 
 
 def escaped(text: str, *, most: int | None = None) -> str:
@@ -19,3 +22,14 @@ def seconds(milliseconds: int) -> str:
         return f"{milliseconds} ms"
     seconds = milliseconds / 1000
     return f"{seconds:.1f} s" if seconds < 120 else f"{seconds / 60:.1f} min"
+
+
+def limit_shown(axis: str, limit: int) -> str:
+    """A limit to the last digit, as records have it: `usd` in picodollars, `ms`, `tokens`."""
+    match axis:
+        case "usd":
+            return f"${(Decimal(limit) / PICOUSD_PER_USD).normalize():f}"
+        case "ms":
+            return f"{limit / 1000:.15g} s"
+        case _:
+            return f"{limit:,} tokens"

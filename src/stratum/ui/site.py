@@ -22,12 +22,22 @@ from starlette.routing import Route
 
 from stratum.contracts.audit import traces_of
 from stratum.contracts.errors import RunError, StratumError, UnknownRun
-from stratum.contracts.messages import CancelRun, Message
+from stratum.contracts.messages import CancelRun, Message, RaiseLimits
 from stratum.contracts.plan_text import to_yaml
 from stratum.engine.plans.questions import OpenQuestion
+from stratum.engine.raised_limits import raise_limits_of_stopped
 from stratum.engine.report.page import report_page
 from stratum.ui.editing import edit_page, fields_page
 from stratum.ui.forms import read_form
+from stratum.ui.limits import (
+    NotRaised,
+    as_sent,
+    can_be_raised,
+    confirmation_page,
+    limits_of,
+    limits_page,
+    typed_limits,
+)
 from stratum.ui.listing import listing_page
 from stratum.ui.plan_fields import MOST_STEPS
 from stratum.ui.project import Project, Sight
@@ -52,9 +62,17 @@ SAID: Final = {
     "gone": Said("This is not asked any more: somebody answered, or the run went on.", well=False),
     "nobody": Said("No process is running it now: there is nobody to be told.", well=False),
     "too-long": Said("That is too long to be kept with the run: nothing was sent.", well=False),
+    "raised": Said("Its limits are raised; it goes on with them once it is resumed."),
+    "told-limits": Said("The run was told its new limits."),
+    "no-limits": Said(
+        "Its limits cannot be raised now: it has none, has not begun, is over, or is a flow at work.", well=False
+    ),
     "not-an-answer": Said("That is no answer to this question; it waits on.", well=False),
 }
 """What a page says first, by the word in its address: a text in an address could be anybody's."""
+_LIMITS_CHANGED: Final = Said(
+    "Its limits were changed meanwhile; nothing was done. These are the limits now.", well=False
+)
 MOST_SAID: Final = 100_000
 """Characters of an answer, a comment or a reason: they go into the run's records."""
 _TAKEN_UP_S: Final = 2.0
@@ -87,11 +105,13 @@ class Site:
             Route("/", self.listing, methods=get),
             Route("/runs/{run}", self.run, methods=get),
             Route("/runs/{run}/edit", self.edit, methods=get),
+            Route("/runs/{run}/limits", self.limits, methods=get),
             Route("/runs/{run}/report", self.report, methods=get),
             Route("/runs/{run}/audit.jsonl", self.audit, methods=get),
             Route("/runs/{run}/edit", self.save, methods=post),
             Route("/runs/{run}/approve", self.approve, methods=post),
             Route("/runs/{run}/revoke", self.revoke, methods=post),
+            Route("/runs/{run}/limits", self.raise_limits, methods=post),
             Route("/runs/{run}/answer", self.answer, methods=post),
             Route("/runs/{run}/cancel", self.cancel, methods=post),
         ]
@@ -195,6 +215,43 @@ class Site:
         sight = await self._sight(request)
         message = CancelRun(by=getpass.getuser(), reason=form.get("because", "").strip())
         return await self._tell(request, sight, message, until=lambda now: not now.alive, said="cancelled")
+
+    async def limits(self, request: Request) -> Response:
+        """The form, or, once it is filled in, the question whether that is to be done."""
+        sight = await self._sight(request)
+        if not can_be_raised(sight):
+            return _to(sight.id, "no-limits")
+        typed = dict(request.query_params)
+        if not typed:
+            return HTMLResponse(limits_page(sight))
+        try:
+            new = typed_limits(sight, typed)
+        except NotRaised as problem:
+            return HTMLResponse(limits_page(sight, typed, said=Said(str(problem), well=False)), status_code=422)
+        return HTMLResponse(confirmation_page(sight, typed, new, form=self._form(request)))
+
+    async def raise_limits(self, request: Request) -> Response:
+        typed = await read_form(request, self._visitors)
+        sight = await self._sight(request)
+        if not can_be_raised(sight):
+            return _to(sight.id, "no-limits")
+        try:
+            new = typed_limits(sight, typed)
+        except NotRaised as problem:
+            return HTMLResponse(limits_page(sight, typed, said=Said(str(problem), well=False)), status_code=409)
+        # Confirmed were these figures in place of those; of others nobody was asked.
+        if typed.get("before") != as_sent(limits_of(sight)):
+            return HTMLResponse(limits_page(sight, typed, said=_LIMITS_CHANGED), status_code=409)
+        if not sight.alive:
+            await raise_limits_of_stopped(self._project.journal, sight.id, new, by=getpass.getuser())
+            return _to(sight.id, "raised")
+        return await self._tell(
+            request,
+            sight,
+            RaiseLimits(by=getpass.getuser(), limits=new),
+            until=lambda now: now.facts.limits == {**sight.facts.limits, **new},
+            said="told-limits",
+        )
 
     async def _tell(
         self, request: Request, sight: Sight, message: Message, *, until: Callable[[Sight], bool], said: str

@@ -19,6 +19,7 @@ from stratum.engine.report.sections import (
 )
 from stratum.engine.report.text import escaped, seconds
 from stratum.ui.asking import question_form
+from stratum.ui.limits import STOPPED, way_to_raise
 from stratum.ui.project import Sight
 from stratum.ui.shell import Said, page
 
@@ -99,7 +100,10 @@ def _budget(sight: Sight) -> Iterator[str]:
     if "ms" in limits:
         used = sight.past.scope_used_ms[""]
         yield _axis(used, limits["ms"], text=f"{seconds(used)} of {seconds(limits['ms'])}")
-    yield "</ul></section>"
+    yield "</ul>"
+    yield from (f'<p class="hint">{escaped(raised)}</p>' for raised in sight.facts.raises)
+    yield from way_to_raise(sight)
+    yield "</section>"
 
 
 def _money(scope: ScopeState, limit: int) -> str:
@@ -126,7 +130,7 @@ def _end(sight: Sight, form: str) -> Iterator[str]:
             '<label for="because">Why, for the record</label><input id="because" name="because" autocomplete="off">'
             '<button class="danger">Cancel the run</button></form><p class="hint">What is done stays done; it can be gone on with.</p></section>'
         )
-    elif sight.state in ("interrupted", "failed", "exhausted", "cancelled"):
+    elif sight.state in STOPPED:
         yield f'<p class="hint">Go on with it: <code>stratum resume {run}</code></p>'
     lines, reruns = audit_of(sight.records)
     if lines:
