@@ -12,6 +12,8 @@ from urllib.parse import urlsplit
 from pydantic import GetCoreSchemaHandler
 from pydantic_core import CoreSchema, PydanticCustomError, core_schema
 
+from stratum.contracts.image_size import image_size
+
 Detail = Literal["auto", "low", "high"]
 """How closely the model looks: `low` costs the least."""
 
@@ -68,6 +70,11 @@ class Image:
     def media_type(self) -> str:
         """`image/png`; empty for a URL, whose picture nobody has seen here."""
         return _media_type(self.content)
+
+    @cached_property
+    def size(self) -> tuple[int, int] | None:
+        """Width and height in pixels, as the file says; `None` for a URL, and where the file does not say."""
+        return image_size(self.content, self.media_type)
 
     @cached_property
     def digest(self) -> str:

@@ -2,7 +2,7 @@
 
 In two stages: bytes first, which cost nothing; the exact count only where bytes do not fit a budget. Both count the
 whole request body: the tool's schema and every item of the conversation are input. Images in it are counted by what the
-model makes of the largest there can be, whatever their bytes.
+model makes of them at most, whatever their bytes.
 """
 
 from __future__ import annotations
@@ -26,25 +26,36 @@ OVERRUN_MARGIN: Final = 1.1
 CL100K_MODELS: Final = ("gpt-4-", "gpt-3.5", "gpt-35", "text-embedding")
 """Prefixes; `gpt-4` itself uses cl100k too, and every later model o200k."""
 
-# OpenAI's guide to images, 2026-11, and what its users measured. Tiles: the base and 8 tiles, as many as there are in 2048 by
-# 768 pixels. Patches: 1,536 times the model's factor. Where both have been told of a model, the larger.
+# OpenAI's guide to images and vision, 2026-11, and what its users measured. Tiles: the base and 8 of them, as many as there are in
+# 2048 by 768 pixels. Patches: the most that a model is given, times its factor; 1.2 where none is published, as was billed for gpt-5.2.
 IMAGE_TOKENS: Final = {
     "gpt-4.1-mini": 2_489,
     "gpt-4.1-nano": 3_779,
-    "gpt-4.1": 1_536,
+    "gpt-4.1": 1_844,
     "gpt-4o-mini": 48_169,
     "gpt-4o": 1_445,
     "gpt-5-mini": 2_489,
     "gpt-5-nano": 3_779,
-    "gpt-5": 1_536,
-    "gpt-5.1": 1_536,
-    "o1": 1_536,
-    "o3": 1_536,
+    "gpt-5": 1_844,
+    "gpt-5.1": 1_844,
+    "gpt-5.2": 1_844,
+    "gpt-5.4-mini": 2_489,
+    "gpt-5.4-nano": 3_779,
+    "gpt-5.4": 3_000,
+    "o1": 1_844,
+    "o3": 1_844,
     "o4-mini": 2_642,
 }
 """By the head of a model's name, longer ones first: tokens of the largest image."""
-ANY_IMAGE_TOKENS: Final = 50_000
-"""Of a model that is not in the table. More than gpt-4o-mini counts, and than 10,000 patches at the largest known factor, 2.46."""
+PATCH_PIXELS: Final = 32
+LOW_DETAIL_PATCHES: Final = 256
+"""Such an image is scaled to 512 by 512 pixels."""
+MOST_PATCHES: Final = 30_000
+"""gpt-5.6 and later take images as they are, and none of more patches."""
+TOKENS_PER_PATCH: Final = 2.46
+"""The largest factor that is known."""
+LEAST_IMAGE_TOKENS: Final = 6_404
+"""For any other model a small image counts as much: servers that scale all images up count so (Llama 3.2: four tiles of 1,601)."""
 
 _excess: dict[str, float] = {}
 """By model: what both bounds are multiplied with, learnt from overruns, for the life of the process."""
@@ -60,7 +71,7 @@ def input_bound(model: str, body: bytes, images: Sequence[Image] = ()) -> int:
     Every token of a byte-level encoding is at least one byte, and JSON escapes only make text longer.
     """
     text = len(body) - sum(len(image.wire_url) for image in images)
-    return _raised(model, text + len(images) * image_tokens(model) + REQUEST_TOKENS)
+    return _raised(model, text + _image_tokens(model, images) + REQUEST_TOKENS)
 
 
 def exact_bound(model: str, body: bytes, images: Sequence[Image] = ()) -> int:
@@ -72,15 +83,29 @@ def exact_bound(model: str, body: bytes, images: Sequence[Image] = ()) -> int:
     for image in images:
         text = text.replace(image.wire_url.encode(), b"")
     counted = _encoding(_encoding_name(model)).count(text.decode(errors="replace")) * EXACT_MARGIN
-    seen = len(images) * image_tokens(model)
-    return min(_raised(model, counted + seen + REQUEST_TOKENS), input_bound(model, body, images))
+    exact = _raised(model, counted + _image_tokens(model, images) + REQUEST_TOKENS)
+    return min(exact, input_bound(model, body, images))
 
 
-def image_tokens(model: str) -> int:
-    """No image, of whatever size and in whatever detail, is more input tokens than this to `model`."""
+def image_tokens(model: str, image: Image) -> int:
+    """An upper bound of the input tokens that `model` makes of an image: of one known, that of its largest; else by its size."""
     name = _own_name(model)
     known = (tokens for prefix, tokens in IMAGE_TOKENS.items() if name == prefix or name.startswith(f"{prefix}-"))
-    return next(known, ANY_IMAGE_TOKENS)
+    found = next(known, None)
+    return max(LEAST_IMAGE_TOKENS, math.ceil(_patches(image) * TOKENS_PER_PATCH)) if found is None else found
+
+
+def _image_tokens(model: str, images: Sequence[Image]) -> int:
+    return sum(image_tokens(model, image) for image in images)
+
+
+def _patches(image: Image) -> int:
+    if image.detail == "low":
+        return LOW_DETAIL_PATCHES
+    if image.size is None:
+        return MOST_PATCHES
+    width, height = image.size
+    return min(math.ceil(width / PATCH_PIXELS) * math.ceil(height / PATCH_PIXELS), MOST_PATCHES)
 
 
 def load_encoding(model: str) -> None:

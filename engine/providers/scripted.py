@@ -18,10 +18,12 @@ from stratum.contracts.price import Price, Usage
 from stratum.engine.dialects.protocol import Dialect, Finish, Received
 from stratum.engine.dialects.responses import ResponsesDialect
 from stratum.engine.providers.protocol import Answer, Request, StatusError
-from stratum.engine.tokens import image_tokens
 
 # USD per 1M tokens; a mid-sized model of 2026, so that USD budgets mean something in tests.
 PRICE = Price.per_million(input=2, cached=0.5, output=8)
+
+IMAGE_TOKENS = 765
+"""That an image counts as in a scripted answer's usage: what gpt-4o makes of one of 1024 by 1024 pixels."""
 
 Counted = Literal["counted"]
 
@@ -177,7 +179,7 @@ class Scripted:
         output_bytes = len(arguments or (reply.text or "").encode())
         counted = Usage(
             input_tokens=_tokens(len(request.body) - sum(map(len, received.images)))
-            + len(received.images) * image_tokens(received.model),
+            + len(received.images) * IMAGE_TOKENS,
             output_tokens=min(received.max_output_tokens, max(1, _tokens(output_bytes))),
         )
         usage = counted if reply.usage == "counted" else reply.usage

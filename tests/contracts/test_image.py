@@ -10,6 +10,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from stratum import ContractDefinitionError, ContractViolation, Image, contract, opaque, read_image
 from stratum.contracts.codec import codec
@@ -158,6 +160,53 @@ def test_an_image_is_told_from_others_by_content_and_detail() -> None:
     assert Image(PNG).digest != Image(PNG + b"\x00").digest
     assert Image(PNG) != PNG
     assert json_value([Image(url=URL, detail="low")]) == [URL + "#detail=low"]
+
+
+def jpeg(*segments: bytes) -> bytes:
+    return b"\xff\xd8" + b"".join(segments)
+
+
+FRAME = b"\xff\xc2\x00\x11\x08\x02\x58\x03\x20"  # progressive; 600 high, 800 wide
+EXIF = b"\xff\xe1\x00\x0cExif\x00\x00" + b"\xff\xc0\x00\x00"
+
+
+@pytest.mark.parametrize(
+    ("content", "size"),
+    [
+        (PNG, (1, 1)),
+        (PNG[:16] + b"\x00\x00\x10\x00\x00\x00\x08\x00", (4096, 2048)),
+        (b"GIF89a\x20\x03\x58\x02", (800, 600)),
+        (jpeg(EXIF, b"\xff\xdb\x00\x04ab", b"\xff", FRAME), (800, 600)),
+        (jpeg(b"\xff\xc4\x00\x04ab", b"\xff\x01", FRAME), (800, 600)),
+        (b"RIFF----WEBPVP8X" + bytes(8) + b"\x1f\x03\x00\x57\x02\x00", (800, 600)),
+        (b"RIFF----WEBPVP8L" + bytes(4) + b"\x2f" + (799 | 599 << 14).to_bytes(4, "little"), (800, 600)),
+        (b"RIFF----WEBPVP8 " + bytes(7) + b"\x9d\x01\x2a\x20\x03\x58\x02", (800, 600)),
+        (PNG[:20], None),
+        (PNG[:16] + bytes(8), None),
+        (b"GIF89a\x20", None),
+        (jpeg(b"\xff\xe1\xff\xff"), None),
+        (jpeg(b"\xff\xe1\x00\x00" * 3), None),
+        (jpeg(b"\xffgarbage"), None),
+        (jpeg(FRAME[:6]), None),
+        (b"RIFF----WEBPVP9 " + bytes(30), None),
+        (b"RIFF----WEBPVP8X" + bytes(9), None),
+    ],
+)
+def test_the_size_is_read_from_the_file_or_is_not_known(content: bytes, size: tuple[int, int] | None) -> None:
+    assert Image(content).size == size
+
+
+@given(
+    st.sampled_from([b"\x89PNG\r\n\x1a\n", b"GIF89a", b"\xff\xd8\xff", b"RIFF----WEBPVP8 ", b"RIFF----WEBPVP8L"]),
+    st.binary(),
+)
+def test_no_file_makes_reading_its_size_raise(head: bytes, rest: bytes) -> None:
+    size = Image(head + rest).size
+    assert size is None or min(size) > 0
+
+
+def test_a_url_has_no_size_here() -> None:
+    assert Image(url=URL).size is None
 
 
 def test_an_image_does_not_change() -> None:

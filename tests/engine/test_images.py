@@ -26,13 +26,14 @@ from stratum import (
     infer,
     open_runtime,
 )
+from stratum.contracts.image import Detail
 from stratum.contracts.records import CallFinished, Reserved
 from stratum.engine.dialects.chat import ChatDialect
 from stratum.engine.dialects.responses import ResponsesDialect
 from stratum.engine.providers.openai import OpenAI
 from stratum.engine.providers.replay import replay
 from stratum.engine.providers.scripted import Reply, scripted
-from stratum.engine.tokens import ANY_IMAGE_TOKENS, IMAGE_TOKENS, exact_bound, image_tokens, input_bound
+from stratum.engine.tokens import IMAGE_TOKENS, LEAST_IMAGE_TOKENS, exact_bound, image_tokens, input_bound
 from stratum.plans import Approvals, Functions, open_plans, read_plan
 
 PRICE = Price.per_million(input=2, output=8)
@@ -50,6 +51,10 @@ def read(page: Page) -> str: ...
 
 @infer(intent="What is it?", model="gpt-4o", max_output_tokens=100)
 def look(photo: Image) -> str: ...
+
+
+def sized(width: int, height: int, *, detail: Detail = "auto") -> Image:
+    return Image(PNG[:16] + width.to_bytes(4, "big") + height.to_bytes(4, "big") + PNG[24:], detail=detail)
 
 
 def input_items(body: bytes) -> list[dict[str, Any]]:
@@ -105,6 +110,9 @@ def test_an_image_counts_as_its_tokens_and_not_as_its_bytes() -> None:
 @pytest.mark.parametrize(
     ("model", "tokens"),
     [
+        ("gpt-5.1", 1844),
+        ("gpt-5.4", 2500 * 1.2),
+        ("gpt-5.4-nano-2026-03-17", 3779),
         ("gpt-4o", 85 + 8 * 170),
         ("gpt-4o-2024-08-06", 85 + 8 * 170),
         ("gpt-4o-mini-2024-07-18", 2833 + 8 * 5667),
@@ -112,14 +120,30 @@ def test_an_image_counts_as_its_tokens_and_not_as_its_bytes() -> None:
         ("openai/gpt-5-nano", 3779),
         ("o4-mini", 2642),
         ("ft:gpt-4.1-mini", 2489),
-        ("gpt-5.5", ANY_IMAGE_TOKENS),
-        ("gpt-5.55", ANY_IMAGE_TOKENS),
-        ("house-7b", ANY_IMAGE_TOKENS),
     ],
 )
-def test_the_bound_of_an_image_is_the_models_and_a_large_one_where_that_is_not_known(model: str, tokens: int) -> None:
-    assert image_tokens(model) == tokens
-    assert tokens <= ANY_IMAGE_TOKENS
+def test_the_bound_of_an_image_is_that_of_the_models_largest(model: str, tokens: int) -> None:
+    for image in (CAT, LARGE, Image(url=URL), sized(65_535, 65_535)):
+        assert image_tokens(model, image) == tokens
+
+
+@pytest.mark.parametrize("model", ["gpt-5.5", "gpt-5.50", "gpt-5.6-sol", "gpt-6.1-sol", "house-7b"])
+@pytest.mark.parametrize(
+    ("image", "tokens"),
+    [
+        (sized(1, 1), LEAST_IMAGE_TOKENS),
+        (sized(1024, 1024), LEAST_IMAGE_TOKENS),
+        (sized(4000, 3000), 28_905),  # 125 by 94 patches
+        (sized(4001, 3009), 29_447),  # 126 by 95
+        (sized(65_535, 65_535), 73_800),
+        (sized(4000, 3000, detail="low"), LEAST_IMAGE_TOKENS),
+        (Image(url=URL), 73_800),
+        (Image(url=URL, detail="low"), LEAST_IMAGE_TOKENS),
+        (Image(PNG[:20]), 73_800),
+    ],
+)
+def test_of_any_other_model_it_is_as_large_as_the_image(model: str, image: Image, tokens: int) -> None:
+    assert image_tokens(model, image) == tokens
 
 
 async def test_the_most_an_image_can_cost_is_reserved_and_what_it_did_cost_is_booked() -> None:
