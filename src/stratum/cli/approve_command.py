@@ -21,7 +21,9 @@ from stratum.engine.plans.proposal import shown_digest
 @click.option("--revoke", is_flag=True, help="Take the approval back; what runs already goes on.")
 @journal_option
 def command(run: str, *, revoke: bool, journal: Path) -> None:
-    """Show all that RUN's plan would do, and approve exactly that by typing the head of its digest.
+    """Show all that RUN's plan would do, and approve exactly that.
+
+    You approve by typing the first characters of the plan's digest.
 
     It needs a terminal: a program cannot approve. The approval is kept in your own folder, not in the work tree.
     """

@@ -21,9 +21,9 @@ from stratum.contracts.money import usd
 @click.option("--json", "as_json", is_flag=True, help="One JSON object: traces, and what is in_doubt.")
 @journal_option
 def command(run: str, *, jsonl: bool, as_json: bool, journal: Path) -> None:
-    """What RUN did and what it cost, and what it may have cost besides; the latest run where none is named.
+    """Show what RUN did, what it cost, and what is in doubt.
 
-    The first characters of an id are enough.
+    The first characters of an id are enough; without one, it is the latest run.
     """
     run = find_run(journal, run)
     records = read_records(journal, run)

@@ -12,7 +12,9 @@ import click
 @click.command("bench", context_settings={"ignore_unknown_options": True})
 @click.argument("arguments", nargs=-1, type=click.UNPROCESSED, metavar="[NAME ...] [--quick] [--json] [--plot FOLDER]")
 def command(arguments: tuple[str, ...]) -> None:
-    """Run the benchmarks, or those named. They come with the repository: run this at its top.
+    """Run all benchmarks, or those named.
+
+    They come with the repository: run this at its top.
 
     What a call, a step, a record, a retry and a resume cost, beside what one would use instead, and beside other frameworks once `make
     bench-peers` has installed them.

@@ -20,7 +20,10 @@ from stratum.contracts.messages import CancelRun
 @click.option("--because", default="", help="Why, for the record.")
 @journal_option
 def command(run: str | None, *, every: bool, because: str, journal: Path) -> None:
-    """Ask the process that runs RUN to stop it. What is done stays done; `stratum resume` goes on."""
+    """Stop RUN, in whichever process it runs.
+
+    What is done stays done; `stratum resume` continues it.
+    """
     if (run is None) != every:
         raise click.UsageError("name one run, or pass --all")
     asked = CancelRun(by=getpass.getuser(), reason=because)

@@ -28,7 +28,7 @@ _yes = click.option("--yes", is_flag=True, help="Do not ask.")
 
 @click.group("codex")
 def command() -> None:
-    """Make Codex plan, be approved, execute and be audited through Stratum."""
+    """Make Codex plan, execute and be audited through Stratum."""
 
 
 @command.command()
@@ -36,7 +36,10 @@ def command() -> None:
 @click.option("--plugin", is_flag=True, help="Write a plugin and its marketplace instead, for `codex plugin add`.")
 @_yes
 def install(*, scope: str, plugin: bool, yes: bool) -> None:
-    """Register the server, the skill, the hooks and the AGENTS.md block; shows the difference first."""
+    """Register the server, skill, hooks and AGENTS.md block.
+
+    Shows the difference first, and asks.
+    """
     places = _places(scope)
     made = _make(install_changes(places, server_command(), plugin=plugin), yes=yes)
     if plugin:
@@ -51,7 +54,10 @@ def install(*, scope: str, plugin: bool, yes: bool) -> None:
 @_scope
 @_yes
 def uninstall(*, scope: str, yes: bool) -> None:
-    """Take out what install wrote, and nothing else; shows the difference first."""
+    """Remove what install wrote, and nothing else.
+
+    Shows the difference first, and asks.
+    """
     places = _places(scope)
     had_plugin = (places.market / "README.md").is_file()
     if _make(uninstall_changes(places), yes=yes) and had_plugin:
@@ -61,7 +67,10 @@ def uninstall(*, scope: str, yes: bool) -> None:
 @command.command()
 @_scope
 def status(*, scope: str) -> None:
-    """Say of each file whether it holds what install would write; exits 1 if something is outdated."""
+    """Show which files are installed and up to date.
+
+    Exits with 1 if something is outdated.
+    """
     found = states(_places(scope), server_command())
     for path, state in found.items():
         click.echo(f"{state:<10} {path}")

@@ -42,7 +42,9 @@ class Cost(NamedTuple):
 @click.option("--json", "as_json", is_flag=True, help="One JSON object a line.")
 @journal_option
 def command(*, by: str, as_json: bool, journal: Path) -> None:
-    """What was spent, by model, function or day (UTC): settled, and in full what is in doubt or still open.
+    """Show what was spent, by model, function or day (UTC).
+
+    That is what is settled and, in full, what is in doubt or still open.
 
     These are the figures that budgets and allowances count; a call that was proven unbilled is not in them.
     """

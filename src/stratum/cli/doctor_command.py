@@ -43,7 +43,10 @@ class Finding(NamedTuple):
 @click.option("--json", "as_json", is_flag=True, help="The findings as a JSON array.")
 @journal_option
 def command(*, as_json: bool, journal: Path) -> None:
-    """Check this installation; exits with 1 if something keeps calls from being made. Sends nothing."""
+    """Check this installation and its settings; sends nothing.
+
+    Exits with 1 if something keeps calls from being made.
+    """
     settings = read_settings()
     findings = [*_installed(), *_settings(settings), _provider(settings), _policy(), _journal(journal), *_hold(journal)]
     if as_json:

@@ -23,7 +23,9 @@ from stratum.mcp_bridge.drift.formats import FORMATS
 @click.option("--format", "form", type=click.Choice(list(FORMATS)), default="text", show_default=True)
 @click.option("--fix", is_flag=True, help="Write simple calls as @infer functions first, then check.")
 def command(paths: tuple[Path, ...], *, revision: str | None, form: str, fix: bool) -> None:
-    """Find manual retries, untyped and unbudgeted model calls, and swallowed budgets in Python files.
+    """Find Python code that calls a model without Stratum.
+
+    That is manual retries, untyped and unbudgeted calls, answers parsed by hand, swallowed budgets, and opaque values in prompts.
 
     Checks the current folder unless paths are given. Exits 0 when there is nothing, 1 with findings, 2 for wrong usage;
     what could not be read is told on standard error, and counts as neither.

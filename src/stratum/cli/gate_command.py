@@ -20,7 +20,7 @@ from stratum.engine.plans.questions import open_questions
 @click.option("--comment", default="", help="What you want otherwise; it reaches whoever does the step again.")
 @journal_option
 def command(run: str, step: str, decision: str, *, comment: str, journal: Path) -> None:
-    """Answer question STEP of RUN.
+    """Answer what STEP of RUN asks a person.
 
     A plan's gate takes `approve`, `revise` or `kill`; a flow's question one of its options, or a value of its type.
     """

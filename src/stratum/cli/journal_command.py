@@ -19,13 +19,13 @@ from stratum.cli.reading import require_journal
 
 @click.group("journal")
 def command() -> None:
-    """Check the journal's file, rescue what is in it, acknowledge a restored backup, forget what was said."""
+    """Check, export, restore or shrink the journal's file."""
 
 
 @command.command()
 @journal_option
 def verify(*, journal: Path) -> None:
-    """Read everything and check it: structure, loss, and every run's chain. Changes nothing."""
+    """Read and check every record; changes nothing."""
     require_journal(journal)
     verdict = verify_journal(journal)
     for fault in verdict.faults:
@@ -39,7 +39,10 @@ def verify(*, journal: Path) -> None:
 @click.option("-o", "--output", type=click.File("wb"), default="-", help="A file; default: standard output.")
 @journal_option
 def export(*, output: BinaryIO, journal: Path) -> None:
-    """Every record that can be read, as JSON Lines, also from a damaged file."""
+    """Write every readable record as JSON Lines.
+
+    Also from a damaged file.
+    """
     require_journal(journal)
     exported = export_journal(journal, output)
     click.echo(f"{exported.records} records of {exported.runs} runs", err=True)
@@ -50,7 +53,10 @@ def export(*, output: BinaryIO, journal: Path) -> None:
 @command.command()
 @journal_option
 def accept(*, journal: Path) -> None:
-    """Acknowledge what the file holds now: after a backup was restored, or a loss was looked at."""
+    """Take what the file holds now as complete.
+
+    For when you have restored a backup, or looked at a loss.
+    """
     accepted = accept_journal(journal)
     click.echo(
         f"accepted: the last record is {accepted.now}" + (f", it was {accepted.before}" if accepted.before else "")
@@ -61,7 +67,10 @@ def accept(*, journal: Path) -> None:
 @click.option("--days", type=click.IntRange(min=0), required=True, help="Runs that ended longer ago than this.")
 @journal_option
 def prune(*, days: int, journal: Path) -> None:
-    """Remove inputs, results and answers of old runs from the disk. What they cost stays; resuming them is over."""
+    """Delete inputs, results and answers of old runs.
+
+    What they cost stays; they can no longer be resumed.
+    """
     require_journal(journal)
     pruned = prune_journal(journal, ended_before=datetime.now(tz=UTC) - timedelta(days=days))
     click.echo(f"{pruned.runs} runs pruned, {pruned.records} records made smaller")

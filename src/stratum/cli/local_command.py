@@ -13,13 +13,16 @@ from stratum.engine.local.weights import CATALOGUE, DEFAULT, cached, fetch
 
 @click.group("local")
 def command() -> None:
-    """The embedded models: which there are, and bring one here before it is needed."""
+    """List the embedded models, or download one beforehand."""
 
 
 @command.command("fetch")
 @click.argument("name", type=click.Choice(sorted(CATALOGUE)), default=DEFAULT)
 def fetch_weights(name: str) -> None:
-    """Download NAME's weights and check their digest; nothing is done if they are here."""
+    """Download NAME's weights and check their digest.
+
+    Does nothing if they are here.
+    """
 
     async def main() -> Path:
         with shown_download(name) as progress:
@@ -30,7 +33,7 @@ def fetch_weights(name: str) -> None:
 
 @command.command("list")
 def list_weights() -> None:
-    """The embedded models, their size and licence, and which are here."""
+    """List them, with size, licence, and which are here."""
     for name, weights in sorted(CATALOGUE.items()):
         here = "here" if cached(name) else "not fetched"
         mark = "*" if name == DEFAULT else " "

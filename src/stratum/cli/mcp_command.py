@@ -51,7 +51,10 @@ def command(
     journal: Path,
     **door: Any,
 ) -> None:
-    """Serve this folder's plans and runs to an agent such as Codex, until it leaves."""
+    """Serve this folder's plans and runs to an agent.
+
+    Over standard input and output, until the agent leaves, or with --http.
+    """
     if ctx.invoked_subcommand is not None:
         return
     if http:
@@ -65,7 +68,10 @@ def command(
     "--for", "form", type=click.Choice(sorted(FORMATS)), default="json", show_default=True, help="The client."
 )
 def config(*, form: str) -> None:
-    """Print what to put into a client's configuration. For Codex, `stratum codex install` does more than this."""
+    """Print what to put into a client's configuration.
+
+    For Codex, `stratum codex install` does more.
+    """
     click.echo(client_config(form, server_command()))
 
 

@@ -33,7 +33,10 @@ FORMS = {"plan": render_plan, "table": render_table, "details": render_details, 
 
 @click.group("plan")
 def command() -> None:
-    """Check a plan, print it, compare two, or edit one that has not begun. A plan is named by its file or its run."""
+    """Check, print, compare or edit plans.
+
+    A plan is named by its file or its run; one that has begun can no longer be edited.
+    """
 
 
 @command.command()
@@ -41,7 +44,9 @@ def command() -> None:
 @steps_option
 @journal_option
 def check(file: Path, *, modules: tuple[str, ...], journal: Path) -> None:
-    """Report everything that is wrong with FILE at once; exits with 2 if anything is."""
+    """Report everything that is wrong with FILE.
+
+    Exits with 2 if anything is."""
     functions = functions_in(modules)
     compiled = load_plan(file.read_bytes(), functions.registry)
     click.echo(f"{len(compiled.plan.steps)} steps, digest {compiled.plan.digest}")
@@ -54,7 +59,9 @@ def check(file: Path, *, modules: tuple[str, ...], journal: Path) -> None:
 @click.option("--as", "form", type=click.Choice(sorted(FORMS)), default="plan", show_default=True)
 @journal_option
 def show(plan: str, *, modules: tuple[str, ...], form: str, journal: Path) -> None:
-    """Print PLAN, a file or a run; what is wrong with it instead, if anything is."""
+    """Print PLAN, a file or a run.
+
+    If anything is wrong with it, that is printed instead."""
     named = _named(plan, modules, journal)
     click.echo(FORMS[form](named.compiled))
     if not named.begun:
@@ -67,7 +74,9 @@ def show(plan: str, *, modules: tuple[str, ...], form: str, journal: Path) -> No
 @steps_option
 @journal_option
 def diff(old: str, new: str, *, modules: tuple[str, ...], journal: Path) -> None:
-    """Tell what changed from plan OLD to NEW, each a file or a run; exits with 1 if anything did."""
+    """Show what changed from plan OLD to NEW.
+
+    Each is a file or a run. Exits with 1 if anything changed."""
     changes = plan_changes(_named(old, modules, journal).compiled.plan, _named(new, modules, journal).compiled.plan)
     for change in changes:
         click.echo(change)
@@ -79,9 +88,9 @@ def diff(old: str, new: str, *, modules: tuple[str, ...], journal: Path) -> None
 @click.argument("run")
 @journal_option
 def edit(run: str, *, journal: Path) -> None:
-    """Open RUN's plan in $EDITOR, before it has begun; what you save replaces it, and is to be approved anew.
+    """Edit RUN's plan in $EDITOR before it has begun.
 
-    A plan that is not valid is told what is wrong, and opened again.
+    What you save replaces the plan, and has to be approved again. If it is not valid, it opens again with what is wrong.
     """
     run = find_run(journal, run)
     past = read_plan_history(journal, run)

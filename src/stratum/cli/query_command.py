@@ -20,7 +20,10 @@ from stratum.cli.reading import require_journal
 @click.option("--csv", "as_csv", is_flag=True, help="Comma-separated values with a header.")
 @journal_option
 def command(sql: str, *, as_json: bool, as_csv: bool, journal: Path) -> None:
-    """Ask one SELECT of the journal's views: runs, steps, attempts, traces, violations, reservations (docs/journal.md)."""
+    """Run one SELECT over the journal's views.
+
+    They are runs, steps, attempts, reservations, traces, violations and records; docs/journal.md lists their columns.
+    """
     require_journal(journal)
     with open_reader(journal) as reader:
         if reader.partial:

@@ -24,7 +24,9 @@ from stratum.contracts.records import Reconciled
 @click.option("--tokens", type=int, default=0, show_default=True, help="The tokens it says, where tokens are limited.")
 @journal_option
 def command(run: str, reservation: str, *, usd: float | None, tokens: int, journal: Path) -> None:
-    """List RUN's reservations in doubt; with RESERVATION and --usd, book what that one really cost.
+    """List RUN's calls in doubt, or book what one really cost.
+
+    With RESERVATION and --usd, what the provider's bill says is booked.
 
     A call that was sent and whose answer was lost stays counted at its worst case until somebody has looked at the bill.
     """

@@ -20,7 +20,9 @@ from stratum.engine.report.page import report_page
 @click.option("-o", "--output", type=click.Path(path_type=Path, dir_okay=False), help="Default: RUN.html.")
 @journal_option
 def command(run: str, *, output: Path | None, journal: Path) -> None:
-    """Write RUN as one self-contained HTML page: its plan, timeline, costs, every attempt and why it was rejected.
+    """Write RUN as one self-contained HTML page.
+
+    It has the plan, the timeline, costs, and every attempt with why it was rejected.
 
     The latest run where none is named. Opaque inputs are redacted in it, as they are in the audit.
     """

@@ -47,9 +47,9 @@ def command(
     journal: Path,
     as_json: bool,
 ) -> None:
-    """Go on with RUN (or the first characters of its id): completed steps give their recorded results.
+    """Continue RUN; what is done is not done again.
 
-    The same budget keeps counting, unless a new limit is given: that is recorded as your approval.
+    Its budget goes on counting where it stopped. A new limit is recorded as your approval. The first characters of an id are enough.
     """
     run_id = find_run(journal, run)
     records = read_records(journal, run_id)

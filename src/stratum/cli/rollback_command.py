@@ -25,7 +25,9 @@ from stratum.engine.plans.snapshots import Restored, Snapshots
 @click.option("--force", is_flag=True, help="Also where files were changed since; what they were is kept as a commit.")
 @journal_option
 def command(run: str, step: str, *, force: bool, journal: Path) -> None:
-    """Restore the work tree to what it was after STEP of RUN; `stratum resume` then does again what came later.
+    """Restore the files to what they were after STEP of RUN.
+
+    `stratum resume` then does again what came later.
 
     Your index, branches and stash stay as they are. Changes made since the last snapshot are not lost unless you say --force.
     """

@@ -45,7 +45,7 @@ def command(
     journal: Path,
     as_json: bool,
 ) -> None:
-    """Run TARGET, a flow or step given as file.py:flow or module:flow, or a plan's file.
+    """Run TARGET: file.py:flow, module:flow, or a plan's file.
 
     The result is printed as JSON on standard output, progress on standard error. A plan is shown first, and run only once it is
     approved.

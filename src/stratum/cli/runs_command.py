@@ -15,7 +15,7 @@ from stratum.cli.reading import list_journal
 @click.option("--limit", default=20, show_default=True, help="The latest so many.")
 @journal_option
 def command(*, limit: int, journal: Path) -> None:
-    """The latest runs, newest first: id, state, when it started, name."""
+    """List the latest runs: id, state, start, name."""
     runs = list_journal(journal, limit=limit)
     if not runs:
         click.echo(f"no runs in {journal} yet", err=True)

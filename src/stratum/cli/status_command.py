@@ -28,7 +28,10 @@ ENDED = ("succeeded", "failed", "exhausted", "cancelled", "interrupted")
 @click.option("--json", "as_json", is_flag=True, help="As one JSON object a line.")
 @journal_option
 def command(run: str, *, watch: bool, as_json: bool, journal: Path) -> None:
-    """Where RUN's steps stand, what they took, and who is waited for; the latest run where none is named."""
+    """Show where RUN's steps stand and who is waited for.
+
+    Without RUN, it is the latest one.
+    """
     run, shown = find_run(journal, run), ""
     while True:
         status = _status(journal, run)

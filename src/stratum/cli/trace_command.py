@@ -18,7 +18,9 @@ from stratum.engine.report.timeline import Bar, chrome_trace
 @click.option("-o", "--output", type=click.Path(path_type=Path, dir_okay=False), help="Default: standard output.")
 @journal_option
 def command(run: str, *, output: Path | None, journal: Path) -> None:
-    """RUN's steps and attempts as Chrome trace events: open the file at https://ui.perfetto.dev. The latest run where none is named.
+    """Write RUN's timeline for https://ui.perfetto.dev.
+
+    The file has Chrome trace events. Without RUN, it is the latest one.
 
     Steps that ran at once are on tracks of their own. Inputs and answers are not in it.
     """

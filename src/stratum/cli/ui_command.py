@@ -18,7 +18,7 @@ from stratum.cli.plan_session import functions_in
 )
 @journal_option
 def command(*, port: int | None, journal: Path) -> None:
-    """Review, edit and approve this folder's plans in a browser, watch its runs, and answer what they ask.
+    """Approve plans, watch runs and answer them in a browser.
 
     It needs a terminal: whoever has the address that it prints can approve plans, and that is to be a person. Ctrl-C ends it; runs go on.
     """
