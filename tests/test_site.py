@@ -46,7 +46,7 @@ def test_every_public_name_is_in_the_reference_once() -> None:
         for page in (DOCS / "reference").glob("*.md")
         for name in re.findall(r"^::: stratum\.([A-Z_a-z]+)$", page.read_text(encoding="utf-8"), flags=re.MULTILINE)
     ]
-    modules = ["aio", "cluster", "people", "plans", "providers", "testing"]
+    modules = ["aio", "cluster", "otel", "people", "plans", "providers", "testing"]
     assert sorted(described) == sorted([*stratum.__all__, *modules])
 
 
@@ -66,6 +66,27 @@ def parsed(words: list[str]) -> click.Command:
             break
         command, words = inner, words[1:]
     return command
+
+
+def groups(command: click.Command) -> list[click.Group]:
+    """A group of commands, and those within it."""
+    if not isinstance(command, click.Group):
+        return []
+    context = click.Context(command)
+    inner = [command.get_command(context, name) for name in command.list_commands(context)]
+    return [command, *(group for each in inner if each is not None for group in groups(each))]
+
+
+@pytest.mark.parametrize("group", groups(command_line), ids=lambda group: str(group.name))
+def test_help_lists_each_command_in_one_whole_sentence(group: click.Group) -> None:
+    listed = group.get_help(click.Context(group, info_name="stratum", terminal_width=80)).partition("Commands:\n")[2]
+    assert listed
+    assert [line for line in listed.splitlines() if not line.endswith(".") or line.endswith("...")] == []
+
+
+def test_the_command_line_page_names_every_command() -> None:
+    overview = (DOCS / "command-line.md").read_text(encoding="utf-8").partition("```")[0]
+    assert set(command_line.list_commands(click.Context(command_line))) <= set(re.findall(r"`(\w+)[` ]", overview))
 
 
 @pytest.mark.parametrize("page", [ROOT / "README.md", *PAGES], ids=lambda page: str(page.relative_to(ROOT)))

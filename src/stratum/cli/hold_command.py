@@ -18,7 +18,10 @@ from stratum.contracts.messages import CancelRun
 @click.option("--lift", is_flag=True, help="Let things start again.")
 @journal_option
 def command(reason: str | None, *, lift: bool, journal: Path) -> None:
-    """Stop every run and refuse new calls and runs until `stratum hold --lift`. Without a REASON: say how it stands."""
+    """Stop every run, and let nothing start until it is lifted.
+
+    Without a REASON, it shows whether there is a hold.
+    """
     if lift and reason is not None:
         raise click.UsageError("a hold is lifted without a reason: pass one of them")
     if lift:
