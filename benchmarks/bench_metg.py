@@ -2,7 +2,8 @@
 
 The minimum effective task granularity is the shortest step at which half of the time still goes into the steps themselves (Slaughter et
 al., SC20), here on one core, in CPU time, over a stencil of steps that compute for so long. The smaller the better. `by the book` is a task with a
-cancel scope and a deadline for each step.
+cancel scope and a deadline for each step; `plan, everything on` is a plan as `bench_dag` has it, from its start until its result is on
+disk, the journal's thread counted.
 """
 
 from __future__ import annotations
@@ -11,14 +12,17 @@ import asyncio
 import statistics
 import time
 from collections.abc import Callable, Coroutine
+from functools import partial
 from typing import Any
 
 import trio
 
-from benchmarks.bench_dag import a_scope_a_step, asyncio_task_group, raw_trio
+from benchmarks.bench_dag import PLAN, a_scope_a_step, asyncio_task_group, raw_trio
 from benchmarks.counting import Count, report_counts
 from benchmarks.graphs import stencil
-from benchmarks.timing import common_options, parser
+from benchmarks.planned import cpu_of, plan_calling
+from benchmarks.timing import Measured, common_options, parser, timed
+from stratum import compute
 from stratum.contracts.dag import Dag
 from stratum.engine.lane import Lane
 from stratum.engine.scheduler import run_dag
@@ -34,6 +38,15 @@ def spin(us: float) -> None:
         pass
 
 
+def plan_of_spinning(dag: Dag, us: float) -> Measured:
+    @compute(inline=True)
+    def spinning() -> int:
+        spin(us)
+        return 1
+
+    return cpu_of(plan_calling(spinning, dag), units=len(dag), calls=spinning)
+
+
 def engines() -> dict[str, Engine]:
     def step_of(us: float) -> Callable[..., Coroutine[Any, Any, None]]:
         async def step(number: int, lane: Lane | None = None) -> None:
@@ -45,6 +58,7 @@ def engines() -> dict[str, Engine]:
         "raw trio": lambda dag, us: trio.run(raw_trio, dag, step_of(us)),
         "lanes": lambda dag, us: trio.run(run_dag, dag, step_of(us)),
         "lanes, limits": lambda dag, us: trio.run(lambda: run_dag(dag, step_of(us), limit_s=lambda step: 60.0)),
+        PLAN: plan_of_spinning,
         "by the book": lambda dag, us: trio.run(a_scope_a_step, dag, step_of(us)),
         "asyncio TaskGroup": lambda dag, us: asyncio.run(asyncio_task_group(dag, step_of(us))),
     }
@@ -55,9 +69,7 @@ def metg_us(engine: Engine, dag: Dag) -> float:
     low, high = 0.1, LONGEST_US
     while high / low > 1.02:
         middle = (low * high) ** 0.5
-        started = time.thread_time()
-        engine(dag, middle)
-        efficiency = middle * len(dag) / ((time.thread_time() - started) * 1e6)
+        efficiency = middle / timed(partial(engine, dag, middle), units=len(dag)).cpu_us
         low, high = (low, middle) if efficiency >= EFFICIENCY else (middle, high)
     return high
 

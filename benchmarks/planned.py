@@ -18,12 +18,14 @@ import trio
 from benchmarks.timing import Measured
 from stratum import Budget, compute, open_runtime
 from stratum.contracts.dag import Dag
-from stratum.contracts.plan import ExecutionPlan, Step
+from stratum.contracts.plan import ExecutionPlan
+from stratum.contracts.plan import Step as PlanStep
 from stratum.engine.plans.approvals import Approvals
 from stratum.engine.plans.functions import Functions
 from stratum.engine.plans.plan_run import PlanRun
 from stratum.engine.plans.plans import open_plans
 from stratum.engine.providers.scripted import scripted
+from stratum.engine.step import Step
 
 MOST_STEPS = 100_000
 """In one plan."""
@@ -43,28 +45,33 @@ async def suspending() -> int:
 
 
 def plan_of(dag: Dag, *, suspend: bool) -> ExecutionPlan:
-    """The graph, each step of which calls a function that suspends once or not at all; larger ones in parts."""
-    fn = suspending.signature.name if suspend else still.signature.name
+    """The graph, each step of which suspends once or not at all."""
+    return plan_calling(suspending if suspend else still, dag)
+
+
+def plan_calling(step: Step[[], int], dag: Dag) -> ExecutionPlan:
+    """The graph, each step of which calls the same function; larger ones in parts."""
+    fn = step.signature.name
     budget = Budget(ms=600_000, usd=1)
     if len(dag) <= MOST_STEPS:
         return ExecutionPlan(goal="a graph", steps=_steps(dag, fn=fn), budget=budget)
     parts, rest = divmod(len(dag), PART_STEPS)
     assert not rest, f"beyond {MOST_STEPS:,} steps: a multiple of {PART_STEPS:,}"
     part = ExecutionPlan(steps=_steps(dag, fn=fn)[:PART_STEPS])
-    outer = [Step(id=f"part-{number}", fn="part", kind="plan") for number in range(parts)]
+    outer = [PlanStep(id=f"part-{number}", fn="part", kind="plan") for number in range(parts)]
     return ExecutionPlan(goal="a graph", steps=tuple(outer), plans={"part": part}, budget=budget)
 
 
-def _steps(dag: Dag, *, fn: str) -> tuple[Step, ...]:
+def _steps(dag: Dag, *, fn: str) -> tuple[PlanStep, ...]:
     before: list[list[str]] = [[] for _ in range(len(dag))]
     for step, successors in enumerate(dag.successors):
         for successor in successors:
             before[successor].append(str(step))
-    return tuple(Step(id=str(step), fn=fn, depends_on=tuple(names)) for step, names in enumerate(before))
+    return tuple(PlanStep(id=str(step), fn=fn, depends_on=tuple(names)) for step, names in enumerate(before))
 
 
-def cpu_of(plan: ExecutionPlan, *, units: int) -> Measured:
-    """What a step of it takes."""
+def cpu_of(plan: ExecutionPlan, *, units: int, calls: Step[[], int] | None = None) -> Measured:
+    """What a step of it takes; `calls` is the function, if none of the two here."""
 
     async def measured(run: Callable[[], Awaitable[object]]) -> Measured:
         gc.collect()
@@ -73,7 +80,7 @@ def cpu_of(plan: ExecutionPlan, *, units: int) -> Measured:
         cpu_us, wall_us = (time.process_time() - cpu) / units * 1e6, (time.perf_counter() - wall) / units * 1e6
         return Measured(cpu_us=cpu_us, wall_us=wall_us)
 
-    return _around(plan, measured)
+    return _around(plan, measured, calls=calls)
 
 
 def peak_of(plan: ExecutionPlan, *, units: int) -> float:
@@ -93,14 +100,19 @@ def peak_of(plan: ExecutionPlan, *, units: int) -> float:
     return _around(plan, measured)
 
 
-def _around(plan: ExecutionPlan, measure: Callable[[Callable[[], Awaitable[object]]], Awaitable[Any]]) -> Any:
+def _around(
+    plan: ExecutionPlan,
+    measure: Callable[[Callable[[], Awaitable[object]]], Awaitable[Any]],
+    *,
+    calls: Step[[], int] | None = None,
+) -> Any:
+    functions = Functions([still, suspending] if calls is None else [calls])
+
     async def main(folder: Path) -> Any:
         approvals = Approvals(folder, folder=folder / "state")
         async with (
             open_runtime(provider=scripted(), journal=folder / "stratum.db") as runtime,
-            open_plans(
-                runtime, functions=Functions([still, suspending]), workspace=folder, approvals=approvals
-            ) as plans,
+            open_plans(runtime, functions=functions, workspace=folder, approvals=approvals) as plans,
         ):
             draft = await plans.propose(plan, by="benchmark")
             approvals.approve(draft.digest, by="benchmark", how="python")

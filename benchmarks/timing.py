@@ -126,7 +126,7 @@ def compare(
             if isinstance(contenders[name], Elsewhere) and not 0 < number <= ROUNDS_ELSEWHERE:
                 continue
             try:
-                measured = _timed(contenders[name], units=units)
+                measured = timed(contenders[name], units=units)
             except PeerFailed as failure:
                 print(f"{setting}: left out: {failure}", file=sys.stderr)
                 del taken[name]
@@ -214,7 +214,8 @@ def environment(packages: Sequence[str]) -> dict[str, str]:
     return found
 
 
-def _timed(run: Callable[[], object], *, units: int) -> Measured:
+def timed(run: Callable[[], object], *, units: int) -> Measured:
+    """What `run` took, per unit of work; what it measured itself counts instead."""
     gc.collect()  # garbage of the contender before is not this one's cost
     wall, cpu = time.perf_counter(), time.process_time()
     result = run()

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import ast
 import difflib
+import functools
 import inspect
 from collections.abc import Callable, Collection, Mapping
 from typing import Any, ClassVar, Final, cast
@@ -48,6 +49,12 @@ MAX_DEPTH: Final = 100
 """Parts within parts of one expression."""
 SEE_DOCS: Final = "docs/expressions.md lists what an expression may contain"
 _CONSTANT_PARTS: Final = (ast.Constant, ast.BinOp, ast.UnaryOp, ast.operator, ast.unaryop)
+
+
+@functools.cache
+def _signature(function: str) -> inspect.Signature:
+    """Making it takes a third as long as all else of an expression, and there are few functions."""
+    return inspect.signature(FUNCTIONS[function])
 
 
 class Compiler:
@@ -231,7 +238,7 @@ class Compiler:
                 raise Fault(node, "** cannot be used here", SEE_DOCS)
             keywords[keyword.arg] = self.compile(keyword.value)
         try:
-            inspect.signature(FUNCTIONS[name]).bind(None, node, *arguments, **keywords)
+            _signature(name).bind(None, node, *arguments, **keywords)
         except TypeError as error:
             raise Fault(node, f"{name}: {error}", SEE_DOCS) from error
         return arguments, keywords

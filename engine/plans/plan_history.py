@@ -18,7 +18,6 @@ from stratum.contracts.records import (
     RunResumed,
     SnapshotTaken,
     StartedOver,
-    StepDone,
     StepsDone,
 )
 from stratum.engine.history import History, RecordedStep
@@ -31,8 +30,8 @@ class PlanHistory(History):
     def __init__(self, records: Sequence[Record] = ()) -> None:
         self.proposed: PlanProposed | None = None
         self.approved: Approved | None = None
-        self.plain: dict[str, StepDone] = {}
-        """Steps that only computed, by id."""
+        self.plain: dict[str, bytes] = {}
+        """What steps that only computed returned, by id, as JSON."""
         self.by_id: dict[str, StepHistory] = {}
         self.kept: list[str] = []
         """Steps whose workspace was kept as they left it, in the order in which they were done."""
@@ -130,7 +129,7 @@ class PlanHistory(History):
                 self.rolled_back = False
                 self._try_failed_ones_again()
             case StepsDone():
-                self.plain |= {done.step: done for done in record.steps}
+                self.plain |= {done.step: bytes(done.output) for done in record.steps}
             case _:
                 pass
 

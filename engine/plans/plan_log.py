@@ -112,14 +112,14 @@ class PlanLog(Run):
         """Finished steps within a scope, with their results as JSON values."""
         self._flush()
         inside = f"{path}/" if path else ""
-        done = [(id, plain.output) for id, plain in self.past.plain.items()]
+        done = list(self.past.plain.items())
         done += [
-            (known.id, known.recorded.finished.output)
+            (known.id, bytes(known.recorded.finished.output))
             for known in self.past.by_id.values()
             if known.recorded.finished is not None and known.recorded.completed
         ]
         return [
-            Completed(call=id, function=id, result=msgspec.json.decode(bytes(output)))
+            Completed(call=id, function=id, result=msgspec.json.decode(output))
             for id, output in done
             if id == path or id.startswith(inside)
         ]

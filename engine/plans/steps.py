@@ -154,7 +154,7 @@ class PlanSteps:
         if plain is None and past.of(id).skipped is not None:
             self.standing[number] = "skipped"
             return
-        output = bytes(plain.output) if plain is not None else past.of(id).output
+        output = past.of(id).output if plain is None else plain
         self.values.set(number, self.values.codec(number).decode(output))
         self.standing[number] = "done"
         self._fill_place(number)
