@@ -392,6 +392,43 @@ def test_a_dry_run_of_what_no_budget_affords_says_so(project: Path, monkeypatch:
     assert "does not afford the first attempts" in result.stdout
 
 
+def test_a_dry_run_of_what_asks_no_model_says_that_it_reserves_nothing_and_why(project: Path) -> None:
+    step = dry(f"{FLOWS}:loud", "--input", 'verdict={"label": "x", "score": 1}')
+    assert step.exit_code == 0
+    assert step.stdout.startswith("nothing is reserved: loud is a function that asks no model; ")
+    Path("plan.yaml").write_text(
+        "budget: {usd: 1}\nsteps: [{id: a, command: [ls]}, {id: b, intent: Look}, {id: c, command: [ls]}]",
+        encoding="utf-8",
+    )
+    plan = dry("plan.yaml")
+    assert plan.stdout == (
+        "nothing is reserved: none of its 3 steps asks a model (2 command, 1 agent); "
+        "what an agent takes is booked once it is known\n"
+    )
+    assert plan.stderr == "nothing was sent\n"
+    told = json.loads(dry("plan.yaml", "--json").stdout)
+    assert (told["calls"], told["nothing_because"]) == ([], plan.stdout.partition(": ")[2].strip())
+
+
+def test_a_dry_run_overlooks_no_judge_and_no_plan_within(project: Path) -> None:
+    Path("plan.yaml").write_text(
+        """
+        plans:
+          asks: {steps: [{id: x, kind: infer, intent: Sum up, output: str}]}
+          lists: {steps: [{id: x, command: [ls]}]}
+        steps:
+        - {id: a, command: [ls], ensure: the list is complete}
+        - {id: b, fn: asks}
+        - {id: c, fn: lists}
+        """,
+        encoding="utf-8",
+    )
+    assert dry("plan.yaml").stdout.splitlines() == [
+        "step a is judged in plain English, by a model if there is one: not known yet",
+        "step b runs a plan of its own that asks a model: not known yet",
+    ]
+
+
 def test_a_dry_run_knows_no_more_than_can_be_known(project: Path) -> None:
     refused = dry(f"{FLOWS}:looks", "--input", "text=a")
     assert refused.exit_code == 2

@@ -18,7 +18,7 @@ from stratum.contracts.plan_check import compile_plan
 from stratum.engine.flow import Flow
 from stratum.engine.plans.flow_plan import steps_of_flow
 from stratum.engine.plans.functions import Functions
-from stratum.engine.plans.plan_quotes import plan_quotes
+from stratum.engine.plans.plan_quotes import plan_quotes, why_nothing
 from stratum.engine.providers.environment import provider_from_environment
 from stratum.engine.providers.openai import DEFAULT_MODEL, OpenAI
 from stratum.engine.providers.protocol import Provider
@@ -27,8 +27,8 @@ from stratum.engine.runtime import Runtime, open_runtime
 from stratum.engine.settings import read_settings
 from stratum.engine.step import Step
 
-Quotes = Sequence[tuple[str, Quote | None]]
-"""By step id; `None`: it is given what an earlier step returns."""
+Quotes = Sequence[tuple[str, Quote | str]]
+"""By step id; a text: why it is not known yet."""
 
 
 def show_step_quotes(step: Step[Any, Any], arguments: Mapping[str, Any], *, model: str | None, as_json: bool) -> None:
@@ -37,8 +37,14 @@ def show_step_quotes(step: Step[Any, Any], arguments: Mapping[str, Any], *, mode
     Exits with 3 where a budget does not afford even the first attempts.
     """
     if not isinstance(step, Flow):
-        found = _in_runtime(model, lambda runtime: [(step.signature.name, step.quote(dict(arguments), runtime))])
-        _show([each for each in found if each[1] is not None], budget=None, as_json=as_json)
+        name = step.signature.name
+
+        def quoted(runtime: Runtime) -> Quotes:
+            quote = step.quote(dict(arguments), runtime)
+            return [] if quote is None else [(name, quote)]
+
+        why = f"{name} is a function that asks no model; what it calls by itself is reserved when it calls"
+        _show(_in_runtime(model, quoted), budget=None, otherwise=why, as_json=as_json)
         return
     try:
         plan, steps = steps_of_flow(step, arguments)
@@ -55,7 +61,7 @@ def show_plan_quotes(
     found = _in_runtime(
         model, lambda runtime: list(plan_quotes(compiled, inputs, functions=functions, runtime=runtime))
     )
-    _show(found, budget=compiled.plan.budget, as_json=as_json)
+    _show(found, budget=compiled.plan.budget, otherwise=why_nothing(compiled), as_json=as_json)
 
 
 def _in_runtime(model: str | None, work: Callable[[Runtime], Quotes]) -> Quotes:
@@ -74,19 +80,23 @@ def _provider(environ: Mapping[str, str]) -> Provider:
         return OpenAI("none", default_model=environ.get("STRATUM_MODEL") or DEFAULT_MODEL)
 
 
-def _show(found: Quotes, *, budget: Budget | None, as_json: bool) -> None:
-    known = [quote for _, quote in found if quote is not None]
+def _show(found: Quotes, *, budget: Budget | None, otherwise: str, as_json: bool) -> None:
+    """`otherwise`: why nothing is reserved, where nothing was found."""
+    known = [quote for _, quote in found if not isinstance(quote, str)]
     least = sum(quote.least_picousd or 0 for quote in known)
     limit = None if budget is None else budget.picousd
     afforded = all(quote.fits is not False for quote in known) and (limit is None or least <= limit)
     if as_json:
-        click.echo(msgspec.json.encode({"afforded": afforded, "calls": [_fields(id, quote) for id, quote in found]}))
+        calls = [_fields(id, quote) for id, quote in found]
+        click.echo(
+            msgspec.json.encode({"afforded": afforded, "calls": calls, "nothing_because": "" if found else otherwise})
+        )
     else:
         for id, quote in found:
-            click.echo(
-                f"step {id} is given what an earlier step returns: not known yet" if quote is None else str(quote)
-            )
-        if limit is not None:
+            click.echo(f"step {id} {quote}: not known yet" if isinstance(quote, str) else str(quote))
+        if not found:
+            click.echo(f"nothing is reserved: {otherwise}")
+        elif limit is not None:
             affords = "affords" if least <= limit else "does not afford"
             click.echo(
                 f"the whole budget of {format_usd(limit)} USD {affords} the first attempts, {format_usd(least)} USD at the least"
@@ -96,9 +106,9 @@ def _show(found: Quotes, *, budget: Budget | None, as_json: bool) -> None:
         raise SystemExit(EXHAUSTED)
 
 
-def _fields(id: str, quote: Quote | None) -> dict[str, Any]:
-    if quote is None:
-        return {"step": id}
+def _fields(id: str, quote: Quote | str) -> dict[str, Any]:
+    if isinstance(quote, str):
+        return {"step": id, "not_known": quote}
     return {
         "step": id,
         "function": quote.function,
