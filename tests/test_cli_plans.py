@@ -446,6 +446,7 @@ def test_a_price_of_nothing_in_the_work_tree_makes_no_policy_approve(
         refused = call(*asked)
         assert refused.exit_code == 6
         assert "stratum.toml sets the price of" in refused.stderr
+        assert "it approves nothing now: " in call("doctor").stdout
     monkeypatch.delenv("STRATUM_PRICE")
     Path("stratum.toml").write_text('price = "0/0"\n', encoding="utf-8")
     refused = call(*asked)
@@ -455,3 +456,4 @@ def test_a_price_of_nothing_in_the_work_tree_makes_no_policy_approve(
     Path("stratum.toml").write_text('[prices."house-model"]\ninput = 1\noutput = 2\n', encoding="utf-8")
     monkeypatch.setenv("STRATUM_PRICE", "1/2")
     assert call(*asked).exit_code == 0
+    assert "it approves nothing now" not in call("doctor").stdout

@@ -18,7 +18,7 @@ from stratum.actors.hold import hold_path, read_hold
 from stratum.actors.locations import state_home
 from stratum.cli.exit_codes import FAILED
 from stratum.cli.options import journal_option
-from stratum.contracts.errors import StratumError
+from stratum.contracts.errors import ProviderError, StratumError
 from stratum.contracts.money import format_usd
 from stratum.engine.plans.policy import FILE_NAME, read_policy
 from stratum.engine.providers.protocol import Provider
@@ -48,7 +48,14 @@ def command(*, as_json: bool, journal: Path) -> None:
     Exits with 1 if something keeps calls from being made.
     """
     settings = read_settings()
-    findings = [*_installed(), *_settings(settings), _provider(settings), _policy(), _journal(journal), *_hold(journal)]
+    findings = [
+        *_installed(),
+        *_settings(settings),
+        _provider(settings),
+        _policy(settings),
+        _journal(journal),
+        *_hold(journal),
+    ]
     if as_json:
         click.echo(msgspec.json.encode([finding._asdict() for finding in findings]))
     else:
@@ -95,17 +102,18 @@ def _provider(settings: Settings) -> Finding:
 
 def _priced(provider: Provider, model: str, settings: Settings, tier: ServiceTier | None) -> str:
     """Said of a model that has no price: a USD budget around its calls would be refused."""
-    from stratum.engine.pricing import price_of
+    from stratum.engine.prices import Prices
     from stratum.engine.service_tier import priced_as
 
-    if provider.free or model in settings.prices or provider.price:
-        return ""
-    if price_of(model, provider=provider.name, tiers=priced_as(tier)):
+    if Prices(provider, settings=settings).of(model, tiers=priced_as(tier)):
         return ""
     return "; no price is known for it: USD budgets are refused until there is one ([prices] in stratum.toml)"
 
 
-def _policy() -> Finding:
+def _policy(settings: Settings) -> Finding:
+    from stratum.engine.prices import Prices
+    from stratum.engine.providers.environment import provider_or_absent
+
     home = state_home()
     try:
         policy = read_policy(home)
@@ -115,7 +123,12 @@ def _policy() -> Finding:
         return Finding(True, "policy", f"none: every plan is put to you ({home / FILE_NAME} would say otherwise)")
     limits = ", ".join(f"{kind} to ${format_usd(most)}" for kind, most in policy.auto_approve.items()) or "nothing"
     word = "taken" if policy.attest else "not taken"
-    return Finding(True, "policy", f"{policy.file}: approves {limits}; agents' word {word}; gates: {policy.gates}")
+    found = f"{policy.file}: approves {limits}; agents' word {word}; gates: {policy.gates}"
+    try:
+        doubt = Prices(provider_or_absent(settings.environ), settings=settings).doubt() if policy.auto_approve else ""
+    except ProviderError:  # told of beside this
+        doubt = ""
+    return Finding(True, "policy", f"{found}; it approves nothing now: {doubt}" if doubt else found)
 
 
 def _hold(journal: Path) -> Iterator[Finding]:
