@@ -302,7 +302,7 @@ class BudgetExceeded(StratumError):
             parts.append(f"{show(self.in_doubt)} in doubt")
         if self.requested:
             parts.append(f"{show(self.requested)} more needed")
-        work = f"; {len(self.completed)} calls completed" if self.completed else ""
+        work = f"; {len(self.completed)} call{'s' * (len(self.completed) != 1)} completed" if self.completed else ""
         work += f", {len(self.remaining)} not done" if self.remaining else ""
         doubt = ", reconcile what is in doubt," if self.in_doubt else ""
         return f"{self.step}: {', '.join(parts)}{work}; raise Budget({self.resource}=...){doubt} or ask for less"

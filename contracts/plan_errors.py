@@ -70,7 +70,7 @@ class PlanFailed(RunError):
     failed: Sequence[str]
     """The steps, in the order in which they failed."""
     problem: str = ""
-    fix: str = "`stratum audit` tells what happened; mend the cause, then resume: what is done is not done again"
+    fix: str = "`stratum audit` shows what happened; fix the cause, then resume: what is done is not done again"
 
 
 @dataclass(kw_only=True, eq=False)

@@ -182,7 +182,7 @@ def test_the_tree_at_the_head_of_the_file_names_every_error() -> None:
             ),
             (
                 "flow: 5,000 tokens of 10,000 tokens spent, 2,000 tokens in flight, 1,500 tokens in doubt, "
-                "3,000 tokens more needed; 1 calls completed, 2 not done; "
+                "3,000 tokens more needed; 1 call completed, 2 not done; "
                 "raise Budget(tokens=...), reconcile what is in doubt, or ask for less"
             ),
         ),

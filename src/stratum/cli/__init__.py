@@ -1,4 +1,4 @@
-"""The command line: `stratum run`, `resume`, `audit`, `runs`, `query`, `codex`, `doctor`, `drift`, `local`, `journal`, `mcp`.
+"""The command line, `stratum`: its commands by name.
 
 One command a file. Results go to standard output, progress and errors to standard error; exit_codes.py says what a
 script can rely on.
