@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import inspect
 import re
 import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any, cast
 
@@ -13,7 +15,9 @@ import pytest
 import yaml
 
 import stratum
+from stratum import Budget
 from stratum.cli import stratum as command_line
+from stratum.cluster import Cluster
 
 ROOT = Path(__file__).parents[1]
 DOCS = ROOT / "docs"
@@ -55,6 +59,40 @@ def test_links_lead_to_headings_that_exist(page: Path) -> None:
     for target, anchor in re.findall(r"\]\((?!https?://)([^)#]*)#([^)]+)\)", page.read_text(encoding="utf-8")):
         there = (page.parent / target) if target else page
         assert anchor in anchors(there), f"{page.name} links to {target}#{anchor}"
+
+
+@pytest.mark.parametrize(
+    "function",
+    [
+        stratum.infer,
+        stratum.compute,
+        stratum.open_runtime,
+        stratum.parallel,
+        stratum.refine,
+        stratum.debate,
+        Budget,
+        Cluster,
+    ],
+    ids=lambda function: function.__name__,
+)
+def test_every_option_of_a_public_function_is_on_a_page(function: Callable[..., object]) -> None:
+    written = "".join(page.read_text(encoding="utf-8") for page in DOCS.glob("*.md"))
+    options = [each.name for each in inspect.signature(function).parameters.values() if each.kind is each.KEYWORD_ONLY]
+    assert options
+    assert [name for name in options if f"{name}=" not in written] == []
+
+
+def test_every_environment_variable_is_on_the_page_of_settings() -> None:
+    page = (DOCS / "configuration.md").read_text(encoding="utf-8")
+    folders = [ROOT / "src" / "stratum", *(ROOT / name for name in ("contracts", "actors", "engine", "mcp_bridge"))]
+    read = {
+        name
+        for folder in folders
+        for file in folder.rglob("*.py")
+        for name in re.findall(r"\"(STRATUM_[A-Z_]+)\"", file.read_text(encoding="utf-8"))
+    }
+    assert read
+    assert read - {"STRATUM_STEP_KEY"} <= set(re.findall(r"STRATUM_[A-Z_]+", page))  # that one is set, not read
 
 
 def parsed(words: list[str]) -> click.Command:
