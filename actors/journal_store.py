@@ -19,7 +19,7 @@ from stratum.actors.journal_chain import chain_link, chain_start
 from stratum.actors.spend_by_day import SpendByDay
 from stratum.contracts.errors import RunError, RunLocked, UnknownRun
 from stratum.contracts.messages import Message
-from stratum.contracts.records import Approved, PlanProposed, Record, RunFinished, RunResumed, RunStarted
+from stratum.contracts.records import Approved, PlanProposed, Record, RunFinished, RunResumed, RunStarted, StepsDone
 
 MAX_BODY_BYTES = 64 * 2**20
 
@@ -44,7 +44,8 @@ class Entry(NamedTuple):
     """A record on its way to the file, encoded."""
 
     run: str
-    record: Record
+    record: Record | None
+    """`None` of one that is many small ones, of which nothing but its body is kept until it is on disk."""
     kind: str
     at: int
     """Wall clock, milliseconds since 1970."""
@@ -64,7 +65,7 @@ def entry(run: str, record: Record) -> Entry:
             f"run {run}: a {kind} record of {len(body):,} bytes; at most {MAX_BODY_BYTES:,} are kept: "
             "return a path or a digest instead of the bytes themselves"
         )
-    return Entry(run, record, kind, time.time_ns() // 1_000_000, body)
+    return Entry(run, None if isinstance(record, StepsDone) else record, kind, time.time_ns() // 1_000_000, body)
 
 
 class Store:

@@ -42,7 +42,7 @@ class SpendByDay:
         self._connection.execute(_ADD, self._open[reservation])
         return None
 
-    def note(self, entries: Iterable[tuple[str, Record, int]]) -> None:
+    def note(self, entries: Iterable[tuple[str, Record | None, int]]) -> None:
         """Count what these records, each with its run and time, say; within their transaction."""
         change: Counter[str] = Counter()
         for run, record, at in entries:
