@@ -186,7 +186,7 @@ class Line:
     def _refuse_on_hold(self, reservation: Reservation) -> None:
         """Whatever it has waited for: a hold may have come meanwhile."""
         try:
-            self._runtime.hold.refuse(self._call)
+            self._runtime.hold.refuse_request(self._call)
         except OnHold:
             self._runtime.ledger.release(reservation)
             raise
