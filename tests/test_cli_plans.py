@@ -457,3 +457,15 @@ def test_a_price_of_nothing_in_the_work_tree_makes_no_policy_approve(
     monkeypatch.setenv("STRATUM_PRICE", "1/2")
     assert call(*asked).exit_code == 0
     assert "it approves nothing now" not in call("doctor").stdout
+
+
+def test_what_keeps_a_run_from_starting_keeps_nobody_from_looking(
+    project: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("STRATUM_BASE_URL", "no url")
+    shown = ("plan", "show", "plan.yaml", "--steps", str(FLOWS))
+    assert call(*shown).stderr == ""
+    write_policy(project, "[auto_approve]\ncompute = 0\n")
+    result = call(*shown)
+    assert (result.exit_code, 'fn: "judge"' in result.stdout) == (0, True)
+    assert "is not an HTTP URL" in result.stderr and "nothing starts until then" in result.stderr

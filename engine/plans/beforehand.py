@@ -7,18 +7,22 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from functools import partial
-from pathlib import Path
+from typing import Final
 
 from stratum.actors.past_calls import PastCalls
 from stratum.contracts.compiled_plan import CompiledPlan
+from stratum.contracts.errors import ContractDefinitionError, ProviderError
 from stratum.engine.plans.auto_approval import Ruling, ruling
 from stratum.engine.plans.estimate import Estimator
 from stratum.engine.plans.functions import Functions
-from stratum.engine.plans.policy import policy_or_problem
+from stratum.engine.plans.policy import Policy
 from stratum.engine.prices import Prices
 from stratum.engine.providers.environment import provider_or_absent
 from stratum.engine.service_tier import checked_tier, priced_as
-from stratum.engine.settings import read_settings
+from stratum.engine.settings import SettingsError, read_settings
+
+NO_PAST: Final[Mapping[tuple[str, str], PastCalls]] = {}
+"""For a policy that approves nothing by what it costs."""
 
 
 class Beforehand:
@@ -41,6 +45,22 @@ class Beforehand:
         """The plan with what it will probably take."""
         return self._estimator.estimated(compiled)
 
-    def ruling(self, compiled: CompiledPlan, *, home: Path) -> Ruling:
-        """What the policy in the user's folder says of it."""
-        return ruling(policy_or_problem(home), compiled, self._estimator, self._prices)
+    def ruling(self, compiled: CompiledPlan, policy: Policy | SettingsError) -> Ruling:
+        """What the user's policy says of it."""
+        return ruling(policy, compiled, self._estimator, self._prices)
+
+
+def ruling_beforehand(
+    policy: Policy | SettingsError,
+    compiled: CompiledPlan,
+    functions: Functions,
+    *,
+    past: Mapping[tuple[str, str], PastCalls],
+) -> Ruling:
+    """The same for who only looks: settings that are not understood are told, and stand in the way of nothing else."""
+    if isinstance(policy, Policy) and not policy.file:
+        return Ruling()
+    try:
+        return Beforehand(functions, past).ruling(compiled, policy)
+    except (SettingsError, ProviderError, ContractDefinitionError) as problem:
+        return Ruling(broken=str(problem))

@@ -17,6 +17,7 @@ from weakref import WeakValueDictionary
 import msgspec
 import trio
 
+from stratum.actors.past_calls import PastCalls
 from stratum.contracts.budget import Budget
 from stratum.contracts.compiled_plan import CompiledPlan
 from stratum.contracts.errors import RunError, UnknownRun
@@ -39,7 +40,7 @@ from stratum.engine.plans.plan_history import PlanHistory
 from stratum.engine.plans.plan_log import PlanLog
 from stratum.engine.plans.plan_run import PlanRun
 from stratum.engine.plans.plan_view import recorded_status
-from stratum.engine.plans.policy import Policy, policy_or_problem, read_policy
+from stratum.engine.plans.policy import Policy, approves_by_cost, policy_or_problem, read_policy
 from stratum.engine.plans.proposal import checked_inputs, proposed, revise_draft, shown_digest
 from stratum.engine.plans.rolling_back import roll_back
 from stratum.engine.plans.snapshots import Restored
@@ -255,10 +256,11 @@ class Plans:
 
     async def _ruling(self, policy: Policy | SettingsError, compiled: CompiledPlan) -> Ruling:
         """Estimated anew: what the journal has may be old, and was written in reach of the plan's steps."""
-        return ruling(policy, compiled, await self._estimator(), self.runtime.prices)
+        # To read what calls took is of no use to a policy that approves nothing, and 0.2 s of a long journal.
+        past = await self.runtime.journal.past_calls() if approves_by_cost(policy) else {}
+        return ruling(policy, compiled, self._estimator(past), self.runtime.prices)
 
-    async def _estimator(self) -> Estimator:
-        past = await self.runtime.journal.past_calls()
+    def _estimator(self, past: Mapping[tuple[str, str], PastCalls]) -> Estimator:
         price_of = partial(self.runtime.price, tier=self.runtime.service_tier)
         return Estimator(self.functions, past=past, price_of=price_of, model=self.runtime.model)
 
@@ -268,7 +270,7 @@ class Plans:
 
     async def _estimated(self, compiled: CompiledPlan) -> CompiledPlan:
         """The plan with what it will probably take."""
-        return self._compiled.of((await self._estimator()).estimated(compiled))
+        return self._compiled.of(self._estimator(await self.runtime.journal.past_calls()).estimated(compiled))
 
     async def _past(self, run: str) -> PlanHistory:
         past = PlanHistory(await self.runtime.journal.read(run))

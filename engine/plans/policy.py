@@ -78,6 +78,11 @@ def policy_or_problem(home: Path) -> Policy | SettingsError:
         return problem
 
 
+def approves_by_cost(policy: Policy | SettingsError) -> bool:
+    """Whether it matters to it what a plan will cost."""
+    return isinstance(policy, Policy) and bool(policy.auto_approve)
+
+
 def _limits(file: Path, said: Any) -> dict[Kind, int]:
     if not isinstance(said, dict):
         raise _wrong(file, "auto_approve is no table", "write [auto_approve], and below it for example infer = 0.05")

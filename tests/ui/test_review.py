@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import os
+from collections.abc import Sequence
 from pathlib import Path
 
 import msgspec
 import pytest
-from tests.engine.plans.plan_fixtures import standing
+from tests.engine.plans.plan_fixtures import open_project, standing
 from tests.engine.report.test_page import HOSTILE, seen
 from tests.ui.page_fixtures import project, proposed, served
 
@@ -76,6 +78,29 @@ async def test_what_the_policy_says_of_a_draft_is_told_and_what_it_approves_is_n
         edited = await page.sends(f"/runs/{plain}/edit", text="steps: [{id: a, fn: upper, inputs: {text: kept}}]")
         assert page.status == 422
         assert "there is no setting" in edited and "text: kept" in edited
+
+
+async def test_functions_that_cannot_be_imported_any_more_keep_no_draft_from_being_looked_at(tmp_path: Path) -> None:
+    file = tmp_path / "steps.py"
+    file.write_text("")
+    broken = False
+
+    def functions(modules: Sequence[str]) -> Functions:
+        if broken:
+            raise SyntaxError("half written")
+        return Functions([upper])
+
+    (tmp_path / "state").mkdir(mode=0o700)
+    (tmp_path / "state" / "policy.toml").write_text("[auto_approve]\ncompute = 0\n")
+    (tmp_path / "state" / "policy.toml").chmod(0o600)
+    async with open_project(tmp_path, steps=[upper]) as plans, served(tmp_path, functions=functions) as page:
+        plan = read_plan("budget: {usd: 0}\nsteps: [{id: a, fn: upper, inputs: {text: hello}}]")
+        run = (await plans.propose(plan, by="agent", modules=[str(file)])).run
+        assert "Approved by your policy" in await page.opens(f"/runs/{run}")
+        broken = True
+        os.utime(file, (1, 1))
+        assert "half written" in await page.opens(f"/runs/{run}")
+        assert (page.status, "Approved by your policy" in page.html) == (200, False)
 
 
 async def test_an_edited_plan_is_estimated_anew(tmp_path: Path) -> None:

@@ -24,12 +24,13 @@ from stratum.contracts.plan_status import PlanStatus, Question
 from stratum.engine.flow_call import Raised
 from stratum.engine.plans.approvals import Approvals
 from stratum.engine.plans.auto_approval import Ruling
-from stratum.engine.plans.beforehand import Beforehand
+from stratum.engine.plans.beforehand import NO_PAST, ruling_beforehand
 from stratum.engine.plans.codex_exec import Codex
 from stratum.engine.plans.codex_worker import CodexWorker
 from stratum.engine.plans.functions import Functions
 from stratum.engine.plans.plan_run import PlanRun
 from stratum.engine.plans.plans import Plans, open_plans
+from stratum.engine.plans.policy import approves_by_cost, policy_or_problem
 from stratum.engine.runtime import Runtime
 
 TYPED = 6
@@ -43,7 +44,9 @@ def functions_in(modules: Sequence[str]) -> Functions:
 
 def ruling_on(compiled: CompiledPlan, *, functions: Functions, journal: Path) -> Ruling:
     """What the user's policy says of a plan that has not begun."""
-    return Beforehand(functions, read_past_calls(journal)).ruling(compiled, home=state_home())
+    policy = policy_or_problem(state_home())
+    past = read_past_calls(journal) if approves_by_cost(policy) else NO_PAST
+    return ruling_beforehand(policy, compiled, functions, past=past)
 
 
 def approve_at_terminal(

@@ -15,16 +15,17 @@ import trio
 from stratum.actors.journal import Journal
 from stratum.actors.journal_records import Run
 from stratum.contracts.compiled_plan import CompiledPlan
-from stratum.contracts.errors import PlanError, RunError, StratumError, described
+from stratum.contracts.errors import PlanError, RunError, described
 from stratum.contracts.plan_check import compile_plan
 from stratum.contracts.plan_status import PlanState
 from stratum.contracts.records import PlanProposed, Record
 from stratum.engine.plans.approvals import Approvals
 from stratum.engine.plans.auto_approval import Ruling
-from stratum.engine.plans.beforehand import Beforehand
+from stratum.engine.plans.beforehand import NO_PAST, Beforehand, ruling_beforehand
 from stratum.engine.plans.functions import Functions
 from stratum.engine.plans.plan_history import PlanHistory
 from stratum.engine.plans.plan_view import recorded_status
+from stratum.engine.plans.policy import approves_by_cost, policy_or_problem
 from stratum.engine.plans.proposal import shown_digest
 from stratum.engine.plans.questions import OpenQuestion, open_questions
 from stratum.engine.report.facts import RunFacts, facts_of
@@ -133,11 +134,13 @@ class Project:
     async def _ruling(self, seen: Sight) -> Ruling:
         if seen.compiled is None:
             return Ruling()
+        policy = await trio.to_thread.run_sync(policy_or_problem, self.approvals.home)
+        past = await self.journal.past_calls() if approves_by_cost(policy) else NO_PAST
         try:
-            told = await self.beforehand(seen.past.modules)
-        except StratumError as problem:
+            functions = await self.functions(seen.past.modules)
+        except Unimportable as problem:  # since it was checked
             return Ruling(broken=str(problem))
-        return await trio.to_thread.run_sync(partial(told.ruling, seen.compiled, home=self.approvals.home))
+        return await trio.to_thread.run_sync(partial(ruling_beforehand, policy, seen.compiled, functions, past=past))
 
     async def functions(self, modules: Sequence[str]) -> Functions:
         """The steps in these files and modules, imported anew when a file has changed.
