@@ -23,7 +23,7 @@ from stratum.actors.journal_file import open_file, open_memory, sessions_folder
 from stratum.actors.journal_records import Run, find_run, list_runs, read_run, verified_bodies
 from stratum.actors.journal_store import Store, entry, last_link
 from stratum.actors.journal_writer import InlineWriter, ThreadWriter, Ticket, Writer
-from stratum.actors.past_calls import PastCalls, past_calls
+from stratum.actors.past_calls import PastCalls, RecentCalls
 from stratum.actors.session_lock import session_alive
 from stratum.actors.spend_by_day import counted_since
 from stratum.contracts.allowance import Allowance
@@ -52,6 +52,7 @@ class Journal:
         self._alive = alive
         self._owned: set[str] = set()
         self._last = Ticket(0)
+        self._recent_calls = RecentCalls()
 
     @property
     def shared(self) -> bool:
@@ -182,7 +183,7 @@ class Journal:
 
     async def past_calls(self) -> Mapping[tuple[str, str], PastCalls]:
         """What functions took lately, by name and kind."""
-        return await self._writer.read(past_calls)
+        return await self._writer.read(self._recent_calls.read)
 
     async def verify(self, run: str) -> None:
         """Check the run's hash chain.

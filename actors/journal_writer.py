@@ -11,16 +11,15 @@ import sqlite3
 import threading
 from collections import deque
 from collections.abc import Callable, Sequence
-from contextlib import closing
 from pathlib import Path
 from typing import Generic, NewType, Protocol, TypeVar
 
 import trio
 
 from stratum.actors.journal_failure import explained
-from stratum.actors.journal_file import open_read_only
 from stratum.actors.journal_store import Entry, Store
 from stratum.actors.journal_watermark import Watermark
+from stratum.actors.read_connections import ReadConnections
 from stratum.contracts.errors import JournalError, JournalUnavailable, StratumError
 
 T = TypeVar("T")
@@ -156,6 +155,7 @@ class ThreadWriter:
         self._store = store
         self._watermark = watermark
         self._path = path
+        self._reads = ReadConnections(path)
         self._loop = trio.lowlevel.current_trio_token()
         # Appending to a deque and taking from it are atomic; no lock is shared with the loop.
         self._queue: deque[Sequence[Entry] | _Job[object]] = deque()
@@ -223,6 +223,7 @@ class ThreadWriter:
         self._closing = True
         self._work.set()
         self._flush.set()
+        self._reads.close()
         with trio.CancelScope(shield=True):
             await trio.to_thread.run_sync(self._thread.join, _CLOSE_S, limiter=trio.CapacityLimiter(1))
         if self._thread.is_alive():
@@ -241,7 +242,7 @@ class ThreadWriter:
 
     def _read(self, work: Callable[[sqlite3.Connection], T]) -> T:
         try:
-            with closing(open_read_only(self._path)) as connection:
+            with self._reads.one() as connection:
                 return work(connection)
         except sqlite3.Error as error:
             raise explained(error, path=str(self._path)) from error

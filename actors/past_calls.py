@@ -1,40 +1,31 @@
-"""`past_calls`: what each function took in this project's last runs, for estimates."""
+"""`PastCalls`: what each function took in this project's last runs, for estimates."""
 
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Mapping
-from typing import Final
+from collections import OrderedDict, defaultdict
+from collections.abc import Mapping, Sequence
+from threading import Lock
+from typing import Final, NamedTuple
 
 import msgspec
 
 RECENT: Final = 20
 """Calls of a function that are averaged: what it took a year ago, with other prompts and prices, says little."""
 LOOKED_AT: Final = 100_000
-"""Records, the newest; some 0.2 s."""
+"""Records, the newest, at the first look; some 0.2 s."""
 
-_RECENT_CALLS: Final = """
-    SELECT function, kind, avg(attempts), CASE WHEN count(usd) = count(*) THEN avg(picousd) END
-    FROM (
-        SELECT json_extract(body, '$.trace.function') AS function,
-            coalesce(json_extract(body, '$.trace.kind'), 'infer') AS kind,
-            json_extract(body, '$.trace.attempts') + coalesce(json_extract(body, '$.trace.reruns'), 0) AS attempts,
-            coalesce(json_extract(body, '$.trace.cost_picousd'), 0) AS picousd,
-            json_extract(body, '$.trace.cost_usd') AS usd,
-            row_number() OVER (
-                PARTITION BY json_extract(body, '$.trace.function'), json_extract(body, '$.trace.kind') ORDER BY last DESC
-            ) AS age
-        FROM (
-            -- A step that is done again is finished again: the last time counts, with all that it took before. With max(),
-            -- SQLite takes the other columns from that very row.
-            SELECT max(seq) AS last, body FROM _records
-            WHERE seq > (SELECT max(seq) FROM _records) - :looked_at AND kind = 'call_finished'
-            GROUP BY run, call
-        )
-        WHERE json_extract(body, '$.outcome') = 'ok'
-    )
-    WHERE age <= :recent
-    GROUP BY function, kind
+_FINISHED_SINCE: Final = """
+    SELECT seq, run, call,
+        json_extract(body, '$.outcome') = 'ok',
+        json_extract(body, '$.trace.function'),
+        coalesce(json_extract(body, '$.trace.kind'), 'infer'),
+        json_extract(body, '$.trace.attempts') + coalesce(json_extract(body, '$.trace.reruns'), 0),
+        CASE WHEN json_extract(body, '$.trace.cost_usd') IS NOT NULL
+            THEN coalesce(json_extract(body, '$.trace.cost_picousd'), 0) END
+    FROM _records
+    WHERE seq > max(:seen, (SELECT coalesce(max(seq), 0) FROM _records) - :looked_at) AND kind = 'call_finished'
+    ORDER BY seq
 """
 
 
@@ -47,10 +38,51 @@ class PastCalls(msgspec.Struct, frozen=True, kw_only=True):
     """`None`: of some, nobody knows what they cost."""
 
 
-def past_calls(connection: sqlite3.Connection) -> Mapping[tuple[str, str], PastCalls]:
-    """By function and kind."""
-    rows = connection.execute(_RECENT_CALLS, {"looked_at": LOOKED_AT, "recent": RECENT})
-    return {
-        (str(function), str(kind)): PastCalls(attempts=attempts or 0, picousd=picousd)
-        for function, kind, attempts, picousd in rows
-    }
+class RecentCalls:
+    """The last calls of every function in a journal; each look reads only what has come since the one before."""
+
+    def __init__(self) -> None:
+        self._seen = 0
+        self._by_function: defaultdict[tuple[str, str], OrderedDict[tuple[str, str], _Took]] = defaultdict(OrderedDict)
+        # Whoever asks does so in a thread of its own.
+        self._lock = Lock()
+
+    def read(self, connection: sqlite3.Connection) -> Mapping[tuple[str, str], PastCalls]:
+        """What functions took lately, by name and kind."""
+        with self._lock:
+            for row in connection.execute(_FINISHED_SINCE, {"seen": self._seen, "looked_at": LOOKED_AT}):
+                self._note(*row)
+            return {function: _average(list(calls.values())) for function, calls in self._by_function.items() if calls}
+
+    def _note(
+        self,
+        seq: int,
+        run: str,
+        call: str,
+        accepted: int,
+        function: str,
+        kind: str,
+        attempts: int | None,
+        picousd: int | None,
+    ) -> None:
+        self._seen = seq
+        calls = self._by_function[function, kind]
+        # A step that is done again is finished again: the last time counts, with all that it took before.
+        calls.pop((run, call), None)
+        if accepted:
+            calls[run, call] = _Took(attempts or 0, picousd)
+            if len(calls) > RECENT:
+                calls.popitem(last=False)
+
+
+class _Took(NamedTuple):
+    attempts: int
+    picousd: int | None
+
+
+def _average(calls: Sequence[_Took]) -> PastCalls:
+    costs = [call.picousd for call in calls if call.picousd is not None]
+    return PastCalls(
+        attempts=sum(call.attempts for call in calls) / len(calls),
+        picousd=sum(costs) / len(costs) if len(costs) == len(calls) else None,
+    )

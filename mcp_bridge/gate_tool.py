@@ -44,8 +44,9 @@ async def stratum_gate(
         raise ToolError("The user did not answer; the gate still waits. Ask them to, or wait with stratum_status.")
     asking = run.version
     run.answer(step, asked.choice, by=person(ctx), comment=asked.comment)  # type: ignore[arg-type]  # one of its options
-    await run.changed(asking)  # what was asked is asked no longer
-    status = await something_to_do(run, wait_s)
+    await run.until_changed(asking)  # what was asked is asked no longer
+    await something_to_do(run, wait_s)
+    status = run.status()
     bridge.news(meta_of(ctx), status)
     view = run_view(status)
     return answer(f"{summary(status)}\n{view.next}", view)

@@ -52,11 +52,12 @@ async def stratum_execute(
     started = not _at_work(plans, plan)
     run = await plans.start(plan)
     try:
-        status = await something_to_do(run, wait_s)
+        await something_to_do(run, wait_s)
     except trio.Cancelled:
         if started and not bridge.closing.is_set():
             run.cancel("the call that started it was cancelled by its client")
         raise
+    status = run.status()
     bridge.news(meta_of(ctx), status)
     changed = (
         edits(await (await bridge.opened()).runtime.journal.read(plan), client=caller(ctx).client) if started else []
@@ -96,10 +97,11 @@ async def stratum_step_done(
             verdict = await run.fail(step, gave_up, ticket=ticket, usage=usage, model=model)
         else:
             verdict = await run.report(step, body, ticket=ticket, usage=usage, model=model)
-    status = run.status()
     if verdict is not None and verdict.again is None:
-        waiting = any(each.ticket in bridge.known(plan) for each in status.assignments)
-        status = await something_to_do(run, _TOGETHER_AT_MOST_S if waiting else wait_s, known=bridge.known(plan))
+        known = bridge.known(plan)
+        waiting = any(each.assignment.ticket in known for each in run.assignments.values())
+        await something_to_do(run, _TOGETHER_AT_MOST_S if waiting else wait_s, known=known)
+    status = run.status()
     view = report_view(status, step, verdict, assignments=bridge.news(meta_of(ctx), status))
     return answer(f"{summary(status)}\n{view.next}", view)
 
@@ -119,7 +121,8 @@ async def stratum_status(
         )
     run = opened.plans.live(plan)
     if run is not None and not run.ended.is_set():
-        status = await something_to_do(run, wait_s)
+        await something_to_do(run, wait_s)
+        status = run.status()
     else:
         status = await _elsewhere(opened.plans, plan, wait_s)
     bridge.news(meta_of(ctx), status)
@@ -127,28 +130,26 @@ async def stratum_status(
     return answer(f"{summary(status)}\n{view.run.next if view.run else ''}", view)
 
 
-async def something_to_do(run: PlanRun, wait_s: float, *, known: Container[str] = ()) -> PlanStatus:
-    """The run's status once an agent or a person is wanted, or it has ended; at the latest after `wait_s`.
+async def something_to_do(run: PlanRun, wait_s: float, *, known: Container[str] = ()) -> None:
+    """Wait until an agent or a person is wanted, or the run has ended; at the most `wait_s`.
 
     An assignment whose ticket is `known` is nothing new.
     """
-    status = run.status()
-    if _wanted(status, known):
-        return status
+    if _wanted(run, known):
+        return
     with trio.move_on_after(wait_s):
-        while status.state == "running" and not _wanted(status, known):
-            status = await run.changed(status.version)
+        while run.state == "running" and not _wanted(run, known):
+            await run.until_changed(run.version)
     latest = trio.current_time() + _TOGETHER_AT_MOST_S
-    while _wanted(status, known) and status.state == "running" and trio.current_time() < latest:
+    while _wanted(run, known) and run.state == "running" and trio.current_time() < latest:
         with trio.move_on_after(_TOGETHER_S) as quiet:
-            status = await run.changed(status.version)
+            await run.until_changed(run.version)
         if quiet.cancelled_caught:
             break
-    return status
 
 
-def _wanted(status: PlanStatus, known: Container[str]) -> bool:
-    return bool(status.questions) or any(each.ticket not in known for each in status.assignments)
+def _wanted(run: PlanRun, known: Container[str]) -> bool:
+    return bool(run.asking) or any(each.assignment.ticket not in known for each in run.assignments.values())
 
 
 async def _elsewhere(plans: Plans, plan: str, wait_s: float) -> PlanStatus:

@@ -15,7 +15,7 @@ from stratum.contracts.compiled_plan import CompiledPlan
 from stratum.contracts.errors import BudgetExceeded
 from stratum.contracts.expression_evidence import Source
 from stratum.contracts.plan_errors import RunCancelled, StaleTicket, StepNotReady
-from stratum.contracts.plan_status import PlanStatus, Verdict
+from stratum.contracts.plan_status import PlanState, PlanStatus, Verdict
 from stratum.contracts.price import Usage
 from stratum.contracts.records import LimitRaised, Reported, Reserved, Settled
 from stratum.engine.envelope import Envelope, Overrun, open_envelope
@@ -27,7 +27,7 @@ from stratum.engine.plans.clock import Clock
 from stratum.engine.plans.functions import Functions
 from stratum.engine.plans.gate_doer import Asking, Decision
 from stratum.engine.plans.plan_log import PlanLog
-from stratum.engine.plans.plan_view import live_status
+from stratum.engine.plans.plan_view import ShownSteps, live_status
 from stratum.engine.plans.policy import Policy
 from stratum.engine.plans.steps import PlanSteps
 from stratum.engine.plans.workspace import Workspace
@@ -69,6 +69,7 @@ class PlanRun:
         self.version = 0
         self.envelope: Envelope | None = None
         self.steps: PlanSteps | None = None
+        self.shown = ShownSteps()
         self.output: Any = None
         self.failure: BaseException | None = None
         self.ended = trio.Event()
@@ -79,18 +80,30 @@ class PlanRun:
         self._cancelled_because: str | None = None
         self._changed: trio.Event | None = None
 
+    @property
+    def state(self) -> PlanState:
+        """Of the run as a whole."""
+        if self.ended.is_set():
+            finished = self.log.past.finished
+            return "interrupted" if finished is None else finished.state
+        return "paused" if self.clock.stands else "running"
+
     def status(self) -> PlanStatus:
         """Where it stands now, with what agents and people are asked for."""
         return live_status(self)
 
     async def changed(self, since: int) -> PlanStatus:
         """Where it stands once its version is above `since`; at once if it is, or if the run has ended."""
+        await self.until_changed(since)
+        return self.status()
+
+    async def until_changed(self, since: int) -> None:
+        """As `changed`, for whoever need not look at every step each time."""
         await trio.lowlevel.checkpoint()
         while self.version <= since and not self.ended.is_set():
             if self._changed is None:
                 self._changed = trio.Event()
             await self._changed.wait()
-        return self.status()
 
     async def report(
         self, step: str, result: Any, *, ticket: str, usage: Usage | None = None, model: str = ""

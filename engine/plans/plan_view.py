@@ -16,26 +16,13 @@ from stratum.engine.plans.step_history import StepHistory
 
 if TYPE_CHECKING:
     from stratum.engine.plans.plan_run import PlanRun
+    from stratum.engine.plans.steps import PlanSteps
 
 
 def live_status(run: PlanRun) -> PlanStatus:
     """Of a run in this process."""
     past = run.log.past
     assert past.proposed is not None, "a plan's run begins with its proposal"
-    state: PlanState = "running"
-    if run.ended.is_set():
-        state = "interrupted" if past.finished is None else past.finished.state
-    elif run.clock.stands:
-        state = "paused"
-    steps = run.steps
-    standing = (
-        []
-        if steps is None
-        else [
-            _step(steps.compiled, number, past, standing=stands, error=steps.errors.get(number, ""))
-            for number, stands in enumerate(steps.standing)
-        ]
-    )
     envelope = run.envelope
     left: dict[str, int] = {}
     settled = in_doubt = 0
@@ -52,8 +39,8 @@ def live_status(run: PlanRun) -> PlanStatus:
         run=run.id,
         digest=past.proposed.digest,
         goal=run.compiled.plan.goal,
-        state=state,
-        steps=tuple(standing),
+        state=run.state,
+        steps=() if run.steps is None else run.shown.all(run.steps, past),
         assignments=tuple(run.assignments[id].assignment for id in _in_order(run.compiled, run.assignments)),
         questions=tuple(run.asking[id].question for id in _in_order(run.compiled, run.asking)),
         settled_picousd=settled,
@@ -63,6 +50,34 @@ def live_status(run: PlanRun) -> PlanStatus:
         output=run.output,
         error="" if run.failure is None else str(run.failure),
     )
+
+
+class ShownSteps:
+    """The statuses of a live run's steps as they were shown last: in a long plan few of them have changed since."""
+
+    def __init__(self) -> None:
+        self._shown: dict[int, tuple[tuple[object, ...], StepStatus]] = {}
+
+    def all(self, steps: PlanSteps, past: PlanHistory) -> tuple[StepStatus, ...]:
+        """As they stand now."""
+        return tuple(self._one(steps, past, number, standing) for number, standing in enumerate(steps.standing))
+
+    def _one(self, steps: PlanSteps, past: PlanHistory, number: int, standing: StepStanding) -> StepStatus:
+        error = steps.errors.get(number, "")
+        made_of = (standing, error, *_recorded(past.by_id.get(steps.compiled.plan.steps[number].id)))
+        if (shown := self._shown.get(number)) is not None and shown[0] == made_of:
+            return shown[1]
+        status = _step(steps.compiled, number, past, standing=standing, error=error)
+        self._shown[number] = made_of, status
+        return status
+
+
+def _recorded(known: StepHistory | None) -> tuple[object, ...]:
+    """What tells that a step's records have changed: more are added, and none is altered."""
+    if known is None:
+        return ()
+    last = known.attempts[-1] if known.attempts else None
+    return last, len(known.attempts), len(known.carried), known.reruns, known.recorded.finished
 
 
 def recorded_status(run: str, compiled: CompiledPlan, past: PlanHistory, *, state: PlanState) -> PlanStatus:

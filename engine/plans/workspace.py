@@ -19,6 +19,7 @@ class Workspace:
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
+        self._marks = [os.fspath(each / ".git") for each in (folder, *folder.parents)]
         self._snapshots: Snapshots | None = None
         self._opening = trio.Lock()
 
@@ -29,9 +30,8 @@ class Workspace:
     @property
     def kept(self) -> bool:
         """Whether what is in it can be kept and restored: it is in a git repository."""
-        marks = [folder / ".git" for folder in (self.folder, *self.folder.parents)]
         # An empty folder of that name is what a sandbox of Codex leaves behind, in /tmp for one.
-        return any(mark.is_file() or (mark / "HEAD").exists() for mark in marks)
+        return any(os.path.isfile(mark) or os.path.exists(f"{mark}/HEAD") for mark in self._marks)
 
     async def snapshots(self) -> Snapshots:
         """Its snapshots.

@@ -16,7 +16,7 @@ import trio
 from stratum.actors.journal import open_journal
 from stratum.actors.journal_file import open_anywhere, sessions_folder
 from stratum.actors.journal_records import Run, list_runs, read_run
-from stratum.actors.past_calls import PastCalls, past_calls
+from stratum.actors.past_calls import PastCalls, RecentCalls
 from stratum.actors.session_lock import session_alive
 from stratum.contracts.errors import JournalUnavailable, UnknownRun
 from stratum.contracts.messages import Message
@@ -83,7 +83,7 @@ def read_plan_history(journal: Path, run: str) -> PlanHistory:
 
 def read_past_calls(journal: Path) -> Mapping[tuple[str, str], PastCalls]:
     """What each function took in the project's last runs; nothing where nothing ran yet."""
-    return _read(journal, past_calls) if journal.exists() else {}
+    return _read(journal, RecentCalls().read) if journal.exists() else {}
 
 
 def post_to_all(journal: Path, message: Message) -> list[Run]:
