@@ -238,21 +238,22 @@ class Plans:
         )
 
     async def _may_start(self, run: str, past: PlanHistory, policy: Policy) -> tuple[CompiledPlan, Approved | None]:
-        """And the approval it starts with, unless the journal has it. Looked up once: it can be revoked at any moment."""
+        """And the approval it starts with, unless the journal has it; which is in the plan's own reach, and not believed.
+
+        Looked up once: it can be revoked at any moment.
+        """
         if past.finished is not None and past.finished.state == "succeeded" and not past.rolled_back:
             raise RunError(run=run, problem="it has succeeded", fix="propose it again to do it again")
         compiled = self._compiled_of(past)
         digest = shown_digest(run, past, plan_digest=compiled.digest)
-        known = past.approved if past.approved is not None and past.approved.digest == digest else None
-        # A policy approved it for its budget, which bounds nothing any more where a price was put into the work tree since.
-        if known is not None and not (known.how == "policy" and self.runtime.prices.doubt()):
-            return compiled, None
         if (approval := self.approvals.find(digest)) is not None:
-            return compiled, Approved(digest=digest, by=approval.by, how=approval.how)
-        said = await self._ruling(policy, compiled)
-        if not said.approves:
-            raise NotApproved(run=run, digest=digest, policy=said.first_reason)
-        return compiled, Approved(digest=digest, by=policy.file, how="policy")
+            approved = Approved(digest=digest, by=approval.by, how=approval.how)
+        else:
+            said = await self._ruling(policy, compiled)
+            if not said.approves:
+                raise NotApproved(run=run, digest=digest, policy=said.first_reason)
+            approved = Approved(digest=digest, by=policy.file, how="policy")
+        return compiled, None if approved == past.approved else approved
 
     async def _ruling(self, policy: Policy | SettingsError, compiled: CompiledPlan) -> Ruling:
         """Estimated anew: what the journal has may be old, and was written in reach of the plan's steps."""

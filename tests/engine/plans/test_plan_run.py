@@ -15,7 +15,7 @@ from stratum.contracts.errors import RunError
 from stratum.contracts.plan_errors import NotApproved, PlanFailed, RunCancelled, StaleTicket, StepNotReady
 from stratum.contracts.plan_status import Verdict
 from stratum.contracts.plan_text import read_plan
-from stratum.contracts.records import PlanProposed, RunResumed, StepsDone
+from stratum.contracts.records import Approved, PlanProposed, RunResumed, StepsDone
 from stratum.engine.providers.scripted import scripted
 
 
@@ -607,3 +607,39 @@ async def test_a_record_that_claims_the_digest_of_an_approved_plan_starts_nothin
         with pytest.raises(RunError, match="the digest of another plan"):
             await plans.start(draft.run)
     assert not calls
+
+
+async def test_an_approval_that_only_the_journal_claims_starts_nothing(tmp_path: Path) -> None:
+    """It is in reach of what plans run, as the user's own folder is not."""
+    async with open_project(tmp_path, steps=[count]) as plans:
+        draft = await plans.propose(read_plan("steps: [{id: a, fn: count, inputs: {words: [x]}}]"), by="agent")
+        journal = plans.runtime.journal
+        await journal.claim(draft.run)
+        await journal.commit(draft.run, Approved(digest=draft.digest, by="ada", how="terminal"))
+        await journal.release(draft.run)
+        calls.clear()
+        with pytest.raises(NotApproved):
+            await plans.start(draft.run)
+        assert not calls
+        plans.approvals.approve(draft.digest, by="ada", how="terminal")
+        await (await plans.start(draft.run)).result()
+
+
+async def test_an_approval_that_was_taken_back_is_not_gone_on_with(tmp_path: Path) -> None:
+    text = "steps: [{id: a, gate: {question: Go on?}}]"
+    async with open_project(tmp_path) as plans:
+        run = await started(plans, text)
+        await asked(run, "a")
+        digest = run.status().digest
+    async with open_project(tmp_path) as plans:
+        plans.approvals.revoke(digest)
+        with pytest.raises(NotApproved):
+            await plans.start(run.id)
+        plans.approvals.approve(digest, by="ada", how="terminal")
+        run = await plans.start(run.id)
+        await asked(run, "a")
+        run.answer("a", "approve", by="ada")
+        await run.result()
+    async with open_project(tmp_path) as plans:
+        approved = [record for record in await plans.runtime.journal.read(run.id) if isinstance(record, Approved)]
+    assert [(record.digest, record.by) for record in approved] == [(digest, "ada")]
