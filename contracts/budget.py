@@ -47,6 +47,9 @@ class Budget(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, forb
             limit_picousd(self.usd)
         if self.on_exhaustion not in ("cancel", "drain"):
             raise ValueError(f"Budget(on_exhaustion={self.on_exhaustion!r}): pass 'cancel' or 'drain'")
+        for axis in ("ms", "usd", "tokens"):
+            # numpy's float64 is a float, an IntEnum an int; but no encoder writes a number of another class.
+            msgspec.structs.force_setattr(self, axis, _plain(getattr(self, axis)))
 
     @property
     def picousd(self) -> int | None:
@@ -74,6 +77,12 @@ class Budget(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, forb
     def seconds(self) -> float:
         """The time limit in seconds; infinite when there is none."""
         return math.inf if self.ms is None else self.ms / 1000
+
+
+def _plain(value: float | Decimal | None) -> float | Decimal | None:
+    if isinstance(value, float):
+        return float(value)
+    return int(value) if isinstance(value, int) else value
 
 
 def _is_number(value: object) -> bool:

@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import functools
 from collections.abc import Callable
-from typing import Any, Final, Generic, TypeVar
+from datetime import date
+from decimal import Decimal
+from typing import Any, Final, Generic, Literal, TypeVar, get_args, get_origin
+from uuid import UUID
 
 import msgspec
 from pydantic import BaseModel, TypeAdapter, ValidationError
@@ -64,7 +67,12 @@ class Codec(Generic[T]):
         self.opaque = is_opaque(annotation)
         reachable = _contracts_reachable(annotation)
         self.holds_image = holds_image(annotation, owner=owner, field=field)
-        self._writes_natively = not self.holds_image and all(_is_natively_written(cls) for cls in reachable)
+        written_here = [annotation, *(member.annotation for cls in reachable for member in fields_of(cls).values())]
+        self._writes_natively = (
+            not self.holds_image
+            and all(map(_is_natively_written, reachable))
+            and all(map(_sorts_natively, written_here))
+        )
         self._hides = self.opaque or any(field.opaque for cls in reachable for field in fields_of(cls).values())
         self._adapter: TypeAdapter[T] = adapter_of(annotation, owner=owner, field=field)
         self._check = self._adapter.validator.validate_python
@@ -225,6 +233,27 @@ def _is_natively_written(cls: type[Any]) -> bool:
     return not issubclass(cls, (BaseModel, msgspec.Struct)) and all(
         field.name == field.wire_name for field in fields_of(cls).values()
     )
+
+
+def _sorts_natively(annotation: Any) -> bool:
+    """False where it has a set whose items Python cannot put in order, which is how msgspec writes sets."""
+    annotation = strip(annotation)
+    origin, arguments = get_origin(annotation), get_args(annotation)
+    if origin is Literal:
+        return True
+    if origin in (set, frozenset) and not _is_ordered(arguments[0]):
+        return False
+    return all(map(_sorts_natively, arguments))
+
+
+def _is_ordered(item: Any) -> bool:
+    item = strip(item)
+    if get_origin(item) is tuple:
+        return all(part is Ellipsis or _is_ordered(part) for part in get_args(item))
+    return item in _ORDERED
+
+
+_ORDERED: Final[frozenset[Any]] = frozenset({str, int, float, bool, date, bytes, Decimal, UUID})
 
 
 def _parsed(arguments: bytes) -> object:

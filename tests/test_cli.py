@@ -147,6 +147,14 @@ def test_an_exhausted_budget_exits_with_3_and_says_how_to_go_on(project: Path) -
     assert json.loads(resumed.stdout) == "Y"
 
 
+@pytest.mark.parametrize("limit", [("--usd", "nan"), ("--usd", "-1"), ("--tokens", "-5"), ("--ms", "0")])
+def test_a_new_limit_that_makes_no_sense_is_wrong_usage(project: Path, limit: tuple[str, str]) -> None:
+    run_id = run("pauper", "--input", "text=a").stderr.split("stratum resume ")[1].split()[0]
+    refused = call("resume", run_id, *limit)
+    assert refused.exit_code == 2
+    assert "pass a" in refused.stderr
+
+
 def test_a_flow_that_raises_shows_its_error_and_can_be_resumed(project: Path) -> None:
     with pytest.raises(LookupError):
         run("broken", "--input", "text=a")
@@ -183,6 +191,15 @@ def test_asking_a_journal_that_is_not_there_says_so(project: Path) -> None:
         assert result.exit_code == 4, command
         assert "no journal here yet; run something first" in result.stderr
     assert not (project / ".stratum").exists()
+
+
+def test_an_empty_file_is_no_journal_yet_and_another_file_none_at_all(project: Path) -> None:
+    (project / "empty.db").touch()
+    (project / "notes.txt").write_text("not a database, but long enough to be taken for one" * 20)
+    for name, said in (("empty.db", "no journal here yet"), ("notes.txt", "the file is damaged")):
+        refused = call("runs", "--journal", name)
+        assert refused.exit_code == 4
+        assert said in refused.stderr
 
 
 def test_an_unknown_run_is_said_to_be_unknown(project: Path) -> None:
@@ -324,6 +341,8 @@ def test_a_lost_answer_is_listed_and_reconciled_with_the_bill(
     assert call("report", run_id, "-o", "run.html").exit_code == 0
     report = Path("run.html").read_text(encoding="utf-8")
     assert f"stratum reconcile {run_id} RESERVATION" in report and listed[0].split()[0] in report
+    no_number = call("reconcile", run_id, listed[0].split()[0], "--usd", "nan")
+    assert (no_number.exit_code, call("reconcile", run_id).stdout.splitlines()) == (2, listed)
     booked = call("reconcile", run_id, listed[0].split()[0], "--usd", "0.001")
     assert booked.stdout.endswith("0.001 USD booked\n")
     assert call("reconcile", run_id).stdout.splitlines() == listed[1:]

@@ -84,3 +84,15 @@ def test_a_budget_from_outside_is_checked_too() -> None:
     for wrong in (b'{"ms": 0}', b'{"usd": -1}', b'{"usd": 1e999}', b'{"tokens": 1.5}', b'{"seconds": 1}'):
         with pytest.raises(msgspec.ValidationError):
             msgspec.json.decode(wrong, type=Budget)
+
+
+def test_numbers_of_other_classes_are_written_as_numbers() -> None:
+    """numpy's float64 is a float, and an IntEnum's member an int; a plan with one could not be proposed."""
+
+    class Float64(float): ...
+
+    class Count(int): ...
+
+    budget = Budget(ms=Count(5), usd=Float64(0.1), tokens=Count(7))
+    assert msgspec.json.encode(budget) == b'{"ms":5,"usd":0.1,"tokens":7}'
+    assert {type(limit) for limit in budget.limits.values()} == {int}

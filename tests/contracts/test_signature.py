@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import enum
 import inspect
 from collections.abc import Callable
 from typing import Annotated, Any
@@ -241,3 +242,35 @@ def test_parameters_may_have_any_name() -> None:
     def f(dict: int, lambda_: int, _default_dict: int = 3, len: int = 4) -> None: ...
 
     assert Signature.of(f).bind((1, 2), {}) == {"dict": 1, "lambda_": 2, "_default_dict": 3, "len": 4}
+
+
+class Color(enum.Enum):
+    RED = "r"
+    BLUE = "b"
+
+
+@contract
+class Palette:
+    colors: frozenset[Color]
+
+
+@pytest.mark.parametrize(
+    ("annotation", "value", "written"),
+    [
+        (set[int | str], {"a", 1}, b'["a",1]'),
+        (set[str | None], {"a", None}, b'["a",null]'),
+        (set[Color], {Color.RED, Color.BLUE}, b'["b","r"]'),
+        (dict[str, set[tuple[int, str | None]]], {"x": {(1, None), (1, "a")}}, b'{"x":[[1,"a"],[1,null]]}'),
+        (Palette, Palette(colors=frozenset(Color)), b'{"colors":["b","r"]}'),
+        (set[tuple[int, str]], {(10, "a"), (9, "b")}, b'[[9,"b"],[10,"a"]]'),
+    ],
+)
+def test_sets_whose_items_have_no_order_are_written_in_one(annotation: Any, value: Any, written: bytes) -> None:
+    def paint(it: Any) -> int: ...
+
+    paint.__annotations__["it"] = annotation
+    signature = Signature.of(paint)
+    arguments = signature.bind((value,), {})
+    assert signature.encode(arguments) == b'{"it":' + written + b"}"
+    assert signature.decode(signature.encode(arguments)) == arguments
+    assert signature.jsonable(arguments)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sqlite3
 import uuid
 from collections.abc import Callable, Mapping
 from contextlib import closing
@@ -14,6 +15,7 @@ import click
 import trio
 
 from stratum.actors.journal import open_journal
+from stratum.actors.journal_failure import explained
 from stratum.actors.journal_file import open_anywhere, sessions_folder
 from stratum.actors.journal_records import Run, list_runs, read_run
 from stratum.actors.past_calls import PastCalls, RecentCalls
@@ -116,13 +118,23 @@ def post(journal: Path, run: str, message: Message) -> None:
 def require_journal(journal: Path) -> None:
     """Raise `JournalUnavailable` where there is none: asking must not make one."""
     if not journal.exists():
-        raise JournalUnavailable(
-            path=str(journal), problem="no journal here yet", fix="run something first, or name one with --journal"
-        )
+        raise _absent(journal)
+
+
+def _absent(journal: Path) -> JournalUnavailable:
+    return JournalUnavailable(
+        path=str(journal), problem="no journal here yet", fix="run something first, or name one with --journal"
+    )
 
 
 def _read(journal: Path, read: Callable[[Connection], T]) -> T:
     require_journal(journal)
-    connection, _ = open_anywhere(journal)
+    try:
+        connection, _ = open_anywhere(journal)
+    except sqlite3.Error as error:
+        raise explained(error, path=str(journal)) from error
     with closing(connection):
+        # A process that was killed before its first record leaves an empty file.
+        if not connection.execute("SELECT 1 FROM sqlite_master WHERE name = '_runs'").fetchone():
+            raise _absent(journal)
         return read(connection)

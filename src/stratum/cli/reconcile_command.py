@@ -40,6 +40,10 @@ def command(run: str, reservation: str, *, usd: float | None, tokens: int, journ
         return
     if reservation not in doubts or usd is None:
         raise click.UsageError(f"name one of: {', '.join(doubts) or 'none is in doubt'}; and say --usd")
+    try:
+        picousd = limit_picousd(usd)
+    except ValueError as error:
+        raise click.UsageError(f"--usd: {error}") from error
     trio.run(
         _reconcile,
         journal,
@@ -47,12 +51,12 @@ def command(run: str, reservation: str, *, usd: float | None, tokens: int, journ
         Reconciled(
             elapsed_ms=records[-1].elapsed_ms,
             reservation=reservation,
-            picousd=limit_picousd(usd),
+            picousd=picousd,
             tokens=tokens,
             by=getpass.getuser(),
         ),
     )
-    click.echo(f"{reservation}: {format_usd(limit_picousd(usd))} USD booked")
+    click.echo(f"{reservation}: {format_usd(picousd)} USD booked")
 
 
 async def _reconcile(journal: Path, run: str, record: Reconciled) -> None:

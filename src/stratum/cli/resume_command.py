@@ -54,7 +54,7 @@ def command(
     run_id = find_run(journal, run)
     records = read_records(journal, run_id)
     started = next(record for record in records if isinstance(record, RunStarted))
-    raised = None if (usd, tokens, ms) == (None, None, None) else {scope: Budget(usd=usd, tokens=tokens, ms=ms)}
+    raised = None if (usd, tokens, ms) == (None, None, None) else {scope: _limits(usd=usd, tokens=tokens, ms=ms)}
     if started.target == PLAN_TARGET:
         modules = read_plan_history(journal, run_id).modules
         run_and_show(
@@ -74,3 +74,10 @@ def command(
         return await runtime.resume(step, run_id, raised=raised)
 
     run_and_show(step.signature.returns, work, model=model, journal=journal, as_json=as_json)
+
+
+def _limits(*, usd: float | None, tokens: int | None, ms: float | None) -> Budget:
+    try:
+        return Budget(usd=usd, tokens=tokens, ms=ms)
+    except ValueError as error:
+        raise click.UsageError(str(error)) from error
