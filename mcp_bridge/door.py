@@ -40,7 +40,7 @@ def listen(door: Door) -> socket.socket:
     return socket.create_server((door.host, door.port), family=socket.AF_INET6 if ":" in door.host else socket.AF_INET)
 
 
-async def serve_app(app: ASGIApp, listening: socket.socket, *, until: Callable[[], Awaitable[None]]) -> None:
+async def serve_app(app: ASGIApp, listening: socket.socket, *, until: Callable[[], Awaitable[object]]) -> None:
     """Serve at `listening`, which it closes, until `until` returns; requests in flight then have a few seconds."""
     config = Config()
     config.bind = [f"fd://{listening.detach()}"]  # hypercorn closes it
@@ -50,8 +50,9 @@ async def serve_app(app: ASGIApp, listening: socket.socket, *, until: Callable[[
     await serve(app, config, shutdown_trigger=until)  # type: ignore[arg-type]  # starlette's ASGI types are not hypercorn's
 
 
-async def told_to_stop() -> None:
-    """Wait for SIGINT or SIGTERM."""
+async def told_to_stop() -> str:
+    """Wait for SIGINT or SIGTERM: which of them came."""
     with trio.open_signal_receiver(signal.SIGTERM, signal.SIGINT) as signals:
-        async for _ in signals:
-            return
+        async for number in signals:
+            return signal.Signals(number).name
+    raise AssertionError("signals do not end")

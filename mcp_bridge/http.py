@@ -22,7 +22,7 @@ MAX_BODY_BYTES: Final = 4 * 2**20
 
 
 async def serve_http(
-    server: MCPServer[Any], door: Door, listening: socket.socket, *, until: Callable[[], Awaitable[None]]
+    server: MCPServer[Any], door: Door, listening: socket.socket, *, until: Callable[[], Awaitable[object]]
 ) -> None:
     """Serve at `listening`, which it closes, until `until` returns; requests in flight then have a few seconds."""
     app = server.streamable_http_app(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import socket
+from typing import Final
 
 import trio
 
@@ -14,36 +15,48 @@ from stratum.mcp_bridge.server import build_server
 from stratum.mcp_bridge.stdio import serve_stdio
 from stratum.mcp_bridge.wire import Wire
 
-
-def run_on_stdio(project: Project, wire: Wire, opening: Opening) -> None:
-    """Serve the client at `wire` until it leaves, or we are told to stop."""
-    trio.run(_on_stdio, project, wire, opening)
+CLIENT_LEFT: Final = "the client has left"
 
 
-def run_on_http(project: Project, door: Door, listening: socket.socket) -> None:
-    """Serve whoever comes to the door, until we are told to stop."""
-    trio.run(_on_http, project, door, listening)
+def run_on_stdio(project: Project, wire: Wire, opening: Opening) -> str:
+    """Serve the client at `wire` until it leaves, or we are told to stop: which it was."""
+    return trio.run(_on_stdio, project, wire, opening)
 
 
-async def _on_stdio(project: Project, wire: Wire, opening: Opening) -> None:
+def run_on_http(project: Project, door: Door, listening: socket.socket) -> str:
+    """Serve whoever comes to the door, until we are told to stop: by what."""
+    return trio.run(_on_http, project, door, listening)
+
+
+async def _on_stdio(project: Project, wire: Wire, opening: Opening) -> str:
     closing = trio.Event()
+    ended = CLIENT_LEFT
     async with trio.open_nursery() as nursery:
 
         async def stop_when_told() -> None:
-            await _told_to_stop(closing)
+            nonlocal ended
+            ended = await _told_to_stop(closing)
             nursery.cancel_scope.cancel(reason="a signal")
 
         nursery.start_soon(stop_when_told)
         await serve_stdio(build_server(project, closing=closing), wire, opening, closing=closing)
-        nursery.cancel_scope.cancel(reason="the client has left")
+        nursery.cancel_scope.cancel(reason=CLIENT_LEFT)
+    return ended
 
 
-async def _on_http(project: Project, door: Door, listening: socket.socket) -> None:
+async def _on_http(project: Project, door: Door, listening: socket.socket) -> str:
     closing = trio.Event()
-    server = build_server(project, closing=closing)
-    await serve_http(server, door, listening, until=lambda: _told_to_stop(closing))
+    ended = ""
+
+    async def until() -> None:
+        nonlocal ended
+        ended = await _told_to_stop(closing)
+
+    await serve_http(build_server(project, closing=closing), door, listening, until=until)
+    return ended
 
 
-async def _told_to_stop(closing: trio.Event) -> None:
-    await told_to_stop()
+async def _told_to_stop(closing: trio.Event) -> str:
+    name = await told_to_stop()
     closing.set()
+    return f"told to stop by {name}"

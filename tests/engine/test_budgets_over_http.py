@@ -205,14 +205,14 @@ def hang(text: str) -> str:
     return text
 
 
-@flow(budget=Budget(ms=400))
+@flow(budget=Budget(ms=1500))
 async def judged_for_ever(count: int) -> None:
     async with trio.open_nursery() as nursery:
         for number in range(count):
             nursery.start_soon(say_and_hang, f"{number}")
 
 
-@flow(budget=Budget(ms=400))
+@flow(budget=Budget(ms=1500))
 async def computed_for_ever(count: int) -> None:
     async with trio.open_nursery() as nursery:
         for number in range(count):

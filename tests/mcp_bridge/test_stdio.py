@@ -26,7 +26,7 @@ class Process:
             cwd=folder,
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
-            stderr=subprocess.DEVNULL,
+            stderr=subprocess.PIPE,
         )
 
     def send(self, *messages: dict[str, Any]) -> None:
@@ -38,9 +38,12 @@ class Process:
         assert self.child.stdout is not None
         return json.loads(self.child.stdout.readline())
 
-    def leave(self) -> int:
-        self.child.communicate(timeout=30)
-        return self.child.returncode
+    def leave(self) -> tuple[int, str]:
+        """Its exit status, and the last that it said on standard error."""
+        return self.ended(self.child.communicate(timeout=30)[1])
+
+    def ended(self, said: bytes) -> tuple[int, str]:
+        return self.child.returncode, said.decode().splitlines()[-1]
 
 
 @pytest.fixture
@@ -60,7 +63,7 @@ def test_a_client_is_greeted_once_and_served_until_it_leaves(server: Process) ->
 
     assert server.receive()["result"]["serverInfo"]["name"] == "stratum"
     assert server.receive() == {"jsonrpc": "2.0", "id": 1, "result": {}}
-    assert server.leave() == 0
+    assert server.leave() == (0, "stratum mcp: ended: the client has left")
 
 
 def test_a_signal_ends_it_though_the_client_stays(server: Process) -> None:
@@ -71,10 +74,12 @@ def test_a_signal_ends_it_though_the_client_stays(server: Process) -> None:
     server.child.send_signal(signal.SIGTERM)
 
     assert server.child.wait(30) == 0
+    assert server.child.stderr is not None
+    assert server.ended(server.child.stderr.read()) == (0, "stratum mcp: ended: told to stop by SIGTERM")
 
 
 def test_a_client_that_never_speaks_may_leave(server: Process) -> None:
-    assert server.leave() == 0
+    assert server.leave() == (0, "stratum mcp: ended: the client left without a word")
 
 
 async def test_a_client_of_the_stateless_protocol_is_served_too(tmp_path: Path) -> None:

@@ -80,11 +80,12 @@ def _serve_stdio(*, places: tuple[str, ...], model: str | None, journal: Path) -
     wire = claim_stdio()
     opening = open_handshake(wire)
     if opening.line is None:
+        _tell_end("the client left without a word")
         return
 
     from stratum.mcp_bridge.serving import run_on_stdio
 
-    run_on_stdio(_project(places, model, journal), wire, opening)
+    _tell_end(run_on_stdio(_project(places, model, journal), wire, opening))
 
 
 def _serve_http(
@@ -110,7 +111,12 @@ def _serve_http(
         raise click.ClickException(f"cannot listen at {host} port {port}: {error}; choose another --port") from error
     shown = f"[{host}]" if ":" in host else host
     click.echo(f"listening at http://{shown}:{listening.getsockname()[1]}{PATH}, token {where}", err=True)
-    run_on_http(_project(places, model, journal), door, listening)
+    _tell_end(run_on_http(_project(places, model, journal), door, listening))
+
+
+def _tell_end(why: str) -> None:
+    """On standard error, which a client keeps as a log: that a server is gone is what one looks for there."""
+    click.echo(f"stratum mcp: ended: {why}", err=True)
 
 
 def _tokens(host: str, file: Path | None) -> tuple[tuple[str, ...], str]:

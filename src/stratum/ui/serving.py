@@ -28,7 +28,7 @@ async def serve_page(
     functions: Callable[[Sequence[str]], Functions],
     invited: Callable[[str], None],
     approvals: Approvals | None = None,
-    until: Callable[[], Awaitable[None]] = told_to_stop,
+    until: Callable[[], Awaitable[object]] = told_to_stop,
 ) -> None:
     """Serve the page of the project in `folder` at `listening`, which is closed in the end.
 
