@@ -124,6 +124,7 @@ def test_a_plan_goes_from_proposal_to_audit_by_keyboard_alone(folder: Path) -> N
             tab.press("Enter")
             tab.reads("Your answer was sent.")
             tab.reads("step look to step write: livelier")
+            tab.reads("1 question waits for you.")  # once the step is done again
             tab.tab_to("Approve")
             tab.press("Enter")
             assert process.wait(60) == 0
