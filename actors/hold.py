@@ -6,7 +6,6 @@ A file and no table: a person who has nothing else can remove it.
 from __future__ import annotations
 
 import os
-import tempfile
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Final
@@ -14,9 +13,10 @@ from typing import Final
 import msgspec
 import trio
 
+from stratum.actors.journal_file import FOLDER_MODE
+from stratum.actors.whole_file import write_whole
 from stratum.contracts.errors import OnHold
 
-FOLDER_MODE: Final = 0o700
 LOOK_S: Final = 0.25
 """How often a session looks while it sends requests. Not before each: the system call lets the journal's thread go first, which
 costs a call a tenth of its CPU."""
@@ -84,10 +84,7 @@ def place_hold(journal: Path, hold: Hold) -> None:
     """From now on; one that is there is replaced."""
     file = hold_path(journal)
     file.parent.mkdir(mode=FOLDER_MODE, parents=True, exist_ok=True)
-    descriptor, written = tempfile.mkstemp(dir=file.parent, prefix=".", suffix=".hold")
-    with open(descriptor, "wb") as new:
-        new.write(msgspec.json.encode(hold))
-    os.replace(written, file)
+    write_whole(file, msgspec.json.encode(hold))
 
 
 def lift_hold(journal: Path) -> Hold | None:

@@ -22,7 +22,7 @@ MAX_IMAGE_BYTES: Final = 15_000_000
 MAX_URL_CHARACTERS: Final = 8192
 
 _DETAIL: Final = "#detail="
-_SEEN: Final = "data:"
+_DATA: Final = "data:"
 
 
 class Image:
@@ -100,15 +100,15 @@ class Image:
         """
         url, _, detail = text.partition(_DETAIL)
         looks: Any = detail or "auto"
-        if not url.startswith(_SEEN):
+        if not url.startswith(_DATA):
             return cls(url=url, detail=looks)
         kind, _, encoded = url.partition(";base64,")
         try:
             image = cls(base64.b64decode(encoded, validate=True), detail=looks)
         except binascii.Error as error:
             raise ValueError("its base64 cannot be read; write data:image/png;base64,...") from error
-        if kind != f"{_SEEN}{image.media_type}":
-            raise ValueError(f"it says {kind.removeprefix(_SEEN)!r} and is {image.media_type}; correct one of them")
+        if kind != f"{_DATA}{image.media_type}":
+            raise ValueError(f"it says {kind.removeprefix(_DATA)!r} and is {image.media_type}; correct one of them")
         return image
 
     def __str__(self) -> str:

@@ -260,9 +260,8 @@ def infer(
     rejected answer is retried up to `retries` times with the violations and nothing else. `given` conditions take the
     arguments and are checked before anything is sent. `budget` covers all attempts of one call. `max_output_tokens` caps
     one answer, reasoning not counted; by default the contract's own bound, else 1,024. `context` is standing instructions, sent
-    after the intent; `temperature` is passed on as it is. `model=["a", "b"]` asks b where a cannot
-    be reached or is overloaded, after the transport retries; each at its own price, under the one budget. `service_tier`
-    asks OpenAI for "flex" (half the price, may take minutes), "priority" (faster, dearer), "default", or "auto": what the
+    after the intent; `temperature` is passed on as it is. `model=["a", "b"]` asks b where a cannot be reached or is
+    overloaded, after the transport retries; each at its own price, under the one budget. `service_tier` asks OpenAI for "flex" (half the price, may take minutes), "priority" (faster, dearer), "default", or "auto": what the
     account's project says, for which the dearest is reserved.
 
     `quorum=5, agree_on="label", threshold=3` asks five times at once, within the one budget, and gives an answer that three

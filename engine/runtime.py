@@ -268,7 +268,8 @@ async def open_runtime(
 
     What is not passed here is what the environment says, else the project's settings file (docs/configuration.md).
     `provider` defaults to what they name (`OPENAI_API_KEY`, `STRATUM_BASE_URL`), else the embedded model.
-    `service_tier` is that of calls that name none, as `@infer` takes it. `budget` is this session's; `allowance` is shared with every other session that writes to the same journal.
+    `service_tier` is that of calls that name none, as `@infer` takes it. `budget` is this session's; `allowance` is shared
+    with every other session that writes to the same journal.
     `journal` is a file, by default `.stratum/stratum.db`; `None` keeps it in memory, and nothing survives the process.
     `prices` are by model name, before the built-in table, and so are `rate_limits` (requests and tokens per minute), which
     are otherwise learnt from 429s. `transport_retries` and `request_timeout_s` (seconds) bound

@@ -7,8 +7,9 @@ A task and a scope for every step would cost several times the step itself, so a
 tasks, the lanes, run ready steps one after another inline: a step that never suspends costs no
 task switch. While a lane is busy one spare lane stands armed, that is, scheduled for trio's next
 pass: it gets its turn only if the busy one suspended, and then takes the next ready step and arms
-more. Steps that say that they take no checkpoint are not even awaited. A step that leaves context variables changed costs its task: a fresh one in the caller's
-context takes the lane over, so that no step sees another's context.
+more. Steps that take no checkpoint, as `run_at_once` finds, are not even awaited. A step that leaves
+context variables changed costs its task: a fresh one in the caller's context takes the lane over,
+so that no step sees another's context.
 """
 
 from __future__ import annotations

@@ -81,7 +81,7 @@ def exact_bound(model: str, body: bytes, images: Sequence[Image] = ()) -> int:
     """
     text = body
     for image in images:
-        text = text.replace(image.wire_url.encode(), b"")
+        text = text.replace(image.wire_url.encode(), b"", 1)  # a text that has its URL too is text
     counted = _encoding(_encoding_name(model)).count(text.decode(errors="replace")) * EXACT_MARGIN
     exact = _raised(model, counted + _image_tokens(model, images) + REQUEST_TOKENS)
     return min(exact, input_bound(model, body, images))

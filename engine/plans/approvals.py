@@ -6,9 +6,7 @@ here: it could as well press the keys. What another user wrote, or a link out of
 
 from __future__ import annotations
 
-import os
 import re
-import tempfile
 from datetime import UTC, datetime
 from hashlib import sha256
 from pathlib import Path
@@ -17,6 +15,7 @@ from typing import Final, Literal
 import msgspec
 
 from stratum.actors.locations import STATE_MODE, state_home
+from stratum.actors.whole_file import write_whole
 from stratum.engine.plans.own_file import distrusted, read_own_file
 from stratum.engine.settings import SettingsError
 
@@ -70,11 +69,7 @@ class Approvals:
             folder.mkdir(parents=True, exist_ok=True, mode=STATE_MODE)
         if (reason := self._distrusted()) is not None:
             raise reason
-        # Whole or not at all, also for who reads it at this moment; made with mode 0600.
-        descriptor, written = tempfile.mkstemp(dir=self.folder, prefix=".", suffix=".new")
-        with os.fdopen(descriptor, "wb") as out:
-            out.write(msgspec.json.encode(approval))
-        os.replace(written, file)
+        write_whole(file, msgspec.json.encode(approval))
         return approval
 
     def revoke(self, digest: str) -> bool:

@@ -107,6 +107,14 @@ def test_an_image_counts_as_its_tokens_and_not_as_its_bytes() -> None:
     assert IMAGE_TOKENS["gpt-4o"] + 64 < exact < input_bound("gpt-4o", body, [LARGE])
 
 
+def test_a_text_that_names_an_images_url_counts_as_text() -> None:
+    """Else a call could be sent that its budget does not cover."""
+    image = Image(url="https://example.com/cat.png")
+    once = b'{"input":"https://example.com/cat.png","text":""}'
+    often = b'{"input":"https://example.com/cat.png","text":"' + b"https://example.com/cat.png " * 100 + b'"}'
+    assert exact_bound("gpt-4o", often, [image]) > exact_bound("gpt-4o", once, [image]) + 500
+
+
 @pytest.mark.parametrize(
     ("model", "tokens"),
     [

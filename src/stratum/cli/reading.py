@@ -18,6 +18,7 @@ from stratum.actors.journal import open_journal
 from stratum.actors.journal_failure import explained
 from stratum.actors.journal_file import open_anywhere, sessions_folder
 from stratum.actors.journal_records import Run, list_runs, read_run
+from stratum.actors.journal_records import find_run as listed_run
 from stratum.actors.past_calls import PastCalls, RecentCalls
 from stratum.actors.session_lock import session_alive
 from stratum.contracts.errors import JournalUnavailable, UnknownRun
@@ -59,7 +60,8 @@ def find_run(journal: Path, typed: str) -> str:
 
 def is_alive(journal: Path, run: str) -> bool:
     """Whether a process is at work on a run that was found."""
-    return any(listed.run == run and listed.state == "running" for listed in list_journal(journal, limit=LISTED))
+    alive = partial(session_alive, sessions_folder(journal))
+    return _read(journal, lambda file: listed_run(file, run, alive=alive)).state == "running"
 
 
 def read_records(journal: Path, run: str) -> list[Record]:
