@@ -4,8 +4,12 @@ from __future__ import annotations
 
 import os
 import signal
+from collections.abc import Generator
 
+import pytest
 from hypothesis import HealthCheck, settings
+
+from stratum.engine import tokens
 
 # One machine speed for all: CI has two cores, and no test may depend on how busy they are.
 settings.register_profile("default", deadline=None, max_examples=50, suppress_health_check=[HealthCheck.too_slow])
@@ -16,3 +20,10 @@ settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "default"))
 # being ignored is inherited, a handler is not.
 if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
     signal.signal(signal.SIGINT, signal.default_int_handler)
+
+
+@pytest.fixture(autouse=True)
+def nothing_learnt() -> Generator[None]:
+    """What a process has learnt of a model's bills outlives a test, and every bound is raised by it."""
+    yield
+    tokens._excess.clear()  # pyright: ignore[reportPrivateUsage]

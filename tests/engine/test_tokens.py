@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
-from collections.abc import Iterator
 from typing import Annotated, Any, Literal
 
 import msgspec
@@ -25,13 +24,6 @@ from stratum.engine.prompt import PromptTemplate
 from stratum.engine.tokens import REQUEST_TOKENS, exact_bound, input_bound, load_encoding, note_overrun
 
 MODELS = ("gpt-4o-mini", "gpt-4", "gpt-3.5-turbo", "gpt-6.1-sol", "o3", "openai/gpt-5", "qwen3", "")
-
-
-@pytest.fixture(autouse=True)
-def _nothing_learnt() -> Iterator[None]:
-    tokens._excess.clear()  # pyright: ignore[reportPrivateUsage]  # what a process has learnt outlives a test
-    yield
-    tokens._excess.clear()  # pyright: ignore[reportPrivateUsage]
 
 
 text = st.one_of(st.text(max_size=400), st.text(alphabet='\n\t "\\{}é漢👍🏽\x00', max_size=400))
