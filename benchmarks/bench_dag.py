@@ -23,9 +23,9 @@ from benchmarks.graphs import PATTERNS, workflows
 from benchmarks.peers.contenders import peers_running
 from benchmarks.planned import cpu_of, peak_of, plan_of
 from benchmarks.timing import Row, common_options, compare, parser, peak_bytes, report
-from stratum.contracts.dag import Dag
-from stratum.engine.lane import Lane
-from stratum.engine.scheduler import run_dag
+from stratum.contracts.plans.dag import Dag
+from stratum.engine.scheduling.lane import Lane
+from stratum.engine.scheduling.scheduler import run_dag
 
 BASELINE = "raw trio"
 MOST_FOR_PEERS = 2200

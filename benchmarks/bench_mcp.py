@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import Any
 
 from benchmarks.timing import Row, Spread, common_options, parser, report
-from stratum.engine.plans.approvals import Approvals
+from stratum.engine.plans.approval.approvals import Approvals
 
 BASELINE = "ping"
 TICKS = os.sysconf("SC_CLK_TCK")

@@ -23,9 +23,9 @@ from benchmarks.graphs import stencil
 from benchmarks.planned import cpu_of, plan_calling
 from benchmarks.timing import Measured, common_options, parser, timed
 from stratum import compute
-from stratum.contracts.dag import Dag
-from stratum.engine.lane import Lane
-from stratum.engine.scheduler import run_dag
+from stratum.contracts.plans.dag import Dag
+from stratum.engine.scheduling.lane import Lane
+from stratum.engine.scheduling.scheduler import run_dag
 
 EFFICIENCY = 0.5
 LONGEST_US = 1000.0

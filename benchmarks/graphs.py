@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
-from stratum.contracts.dag import Dag
+from stratum.contracts.plans.dag import Dag
 
 STENCIL_WIDTH = 100
 

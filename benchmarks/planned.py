@@ -17,10 +17,10 @@ import trio
 
 from benchmarks.timing import Measured
 from stratum import Budget, compute, open_runtime
-from stratum.contracts.dag import Dag
-from stratum.contracts.plan import ExecutionPlan
-from stratum.contracts.plan import Step as PlanStep
-from stratum.engine.plans.approvals import Approvals
+from stratum.contracts.plans.dag import Dag
+from stratum.contracts.plans.plan import ExecutionPlan
+from stratum.contracts.plans.plan import Step as PlanStep
+from stratum.engine.plans.approval.approvals import Approvals
 from stratum.engine.plans.functions import Functions
 from stratum.engine.plans.plan_run import PlanRun
 from stratum.engine.plans.plans import open_plans

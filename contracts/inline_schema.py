@@ -18,7 +18,7 @@ from pydantic import BaseModel, ConfigDict, Field, create_model
 from stratum.contracts.codec import codec
 from stratum.contracts.contract import contract
 from stratum.contracts.errors import ContractDefinitionError
-from stratum.contracts.expression_limits import Pattern
+from stratum.contracts.expressions.limits import Pattern
 from stratum.contracts.problem import at, did_you_mean, shown
 from stratum.contracts.reference import MAX_DEPTH, Malformed
 from stratum.contracts.schema import MAX_ENUM_VALUES

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from stratum.contracts.expression_fields import Schema, Shape
+from stratum.contracts.expressions.fields import Schema, Shape
 from stratum.contracts.problem import did_you_mean, shown
 from stratum.contracts.reference import is_place
 

@@ -17,7 +17,7 @@ import trio
 from stratum.actors.ledger import Amount, Limits, Refused, Scope
 from stratum.contracts.budget import Budget, OnExhaustion
 from stratum.contracts.errors import BudgetExceeded, BudgetOverrun, Completed, RunError
-from stratum.contracts.plan_errors import RunCancelled
+from stratum.contracts.plans.errors import RunCancelled
 from stratum.contracts.records import ClockStarted, ClockStopped, Exhausted
 from stratum.engine.shared_allowance import AllowanceSpent
 

@@ -19,12 +19,12 @@ from stratum.contracts.records import LeftInDoubt, Released, Reserved, Settled
 from stratum.engine.active_call import ActiveCall
 from stratum.engine.dialects.protocol import Completion
 from stratum.engine.envelope import Envelope, Overrun
+from stratum.engine.pricing.tokens import exact_bound, input_bound, note_overrun
 from stratum.engine.providers.protocol import Answer, Request, StatusError, TransportFailure
 from stratum.engine.retry_after import retry_after_s
 from stratum.engine.shared_allowance import AllowanceSpent
 from stratum.engine.stopped import was_stopped
 from stratum.engine.target import Target
-from stratum.engine.tokens import exact_bound, input_bound, note_overrun
 
 if TYPE_CHECKING:
     from stratum.contracts.image import Image

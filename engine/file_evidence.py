@@ -15,7 +15,7 @@ from typing import Final
 
 import trio
 
-from stratum.contracts.expression_evidence import Evidence, Source
+from stratum.contracts.expressions.evidence import Evidence, Source
 from stratum.contracts.rendering import show
 
 MAX_FILE_BYTES: Final = 10 * 2**20

@@ -15,7 +15,7 @@ from stratum.engine.place import current_place
 from stratum.engine.step import Step
 
 if TYPE_CHECKING:
-    from stratum.contracts.plan import ExecutionPlan
+    from stratum.contracts.plans.plan import ExecutionPlan
     from stratum.engine.flow_call import Raised
     from stratum.engine.place import Place
 

@@ -15,19 +15,19 @@ from stratum.contracts.signature import Signature
 from stratum.contracts.trace import CallKind
 from stratum.contracts.violation import Violation
 from stratum.engine.budget_argument import refuse_other_than_budget
-from stratum.engine.condition import OnLeak
 from stratum.engine.dialects.protocol import CallShape, Dialect, Prompt
 from stratum.engine.dialects.tool_name import tool_name
 from stratum.engine.place import current_place
-from stratum.engine.postcondition import Ensure, Postcondition, Precondition
+from stratum.engine.postconditions.condition import OnLeak
+from stratum.engine.postconditions.postcondition import Ensure, Postcondition, Precondition
+from stratum.engine.pricing.service_tier import ServiceTier, checked_tier
 from stratum.engine.prompt import PromptTemplate
-from stratum.engine.service_tier import ServiceTier, checked_tier
 from stratum.engine.step import Step
 from stratum.engine.target import Models, Target, model_names
 
 if TYPE_CHECKING:
     from stratum.engine.place import Place
-    from stratum.engine.quote import Quote
+    from stratum.engine.pricing.quote import Quote
     from stratum.engine.runtime import Runtime
     from stratum.engine.stream import Watch
 
@@ -137,7 +137,7 @@ class Infer(Step[P, R], Generic[P, R]):
 
     def quote_of(self, at_once: int, arguments: dict[str, Any], runtime: Runtime) -> Quote:
         """Of so many of the same call."""
-        from stratum.engine.quote import quote  # what few ask for
+        from stratum.engine.pricing.quote import quote  # what few ask for
 
         return quote(self, arguments, runtime, at_once=at_once)
 
@@ -327,11 +327,11 @@ def _several_times(
             owner=step.signature.name, problem="quorum and stable exclude each other", fix="pass one of them"
         )
     if quorum is not None:
-        from stratum.engine.quorum import Quorum
+        from stratum.engine.fan_out.quorum import Quorum
 
         return Quorum(step, size=quorum, agree_on=agree_on, threshold=threshold)
     if stable is not None:
-        from stratum.engine.sampled import Sampled
+        from stratum.engine.fan_out.sampled import Sampled
 
         return Sampled(step, stable=stable)
     return step

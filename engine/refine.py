@@ -11,14 +11,14 @@ import msgspec
 
 from stratum.contracts.errors import ContractDefinitionError, ConvergenceFailure
 from stratum.contracts.json_value import split
-from stratum.engine.composed import Composed, perform_composed
+from stratum.engine.fan_out.composed import Composed, perform_composed
 from stratum.engine.infer import Infer
 from stratum.engine.infer_call import InferCall
 from stratum.engine.place import Place
 from stratum.engine.step import Step
 
 if TYPE_CHECKING:
-    from stratum.engine.quote import Quote
+    from stratum.engine.pricing.quote import Quote
     from stratum.engine.runtime import Runtime
 
 P = ParamSpec("P")

@@ -12,7 +12,7 @@ import trio
 from stratum.actors.answer_cache import AnswerCache
 from stratum.contracts.budget import Budget
 from stratum.contracts.errors import BudgetExceeded, Completed, RunError
-from stratum.contracts.plan_errors import RunCancelled
+from stratum.contracts.plans.errors import RunCancelled
 from stratum.contracts.records import CallStarted, Leaked, Record, RunFinished, ScopeOpened
 from stratum.contracts.trace import Attempt, CallKind
 from stratum.engine.history import History, RecordedStep, StepKey, within

@@ -40,12 +40,12 @@ from stratum.engine.mail import Mail
 from stratum.engine.outages import Outages
 from stratum.engine.parking import Parking
 from stratum.engine.place import Place, current_place
-from stratum.engine.prices import Prices
+from stratum.engine.pricing.prices import Prices
+from stratum.engine.pricing.service_tier import ServiceTier, applied_tier, checked_tier, priced_as
 from stratum.engine.providers.environment import provider_from_environment
 from stratum.engine.providers.protocol import Provider
 from stratum.engine.review import ReviewDesk, Sink
 from stratum.engine.run import Run
-from stratum.engine.service_tier import ServiceTier, applied_tier, checked_tier, priced_as
 from stratum.engine.settings import read_settings
 from stratum.engine.shared_allowance import SharedAllowance
 from stratum.engine.tenant import Tenant
@@ -54,7 +54,7 @@ from stratum.engine.timings import UNTIMED, TimedPlace, Timings
 if TYPE_CHECKING:
     from stratum.engine.flow import Flow
     from stratum.engine.flow_call import Raised
-    from stratum.engine.quote import Quote
+    from stratum.engine.pricing.quote import Quote
     from stratum.engine.step import Step
     from stratum.engine.workplace import Workers, Workplace
 

@@ -29,7 +29,7 @@ class CallTracer(Protocol):
 tracing: ContextVar[CallTracer | None] = ContextVar("stratum_tracing", default=None)
 
 if TYPE_CHECKING:
-    from stratum.engine.quote import Quote
+    from stratum.engine.pricing.quote import Quote
     from stratum.engine.runtime import Runtime
     from stratum.engine.stream import Stream, Watch
 

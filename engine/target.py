@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from stratum.contracts.errors import ContractDefinitionError
 from stratum.engine.dialects.protocol import CompiledCall
-from stratum.engine.service_tier import ServiceTier
+from stratum.engine.pricing.service_tier import ServiceTier
 
 Models = str | Sequence[str] | None
 """One model, or several: the next is asked where one cannot be reached."""

@@ -16,7 +16,7 @@ from stratum.contracts.cluster_errors import ClusterError
 from stratum.contracts.ended import Failure, Success
 
 if TYPE_CHECKING:
-    from stratum.engine.fan_out import Decision
+    from stratum.engine.fan_out.fan_out import Decision
     from stratum.engine.place import Place
     from stratum.engine.step import Step
 

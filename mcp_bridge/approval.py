@@ -9,9 +9,9 @@ from mcp.server.mcpserver.exceptions import ToolError
 from mcp_types import InputRequiredResult
 
 from stratum.actors.page_address import page_of
-from stratum.contracts.compiled_plan import CompiledPlan
-from stratum.contracts.plan_render import programs, render_details, render_plan
-from stratum.contracts.plan_status import PlanStatus
+from stratum.contracts.plans.compiled_plan import CompiledPlan
+from stratum.contracts.plans.render import programs, render_details, render_plan
+from stratum.contracts.plans.status import PlanStatus
 from stratum.mcp_bridge.asking import ask
 from stratum.mcp_bridge.caller import person
 from stratum.mcp_bridge.tool import Call

@@ -17,11 +17,11 @@ from typing import TYPE_CHECKING, Any
 import trio
 
 from stratum.contracts.errors import StratumError
-from stratum.contracts.plan_status import Assignment, PlanStatus
+from stratum.contracts.plans.status import Assignment, PlanStatus
 from stratum.mcp_bridge.spending import Spending
 
 if TYPE_CHECKING:
-    from stratum.engine.plans.approvals import Approvals
+    from stratum.engine.plans.approval.approvals import Approvals
     from stratum.engine.plans.case import Judge
     from stratum.engine.plans.plans import Plans
     from stratum.engine.providers.protocol import Provider

@@ -24,7 +24,7 @@ import msgspec
 import trio
 
 from stratum.contracts.price import Price, Usage
-from stratum.engine.pricing import price_of
+from stratum.engine.pricing.published_price import price_of
 
 _THREAD: Final = re.compile(r"[0-9a-fA-F]{8}(?:-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}")
 _ORDINAL: Final = re.compile(rb'"ordinal":(\d{1,15})\b')

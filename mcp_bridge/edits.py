@@ -6,8 +6,8 @@ from collections.abc import Iterable
 
 import msgspec
 
-from stratum.contracts.plan import ExecutionPlan
-from stratum.contracts.plan_diff import plan_changes
+from stratum.contracts.plans.diff import plan_changes
+from stratum.contracts.plans.plan import ExecutionPlan
 from stratum.contracts.records import PlanProposed, Record
 
 

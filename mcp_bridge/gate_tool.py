@@ -8,8 +8,8 @@ from mcp.server.mcpserver.exceptions import ToolError
 from mcp_types import CallToolResult, InputRequiredResult
 
 from stratum.actors.page_address import page_of
-from stratum.contracts.plan_errors import StepNotReady
-from stratum.contracts.plan_status import PlanStatus, Question
+from stratum.contracts.plans.errors import StepNotReady
+from stratum.contracts.plans.status import PlanStatus, Question
 from stratum.mcp_bridge.asking import ask
 from stratum.mcp_bridge.caller import person
 from stratum.mcp_bridge.run_tools import Wait, running, something_to_do

@@ -12,8 +12,8 @@ from mcp.server.mcpserver.exceptions import ToolError
 from mcp_types import CallToolResult, InputRequiredResult
 from pydantic import Field, WithJsonSchema
 
-from stratum.contracts.compiled_plan import CompiledPlan
-from stratum.contracts.plan_text import MAX_BYTES, load_document, load_plan
+from stratum.contracts.plans.compiled_plan import CompiledPlan
+from stratum.contracts.plans.text import MAX_BYTES, load_document, load_plan
 from stratum.contracts.problem import visible
 from stratum.contracts.registry import Registry
 from stratum.engine.file_evidence import Unusable, open_inside

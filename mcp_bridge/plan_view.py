@@ -6,9 +6,9 @@ from typing import Final
 
 from pydantic import BaseModel, Field
 
-from stratum.contracts.compiled_plan import CompiledPlan
-from stratum.contracts.plan_render import budget_line, render_plan
-from stratum.contracts.plan_status import PlanState, PlanStatus
+from stratum.contracts.plans.compiled_plan import CompiledPlan
+from stratum.contracts.plans.render import budget_line, render_plan
+from stratum.contracts.plans.status import PlanState, PlanStatus
 from stratum.mcp_bridge.run_view import next_call
 
 MAX_STEPS: Final = 200

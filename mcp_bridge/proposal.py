@@ -1,6 +1,6 @@
 """A plan as an agent proposes it: the JSON Schema of its parts, short enough to be read with every session.
 
-What is proposed is checked by `stratum.contracts.plan_text`, which tells everything that is wrong at once; the schema says what
+What is proposed is checked by `stratum.contracts.plans.text`, which tells everything that is wrong at once; the schema says what
 can be written, and refuses nothing. docs/plans.md has every key in full.
 """
 

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 from pydantic import BaseModel, Field
 
-from stratum.contracts.plan_status import Assignment, PlanStatus, Verdict
+from stratum.contracts.plans.status import Assignment, PlanStatus, Verdict
 from stratum.mcp_bridge.run_view import AssignmentView, RunView, assignment_view, run_view
 
 

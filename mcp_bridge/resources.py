@@ -11,7 +11,7 @@ from mcp.server.mcpserver.exceptions import ResourceNotFoundError
 from stratum.contracts.audit import render_audit
 from stratum.contracts.doubts import render_doubts
 from stratum.contracts.errors import UnknownRun
-from stratum.contracts.plan_text import to_json
+from stratum.contracts.plans.text import to_json
 from stratum.mcp_bridge.audit_tool import audited
 from stratum.mcp_bridge.bridge import Bridge
 from stratum.mcp_bridge.run_view import run_view

@@ -11,7 +11,7 @@ from mcp.server.mcpserver.exceptions import ToolError
 from mcp_types import CallToolResult, InputRequiredResult
 from pydantic import Field
 
-from stratum.contracts.plan_status import PlanStatus
+from stratum.contracts.plans.status import PlanStatus
 from stratum.mcp_bridge.approval import obtain
 from stratum.mcp_bridge.caller import caller
 from stratum.mcp_bridge.edits import edits

@@ -9,7 +9,7 @@ from typing import Any, Final
 from pydantic import BaseModel, Field
 
 from stratum.contracts.money import format_usd, usd
-from stratum.contracts.plan_status import Assignment, PlanState, PlanStatus, Question, StepStatus
+from stratum.contracts.plans.status import Assignment, PlanState, PlanStatus, Question, StepStatus
 
 MAX_STEPS: Final = 200
 """Steps listed at most: Codex cuts an answer near 40,000 characters."""

@@ -9,7 +9,7 @@ from collections.abc import Generator
 import pytest
 from hypothesis import HealthCheck, settings
 
-from stratum.engine import tokens
+from stratum.engine.pricing import tokens
 
 # One machine speed for all: CI has two cores, and no test may depend on how busy they are.
 settings.register_profile("default", deadline=None, max_examples=50, suppress_health_check=[HealthCheck.too_slow])

@@ -10,10 +10,10 @@ from pathlib import Path
 import trio
 
 from stratum import open_runtime
-from stratum.contracts.plan import ExecutionPlan, Step
+from stratum.contracts.plans.plan import ExecutionPlan, Step
 from stratum.contracts.records import CommandStarted, Record
-from stratum.engine.plans.approvals import Approvals
-from stratum.engine.plans.command_doer import CommandDoer
+from stratum.engine.plans.approval.approvals import Approvals
+from stratum.engine.plans.doers.command_doer import CommandDoer
 from stratum.engine.plans.plan_history import PlanHistory
 from stratum.engine.plans.plans import open_plans
 from stratum.engine.providers.scripted import scripted

@@ -10,8 +10,8 @@ from pathlib import Path
 import trio
 
 from stratum import Budget, compute, open_runtime
-from stratum.contracts.plan import ExecutionPlan, Step
-from stratum.engine.plans.approvals import Approvals
+from stratum.contracts.plans.plan import ExecutionPlan, Step
+from stratum.engine.plans.approval.approvals import Approvals
 from stratum.engine.plans.functions import Functions
 from stratum.engine.plans.plans import open_plans
 from stratum.engine.providers.scripted import scripted

@@ -20,7 +20,7 @@ from typing import NamedTuple
 
 import pytest
 
-from stratum.contracts.plan_text import load_plan
+from stratum.contracts.plans.text import load_plan
 from stratum.engine.plans.functions import Functions
 from tests.cli_flows import judge
 from tests.fakes.openai_server import serve_process

@@ -6,7 +6,7 @@ import subprocess
 import sys
 from pathlib import Path
 
-from stratum.contracts.plan_text import load_plan
+from stratum.contracts.plans.text import load_plan
 from stratum.contracts.registry import Registry
 
 EXAMPLE = Path(__file__).parents[1] / "examples" / "ratelimit"

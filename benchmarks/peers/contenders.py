@@ -12,7 +12,7 @@ from typing import Any
 
 from benchmarks.peers.environments import Peer, installed_peers, run_peer, version_of
 from benchmarks.timing import Elsewhere, Measured
-from stratum.contracts.dag import Dag
+from stratum.contracts.plans.dag import Dag
 
 
 def peers_calling(url: str, *, calls: int, at_once: int) -> dict[str, Elsewhere]:

@@ -26,7 +26,7 @@ from stratum.engine.cluster.messages import (
 )
 from stratum.engine.cluster.station import Station
 from stratum.engine.discarded import discard
-from stratum.engine.fan_out import PARALLEL, RACE, decide
+from stratum.engine.fan_out.fan_out import PARALLEL, RACE, decide
 from stratum.engine.place import Place, current_place
 from stratum.engine.step import Step
 

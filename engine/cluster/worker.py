@@ -37,7 +37,7 @@ from stratum.engine.cluster.messages import (
     to_worker,
 )
 from stratum.engine.compute import Compute
-from stratum.engine.fan_out import Decision
+from stratum.engine.fan_out.fan_out import Decision
 from stratum.engine.step import Step, tracing
 from stratum.engine.stopped import was_stopped
 from stratum.engine.worker_thread import WorkerThread

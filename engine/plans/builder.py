@@ -14,7 +14,7 @@ import msgspec
 from stratum.contracts.budget import Budget
 from stratum.contracts.codec import codec
 from stratum.contracts.errors import ContractDefinitionError
-from stratum.contracts.plan import Command, ExecutionPlan, Gate, Step
+from stratum.contracts.plans.plan import Command, ExecutionPlan, Gate, Step
 from stratum.contracts.registry import value_schema
 from stratum.engine.plans.handle import Handle, Output, inputs_of, written
 from stratum.engine.step import Step as Callee

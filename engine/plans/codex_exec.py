@@ -15,10 +15,10 @@ from typing import Any, Final, Literal
 
 import msgspec
 
-from stratum.contracts.plan import Command
+from stratum.contracts.plans.plan import Command
 from stratum.contracts.price import Usage
 from stratum.contracts.violation import one_line
-from stratum.engine.plans.command import run_command
+from stratum.engine.plans.doers.command import run_command
 
 EVENTS_BYTES: Final = 32 * 2**20
 """Of a turn's events; the first and the last are the ones that are read."""

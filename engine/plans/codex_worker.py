@@ -16,10 +16,10 @@ import trio
 
 from stratum.contracts.errors import StratumError, WorkspaceError
 from stratum.contracts.price import Usage
-from stratum.engine.plans.agent_doer import Handout
 from stratum.engine.plans.codex_exec import Codex, CodexTurn, since
+from stratum.engine.plans.doers.agent_doer import Handout
 from stratum.engine.plans.plan_run import PlanRun
-from stratum.engine.plans.side_tree import SideTree, open_side_tree
+from stratum.engine.plans.work_trees.side_tree import SideTree, open_side_tree
 
 AT_ONCE = 4
 """Threads of Codex that work at the same time."""

@@ -9,9 +9,9 @@ from typing import Final
 
 import msgspec
 
-from stratum.contracts.compiled_plan import CompiledPlan
-from stratum.contracts.plan import ExecutionPlan
-from stratum.contracts.plan_check import compile_plan
+from stratum.contracts.plans.check import compile_plan
+from stratum.contracts.plans.compiled_plan import CompiledPlan
+from stratum.contracts.plans.plan import ExecutionPlan
 from stratum.contracts.records import PlanProposed
 from stratum.contracts.registry import Registry
 

@@ -7,12 +7,12 @@ from typing import TYPE_CHECKING, Any
 
 import msgspec
 
-from stratum.contracts.compiled_plan import CompiledPlan
-from stratum.contracts.expression_evidence import Source
-from stratum.contracts.plan import Ensure
+from stratum.contracts.expressions.evidence import Source
+from stratum.contracts.plans.compiled_plan import CompiledPlan
+from stratum.contracts.plans.plan import Ensure
 from stratum.contracts.violation import Violation
 from stratum.engine.plans.case import Case, Judge
-from stratum.engine.plans.command_evidence import command_source
+from stratum.engine.plans.doers.command_evidence import command_source
 from stratum.engine.plans.values import Values
 
 if TYPE_CHECKING:

@@ -12,8 +12,8 @@ import msgspec
 
 from stratum.actors.past_calls import PastCalls
 from stratum.contracts.codec import Codec
-from stratum.contracts.compiled_plan import CompiledPlan
-from stratum.contracts.plan import Estimate, Kind, Step
+from stratum.contracts.plans.compiled_plan import CompiledPlan
+from stratum.contracts.plans.plan import Estimate, Kind, Step
 from stratum.contracts.price import Price, Usage
 from stratum.engine.infer import DEFAULT_OUTPUT_TOKENS, Infer
 from stratum.engine.plans.functions import Functions

@@ -16,7 +16,7 @@ import trio
 from outcome import Outcome
 
 from stratum.contracts.errors import ContractDefinitionError, NoProvider
-from stratum.contracts.plan import ExecutionPlan
+from stratum.contracts.plans.plan import ExecutionPlan
 from stratum.engine.flow_call import unwrapped
 from stratum.engine.plans.builder import PlanBuilder
 from stratum.engine.plans.handle import Output

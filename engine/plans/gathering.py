@@ -10,13 +10,13 @@ from typing import TYPE_CHECKING
 
 import trio
 
-from stratum.contracts.plan import Command
-from stratum.contracts.plan_status import Question
+from stratum.contracts.plans.plan import Command
+from stratum.contracts.plans.status import Question
 from stratum.contracts.records import GateAnswered, GateOpened, SnapshotTaken
-from stratum.engine.plans.captured import shortened
 from stratum.engine.plans.case import Exhibit, Judged
-from stratum.engine.plans.command import CommandRun
-from stratum.engine.plans.gate_doer import Asking
+from stratum.engine.plans.doers.captured import shortened
+from stratum.engine.plans.doers.command import CommandRun
+from stratum.engine.plans.doers.gate_doer import Asking
 
 if TYPE_CHECKING:
     from stratum.engine.plans.plan_run import PlanRun

@@ -9,7 +9,7 @@ from typing import Any
 import msgspec
 
 from stratum.contracts.codec import Codec
-from stratum.contracts.plan import Step as PlanStep
+from stratum.contracts.plans.plan import Step as PlanStep
 from stratum.contracts.violation import Violation
 from stratum.engine.infer import DEFAULT_RETRIES, Infer
 from stratum.engine.infer_call import InferCall

@@ -17,7 +17,7 @@ from stratum.contracts.codec import codec
 from stratum.contracts.contract import contract
 from stratum.contracts.errors import CallFailed, ProviderError
 from stratum.contracts.opaque import opaque
-from stratum.contracts.plan_errors import JudgeUnavailable
+from stratum.contracts.plans.errors import JudgeUnavailable
 from stratum.engine.infer import Infer, infer
 from stratum.engine.plans.case import Case, Exhibit, Judge, Judged
 from stratum.engine.plans.codex_exec import Codex

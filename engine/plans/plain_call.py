@@ -8,8 +8,8 @@ from typing import Any
 import trio
 
 from stratum.contracts.codec import Codec
-from stratum.contracts.compiled_plan import CompiledPlan
-from stratum.contracts.plan import Step
+from stratum.contracts.plans.compiled_plan import CompiledPlan
+from stratum.contracts.plans.plan import Step
 from stratum.engine.compute import Compute
 from stratum.engine.plans.functions import Functions
 from stratum.engine.plans.values import Values

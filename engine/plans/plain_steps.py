@@ -16,12 +16,12 @@ from typing import TYPE_CHECKING
 
 import trio
 
-from stratum.contracts.plan import Step
-from stratum.engine.lane import Lane
+from stratum.contracts.plans.plan import Step
 from stratum.engine.place import Place, current_place
 from stratum.engine.plans.plain_call import PlainCall, plain_calls
 from stratum.engine.plans.step_work import StepWork
-from stratum.engine.scheduler import RunAtOnce, RunStep, StartOver
+from stratum.engine.scheduling.lane import Lane
+from stratum.engine.scheduling.scheduler import RunAtOnce, RunStep, StartOver
 from stratum.engine.step_record import StepRecord
 
 if TYPE_CHECKING:

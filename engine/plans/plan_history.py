@@ -7,8 +7,8 @@ from typing import Any, cast
 
 import msgspec
 
-from stratum.contracts.plan import ExecutionPlan
-from stratum.contracts.plan_status import PlanState
+from stratum.contracts.plans.plan import ExecutionPlan
+from stratum.contracts.plans.status import PlanState
 from stratum.contracts.records import (
     Approved,
     PlanProposed,

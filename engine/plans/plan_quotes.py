@@ -6,12 +6,12 @@ from collections import Counter
 from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING, Any
 
-from stratum.contracts.compiled_plan import CompiledPlan
+from stratum.contracts.plans.compiled_plan import CompiledPlan
 from stratum.contracts.reference import references
 from stratum.engine.plans.functions import Functions
 from stratum.engine.plans.infer_steps import bound_call
 from stratum.engine.plans.values import Values
-from stratum.engine.quote import Quote, quote
+from stratum.engine.pricing.quote import Quote, quote
 
 if TYPE_CHECKING:
     from stratum.engine.runtime import Runtime

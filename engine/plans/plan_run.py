@@ -11,26 +11,26 @@ import trio
 
 from stratum.actors.ledger import Amount, Demand, Limits, Refused
 from stratum.contracts.budget import Budget
-from stratum.contracts.compiled_plan import CompiledPlan
 from stratum.contracts.errors import BudgetExceeded
-from stratum.contracts.expression_evidence import Source
-from stratum.contracts.plan_errors import RunCancelled, StaleTicket, StepNotReady
-from stratum.contracts.plan_status import PlanState, PlanStatus, Verdict
+from stratum.contracts.expressions.evidence import Source
+from stratum.contracts.plans.compiled_plan import CompiledPlan
+from stratum.contracts.plans.errors import RunCancelled, StaleTicket, StepNotReady
+from stratum.contracts.plans.status import PlanState, PlanStatus, Verdict
 from stratum.contracts.price import Usage
 from stratum.contracts.records import LimitRaised, Reported, Reserved, Settled
 from stratum.engine.envelope import Envelope, Overrun, open_envelope
 from stratum.engine.flow_call import unwrapped
 from stratum.engine.place import Place
-from stratum.engine.plans.agent_doer import Handout
+from stratum.engine.plans.approval.policy import Policy
 from stratum.engine.plans.case import Judge
 from stratum.engine.plans.clock import Clock
+from stratum.engine.plans.doers.agent_doer import Handout
+from stratum.engine.plans.doers.gate_doer import Asking, Decision
 from stratum.engine.plans.functions import Functions
-from stratum.engine.plans.gate_doer import Asking, Decision
 from stratum.engine.plans.plan_log import PlanLog
 from stratum.engine.plans.plan_view import ShownSteps, live_status
-from stratum.engine.plans.policy import Policy
 from stratum.engine.plans.steps import PlanSteps
-from stratum.engine.plans.workspace import Workspace
+from stratum.engine.plans.work_trees.workspace import Workspace
 
 if TYPE_CHECKING:
     from stratum.engine.runtime import Runtime

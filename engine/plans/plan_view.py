@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING
 import msgspec
 
 from stratum.contracts.audit import flags_of
-from stratum.contracts.compiled_plan import CompiledPlan
-from stratum.contracts.plan_status import PlanState, PlanStatus, StepStanding, StepStatus
+from stratum.contracts.plans.compiled_plan import CompiledPlan
+from stratum.contracts.plans.status import PlanState, PlanStatus, StepStanding, StepStatus
 from stratum.contracts.trace import Attempt
 from stratum.engine.plans.plan_history import PlanHistory
 from stratum.engine.plans.step_history import StepHistory

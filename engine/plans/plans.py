@@ -19,18 +19,20 @@ import trio
 
 from stratum.actors.past_calls import PastCalls
 from stratum.contracts.budget import Budget
-from stratum.contracts.compiled_plan import CompiledPlan
 from stratum.contracts.errors import RunError, UnknownRun
-from stratum.contracts.expression_evidence import Source
+from stratum.contracts.expressions.evidence import Source
 from stratum.contracts.messages import AnswerGate, CancelRun, Message, RaiseLimits
-from stratum.contracts.plan import ExecutionPlan
-from stratum.contracts.plan_errors import NotApproved, StepNotReady
-from stratum.contracts.plan_status import PlanState, PlanStatus
+from stratum.contracts.plans.compiled_plan import CompiledPlan
+from stratum.contracts.plans.errors import NotApproved, StepNotReady
+from stratum.contracts.plans.plan import ExecutionPlan
+from stratum.contracts.plans.status import PlanState, PlanStatus
 from stratum.contracts.records import Approved, RunResumed, RunStarted
 from stratum.engine.file_evidence import file_sources
 from stratum.engine.flow_call import Raised, limits_raised
-from stratum.engine.plans.approvals import Approvals
-from stratum.engine.plans.auto_approval import Ruling, ruling
+from stratum.engine.plans.approval.approvals import Approvals
+from stratum.engine.plans.approval.auto_approval import Ruling, ruling
+from stratum.engine.plans.approval.policy import Policy, approves_by_cost, policy_or_problem, read_policy
+from stratum.engine.plans.approval.proposal import checked_inputs, proposed, revise_draft, shown_digest
 from stratum.engine.plans.case import Judge
 from stratum.engine.plans.compiled_plans import CompiledPlans
 from stratum.engine.plans.estimate import Estimator
@@ -40,11 +42,9 @@ from stratum.engine.plans.plan_history import PlanHistory
 from stratum.engine.plans.plan_log import PlanLog
 from stratum.engine.plans.plan_run import PlanRun
 from stratum.engine.plans.plan_view import recorded_status
-from stratum.engine.plans.policy import Policy, approves_by_cost, policy_or_problem, read_policy
-from stratum.engine.plans.proposal import checked_inputs, proposed, revise_draft, shown_digest
-from stratum.engine.plans.rolling_back import roll_back
-from stratum.engine.plans.snapshots import Restored
-from stratum.engine.plans.workspace import Workspace
+from stratum.engine.plans.work_trees.rolling_back import roll_back
+from stratum.engine.plans.work_trees.snapshots import Restored
+from stratum.engine.plans.work_trees.workspace import Workspace
 from stratum.engine.settings import SettingsError
 
 if TYPE_CHECKING:

@@ -10,7 +10,7 @@ from typing import Literal, cast
 import msgspec
 
 from stratum.contracts.messages import AnswerGate, AnswerReview
-from stratum.contracts.plan import ExecutionPlan, Step
+from stratum.contracts.plans.plan import ExecutionPlan, Step
 from stratum.contracts.records import GateOpened
 from stratum.engine.plans.plan_history import PlanHistory
 from stratum.engine.plans.step_history import StepHistory

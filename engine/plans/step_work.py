@@ -14,10 +14,10 @@ from typing import TYPE_CHECKING, Any, Final
 import msgspec
 import trio
 
-from stratum.contracts.accumulated import accumulated
 from stratum.contracts.any_json import ANY_JSON
-from stratum.contracts.plan import Accumulate, Kind
-from stratum.contracts.plan_errors import StepRejected
+from stratum.contracts.plans.accumulated import accumulated
+from stratum.contracts.plans.errors import StepRejected
+from stratum.contracts.plans.plan import Accumulate, Kind
 from stratum.contracts.records import AttemptFinished, Record, Repeated
 from stratum.contracts.shape import is_dict
 from stratum.contracts.signature import Parameter, Signature
@@ -27,17 +27,17 @@ from stratum.engine.compute import Compute
 from stratum.engine.envelope import Envelope, open_envelope
 from stratum.engine.infer import DEFAULT_RETRIES
 from stratum.engine.place import current_place
-from stratum.engine.plans.agent_doer import AgentDoer
 from stratum.engine.plans.clock import Clock
-from stratum.engine.plans.command_doer import CommandDoer
-from stratum.engine.plans.compute_doer import ComputeDoer
 from stratum.engine.plans.conditions import Verified
-from stratum.engine.plans.doer import Doer, Outcome
-from stratum.engine.plans.gate_doer import GateDoer, Revise
+from stratum.engine.plans.doers.agent_doer import AgentDoer
+from stratum.engine.plans.doers.command_doer import CommandDoer
+from stratum.engine.plans.doers.compute_doer import ComputeDoer
+from stratum.engine.plans.doers.doer import Doer, Outcome
+from stratum.engine.plans.doers.gate_doer import GateDoer, Revise
+from stratum.engine.plans.doers.sub_plan_doer import SubPlanDoer
 from stratum.engine.plans.infer_steps import infer_call
 from stratum.engine.plans.step_history import best_of
-from stratum.engine.plans.sub_plan_doer import SubPlanDoer
-from stratum.engine.scheduler import StartOver
+from stratum.engine.scheduling.scheduler import StartOver
 from stratum.engine.step_record import StepRecord
 
 if TYPE_CHECKING:

@@ -11,24 +11,24 @@ from typing import TYPE_CHECKING, Any
 
 import trio
 
-from stratum.contracts.compiled_plan import CompiledPlan
-from stratum.contracts.plan import Command, Step
-from stratum.contracts.plan_errors import PlanFailed
-from stratum.contracts.plan_status import StepStanding
+from stratum.contracts.plans.compiled_plan import CompiledPlan
+from stratum.contracts.plans.errors import PlanFailed
+from stratum.contracts.plans.plan import Command, Step
+from stratum.contracts.plans.status import StepStanding
 from stratum.contracts.records import Record, Skipped, StartedOver
 from stratum.contracts.reference import read_reference
 from stratum.contracts.violation import Violation
-from stratum.engine.lane import Lane
 from stratum.engine.place import Place
 from stratum.engine.plans.clock import Clock
-from stratum.engine.plans.command import CommandRun
 from stratum.engine.plans.conditions import Conditions
+from stratum.engine.plans.doers.command import CommandRun
 from stratum.engine.plans.gathering import Gathering
 from stratum.engine.plans.plain_steps import PlainSteps
 from stratum.engine.plans.step_work import StepWork
 from stratum.engine.plans.values import Values
-from stratum.engine.progress import StepState
-from stratum.engine.scheduler import StartOver, run_dag
+from stratum.engine.scheduling.lane import Lane
+from stratum.engine.scheduling.progress import StepState
+from stratum.engine.scheduling.scheduler import StartOver, run_dag
 
 if TYPE_CHECKING:
     from stratum.engine.plans.plan_run import PlanRun

@@ -9,9 +9,9 @@ import msgspec
 
 from stratum.contracts.any_json import ANY_JSON
 from stratum.contracts.codec import Codec
-from stratum.contracts.compiled_plan import CompiledPlan
 from stratum.contracts.errors import ContractViolation
-from stratum.contracts.plan import Step
+from stratum.contracts.plans.compiled_plan import CompiledPlan
+from stratum.contracts.plans.plan import Step
 from stratum.contracts.reference import Reference, follow, is_reference, read_reference, substitute
 from stratum.contracts.violation import Violation
 

@@ -8,7 +8,7 @@ from typing import Any
 import msgspec
 
 from stratum.contracts.doubts import Doubt, doubts_of
-from stratum.contracts.plan import ExecutionPlan, Step
+from stratum.contracts.plans.plan import ExecutionPlan, Step
 from stratum.contracts.records import (
     Approved,
     AttemptFinished,

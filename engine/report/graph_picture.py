@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Collection, Mapping, Sequence
 from typing import Final
 
-from stratum.contracts.dag import Dag
+from stratum.contracts.plans.dag import Dag
 from stratum.engine.report.text import escaped
 
 MOST_STEPS: Final = 200

@@ -59,18 +59,18 @@ if TYPE_CHECKING:
     from stratum.contracts.image import Image
     from stratum.contracts.opaque import opaque
     from stratum.contracts.partial import Partial
-    from stratum.contracts.plan_errors import RunCancelled
+    from stratum.contracts.plans.errors import RunCancelled
     from stratum.contracts.price import Price, Usage
     from stratum.contracts.probabilistic import Probabilistic
     from stratum.contracts.trace import TraceRecord
     from stratum.engine.await_human import await_human
     from stratum.engine.compute import compute
-    from stratum.engine.debate import debate
+    from stratum.engine.fan_out.debate import debate
+    from stratum.engine.fan_out.parallel import parallel, race
     from stratum.engine.flow import Flow, flow
     from stratum.engine.image_file import read_image
     from stratum.engine.infer import infer
-    from stratum.engine.parallel import parallel, race
-    from stratum.engine.postcondition import ensure
+    from stratum.engine.postconditions.postcondition import ensure
     from stratum.engine.refine import refine
     from stratum.engine.runtime import Runtime, open_runtime, run
     from stratum.engine.step import Step
@@ -143,18 +143,18 @@ _HOMES: Final = {
     "stratum.contracts.image": ("Image",),
     "stratum.contracts.opaque": ("opaque",),
     "stratum.contracts.partial": ("Partial",),
-    "stratum.contracts.plan_errors": ("RunCancelled",),
+    "stratum.contracts.plans.errors": ("RunCancelled",),
     "stratum.contracts.price": ("Price", "Usage"),
     "stratum.contracts.probabilistic": ("Probabilistic",),
     "stratum.contracts.trace": ("TraceRecord",),
     "stratum.engine.await_human": ("await_human",),
     "stratum.engine.compute": ("compute",),
-    "stratum.engine.debate": ("debate",),
+    "stratum.engine.fan_out.debate": ("debate",),
     "stratum.engine.flow": ("Flow", "flow"),
     "stratum.engine.image_file": ("read_image",),
     "stratum.engine.infer": ("infer",),
-    "stratum.engine.parallel": ("parallel", "race"),
-    "stratum.engine.postcondition": ("ensure",),
+    "stratum.engine.fan_out.parallel": ("parallel", "race"),
+    "stratum.engine.postconditions.postcondition": ("ensure",),
     "stratum.engine.refine": ("refine",),
     "stratum.engine.runtime": ("Runtime", "open_runtime", "run"),
     "stratum.engine.step": ("Step",),

@@ -6,10 +6,9 @@ it gives a `Plans`, each run in it is a `PlanRun`. `Agents` do the steps that ar
 
 from __future__ import annotations
 
-from stratum.contracts.compiled_plan import CompiledPlan
 from stratum.contracts.errors import PlanError
-from stratum.contracts.plan import Command, ExecutionPlan, Gate, Step
-from stratum.contracts.plan_errors import (
+from stratum.contracts.plans.compiled_plan import CompiledPlan
+from stratum.contracts.plans.errors import (
     JudgeUnavailable,
     NotApproved,
     PlanFailed,
@@ -18,10 +17,11 @@ from stratum.contracts.plan_errors import (
     StepNotReady,
     StepRejected,
 )
-from stratum.contracts.plan_render import render_plan, render_table
-from stratum.contracts.plan_status import Assignment, PlanStatus, Question, Verdict
-from stratum.contracts.plan_text import load_plan, read_plan
-from stratum.engine.plans.approvals import Approval, Approvals
+from stratum.contracts.plans.plan import Command, ExecutionPlan, Gate, Step
+from stratum.contracts.plans.render import render_plan, render_table
+from stratum.contracts.plans.status import Assignment, PlanStatus, Question, Verdict
+from stratum.contracts.plans.text import load_plan, read_plan
+from stratum.engine.plans.approval.approvals import Approval, Approvals
 from stratum.engine.plans.builder import PlanBuilder
 from stratum.engine.plans.case import Case, Judge, Judged
 from stratum.engine.plans.codex_worker import CodexWorker

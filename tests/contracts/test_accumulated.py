@@ -5,8 +5,8 @@ from typing import Any
 from hypothesis import given
 from hypothesis import strategies as st
 
-from stratum.contracts.accumulated import Accumulated, accumulated
-from stratum.contracts.plan import Accumulate
+from stratum.contracts.plans.accumulated import Accumulated, accumulated
+from stratum.contracts.plans.plan import Accumulate
 
 BY_ID = Accumulate(field="found", key="id")
 

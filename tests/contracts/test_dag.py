@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from stratum.contracts.dag import Dag
+from stratum.contracts.plans.dag import Dag
 
 DIAMOND = Dag.of([[], [0], [0], [1, 2]])
 

@@ -35,7 +35,7 @@ from stratum.contracts.errors import (
     UnknownRun,
     described,
 )
-from stratum.contracts.plan_errors import StepRejected
+from stratum.contracts.plans.errors import StepRejected
 from stratum.contracts.violation import Violation
 
 LOW = Violation(kind="ensure", condition="r.confidence > 0.75", detail="actual: 0.42")

@@ -13,8 +13,8 @@ from hypothesis import strategies as st
 
 from stratum.contracts.contract import contract
 from stratum.contracts.errors import ExpressionError
-from stratum.contracts.expression import Expression, classify
-from stratum.contracts.expression_evidence import Evidence, EvidenceCall, EvidenceNeeded, Source
+from stratum.contracts.expressions.evidence import Evidence, EvidenceCall, EvidenceNeeded, Source
+from stratum.contracts.expressions.expression import Expression, classify
 from stratum.contracts.opaque import opaque
 from stratum.contracts.violation import MAX_TEXT, Violation
 
@@ -619,8 +619,8 @@ def test_every_block_of_the_manual_runs_and_prints_what_it_says(capsys: pytest.C
 
 
 def test_the_manual_lists_every_function_and_method() -> None:
-    from stratum.contracts.expression_evidence import EXAMPLES
-    from stratum.contracts.expression_functions import FUNCTIONS, METHOD_NAMES
+    from stratum.contracts.expressions.evidence import EXAMPLES
+    from stratum.contracts.expressions.functions import FUNCTIONS, METHOD_NAMES
 
     page = (Path(__file__).parents[2] / "docs" / "expressions.md").read_text()
     assert {name for name in {*FUNCTIONS, *METHOD_NAMES, *EXAMPLES} if not re.search(rf"\b{name}\b", page)} == set()

@@ -7,7 +7,7 @@ import time
 import pytest
 
 from stratum.contracts.errors import PlanError
-from stratum.contracts.plan_text import load_plan
+from stratum.contracts.plans.text import load_plan
 from tests.contracts.malformed_plans import Malformed, malformed
 from tests.contracts.plan_registry import REGISTRY
 

@@ -14,8 +14,8 @@ from hypothesis import strategies as st
 
 from stratum.contracts.budget import Budget
 from stratum.contracts.errors import PlanError
-from stratum.contracts.plan import Command, Ensure, Estimate, ExecutionPlan, Gate, Step
-from stratum.contracts.plan_text import read_plan, to_json, to_yaml
+from stratum.contracts.plans.plan import Command, Ensure, Estimate, ExecutionPlan, Gate, Step
+from stratum.contracts.plans.text import read_plan, to_json, to_yaml
 from stratum.contracts.shape import is_dict, is_sequence
 
 TEXT = st.text(st.characters(exclude_categories=["Cs"]), max_size=12)

@@ -10,11 +10,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from stratum.contracts.compiled_plan import CompiledPlan
 from stratum.contracts.errors import PlanError
-from stratum.contracts.plan import ExecutionPlan
-from stratum.contracts.plan_check import check, compile_plan
-from stratum.contracts.plan_text import load_plan
+from stratum.contracts.plans.check import check, compile_plan
+from stratum.contracts.plans.compiled_plan import CompiledPlan
+from stratum.contracts.plans.plan import ExecutionPlan
+from stratum.contracts.plans.text import load_plan
 from stratum.contracts.problem import MAX_PROBLEMS
 from tests.contracts.malformed_plans import DESIGN, READ
 from tests.contracts.plan_registry import REGISTRY

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from stratum.contracts.plan_diff import plan_changes
-from stratum.contracts.plan_text import read_plan
+from stratum.contracts.plans.diff import plan_changes
+from stratum.contracts.plans.text import read_plan
 
 OLD = """
 goal: Ship it

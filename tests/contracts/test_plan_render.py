@@ -8,12 +8,12 @@ import msgspec
 import pytest
 
 from stratum.contracts.budget import Budget
-from stratum.contracts.compiled_plan import CompiledPlan
 from stratum.contracts.contract import contract
-from stratum.contracts.plan import Estimate, ExecutionPlan
-from stratum.contracts.plan_check import compile_plan
-from stratum.contracts.plan_mermaid import render_mermaid
-from stratum.contracts.plan_render import budget_line, dollars, render_details, render_plan, render_table
+from stratum.contracts.plans.check import compile_plan
+from stratum.contracts.plans.compiled_plan import CompiledPlan
+from stratum.contracts.plans.mermaid import render_mermaid
+from stratum.contracts.plans.plan import Estimate, ExecutionPlan
+from stratum.contracts.plans.render import budget_line, dollars, render_details, render_plan, render_table
 from stratum.contracts.registry import Registry
 
 CENT = 10**10

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from stratum.contracts.codec import codec
 from stratum.contracts.contract import contract
 from stratum.contracts.errors import ContractViolation
-from stratum.contracts.expression_fields import Shape
+from stratum.contracts.expressions.fields import Shape
 from stratum.contracts.registry import value_schema
 from stratum.contracts.schema_fit import NoSuchField, field_at, misfit
 

@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from stratum.contracts.json_text import Unreadable
-from stratum.contracts.yaml_text import MAX_EVENTS, lines_of, read_yaml, write_yaml
+from stratum.contracts.plans.yaml_text import MAX_EVENTS, lines_of, read_yaml, write_yaml
 
 TEXT = st.text(st.characters(exclude_categories=["Cs"]))
 AMBIGUOUS = st.sampled_from(

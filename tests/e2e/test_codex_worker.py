@@ -12,11 +12,11 @@ from tests.e2e.codex import codex_home
 from tests.fakes.codex_model import Action, CodexModel, CodexRequest, Item, open_codex_model, run, say, turns, write
 
 from stratum import Price, open_runtime
-from stratum.contracts.plan_errors import PlanFailed
-from stratum.contracts.plan_text import read_plan
+from stratum.contracts.plans.errors import PlanFailed
+from stratum.contracts.plans.text import read_plan
 from stratum.contracts.records import CallFinished
 from stratum.contracts.trace import TraceRecord
-from stratum.engine.plans.approvals import Approvals
+from stratum.engine.plans.approval.approvals import Approvals
 from stratum.engine.plans.case import Case, Exhibit, Judged
 from stratum.engine.plans.codex_exec import Codex
 from stratum.engine.plans.codex_worker import CodexWorker

@@ -19,7 +19,7 @@ from tests.e2e.codex_terminal import open_terminal
 from tests.fakes.codex_model import Action, CodexModel, CodexRequest, call, open_codex_model, run, say, turns
 from tests.mcp_bridge.agents import PROPOSAL
 
-from stratum.engine.plans.approvals import Approvals
+from stratum.engine.plans.approval.approvals import Approvals
 from stratum.mcp_bridge.client_config import client_config
 
 pytestmark = pytest.mark.e2e

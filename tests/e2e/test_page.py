@@ -18,8 +18,8 @@ from tests.engine.report.test_page import HOSTILE
 from tests.test_cli_plans import Terminal
 
 from stratum.cli import stratum
-from stratum.contracts.plan import ExecutionPlan, Gate, Step
-from stratum.contracts.plan_text import to_yaml
+from stratum.contracts.plans.plan import ExecutionPlan, Gate, Step
+from stratum.contracts.plans.text import to_yaml
 
 pytestmark = [pytest.mark.e2e, pytest.mark.skipif(not CHROMIUM, reason="needs Chromium: apt-get install chromium")]
 

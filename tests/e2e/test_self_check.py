@@ -11,9 +11,9 @@ import pytest
 import trio
 
 from stratum import open_runtime
-from stratum.contracts.plan_text import read_plan
-from stratum.contracts.step_result import CommandResult
-from stratum.engine.plans.approvals import Approvals
+from stratum.contracts.plans.step_result import CommandResult
+from stratum.contracts.plans.text import read_plan
+from stratum.engine.plans.approval.approvals import Approvals
 from stratum.engine.plans.plans import open_plans
 from stratum.providers import Local
 

@@ -26,7 +26,7 @@ from trio.testing import MockClock, wait_all_tasks_blocked
 from stratum import BudgetExceeded, ContractViolation, Flow, ProviderError, Runtime, flow, open_runtime, parallel
 from stratum.actors.ledger import LedgerState
 from stratum.cluster import Cluster, ClusterError, RemoteFailure, WorkerLost, on_cluster
-from stratum.contracts.plan_errors import PlanFailed
+from stratum.contracts.plans.errors import PlanFailed
 from stratum.contracts.price import Usage
 from stratum.contracts.records import (
     AttemptFinished,

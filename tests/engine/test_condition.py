@@ -14,7 +14,7 @@ import trio.lowlevel
 import trio.testing
 
 from stratum.contracts.errors import ContractDefinitionError
-from stratum.engine.postcondition import Ensure, Postcondition, ensure
+from stratum.engine.postconditions.postcondition import Ensure, Postcondition, ensure
 
 # pyright: reportUnknownLambdaType=false, reportUnknownArgumentType=false
 

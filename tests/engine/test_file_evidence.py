@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from stratum.contracts.expression import Expression
+from stratum.contracts.expressions.expression import Expression
 from stratum.engine.file_evidence import MAX_FILE_BYTES, file_sources
 
 

@@ -30,10 +30,10 @@ from stratum.contracts.image import Detail
 from stratum.contracts.records import CallFinished, Reserved
 from stratum.engine.dialects.chat import ChatDialect
 from stratum.engine.dialects.responses import ResponsesDialect
+from stratum.engine.pricing.tokens import IMAGE_TOKENS, LEAST_IMAGE_TOKENS, exact_bound, image_tokens, input_bound
 from stratum.engine.providers.openai import OpenAI
 from stratum.engine.providers.replay import replay
 from stratum.engine.providers.scripted import Reply, scripted
-from stratum.engine.tokens import IMAGE_TOKENS, LEAST_IMAGE_TOKENS, exact_bound, image_tokens, input_bound
 from stratum.plans import Approvals, Functions, open_plans, read_plan
 
 PRICE = Price.per_million(input=2, output=8)

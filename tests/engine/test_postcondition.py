@@ -26,7 +26,7 @@ from stratum.contracts.contract import contract
 from stratum.contracts.errors import ContractDefinitionError
 from stratum.contracts.opaque import opaque
 from stratum.contracts.violation import MAX_TEXT, Violation, retry_message
-from stratum.engine.postcondition import Postcondition, Precondition
+from stratum.engine.postconditions.postcondition import Postcondition, Precondition
 
 # Conditions are written as users write them, odd ones too, on results whose types the checker cannot see.
 # pyright: reportUnknownLambdaType=false, reportUnknownMemberType=false, reportUnknownArgumentType=false
@@ -769,7 +769,7 @@ def test_lambdas_in_decorators_and_collections_are_found() -> None:
 
 def test_without_column_positions_lambdas_that_share_a_line_are_not_confused() -> None:
     code = """
-        from stratum.engine.lambda_source import lambda_source
+        from stratum.engine.postconditions.lambda_source import lambda_source
         alone = lambda r: r > 1
         first, second = (lambda r: r > 1), (lambda r: r > 2)
         twins = (lambda r: r.a), (lambda r: r.a)

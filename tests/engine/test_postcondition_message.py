@@ -12,7 +12,7 @@ import pytest
 import trio
 
 from stratum.contracts.contract import contract
-from stratum.engine.postcondition import Postcondition
+from stratum.engine.postconditions.postcondition import Postcondition
 
 
 @contract

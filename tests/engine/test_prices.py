@@ -8,7 +8,7 @@ import pytest
 
 from stratum import Price
 from stratum.contracts.price import FREE
-from stratum.engine.prices import Prices
+from stratum.engine.pricing.prices import Prices
 from stratum.engine.providers.local import Local
 from stratum.engine.providers.openai import OpenAI
 from stratum.engine.providers.scripted import scripted

@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 
 from stratum.contracts.money import PICOUSD_PER_USD
 from stratum.contracts.price import Price, Usage
-from stratum.engine.pricing import price_of
+from stratum.engine.pricing.published_price import price_of
 
 CURRENT = (
     "gpt-4o-mini", "gpt-4o", "gpt-4.1", "gpt-4.1-nano", "gpt-5", "gpt-5-mini", "gpt-5-nano", "gpt-5.4", "gpt-5.5",

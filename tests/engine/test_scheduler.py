@@ -15,10 +15,10 @@ import trio.testing
 from hypothesis import assume, given
 from hypothesis import strategies as st
 
-from stratum.contracts.dag import Dag
-from stratum.engine.lane import Lane, StepCancelled
-from stratum.engine.progress import StepState
-from stratum.engine.scheduler import YIELD_STEPS, Ended, StartOver, run_dag
+from stratum.contracts.plans.dag import Dag
+from stratum.engine.scheduling.lane import Lane, StepCancelled
+from stratum.engine.scheduling.progress import StepState
+from stratum.engine.scheduling.scheduler import YIELD_STEPS, Ended, StartOver, run_dag
 
 CHAIN = Dag.of([[], [0], [1], [2]])
 DIAMOND = Dag.of([[], [0], [0], [1, 2]])
@@ -160,7 +160,7 @@ async def test_a_ready_step_never_waits_for_a_lane_below_the_cap(autojump_clock:
 @pytest.fixture
 def never_slow(monkeypatch: pytest.MonkeyPatch) -> None:
     """Lanes yield by the number of steps alone, so that a busy machine counts the same."""
-    monkeypatch.setattr("stratum.engine.scheduler.YIELD_S", 3600)
+    monkeypatch.setattr("stratum.engine.scheduling.scheduler.YIELD_S", 3600)
 
 
 class TaskSteps(trio.abc.Instrument):

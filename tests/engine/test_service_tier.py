@@ -26,7 +26,7 @@ from stratum.contracts.records import CallFinished, Reserved, Settled
 from stratum.engine.dialects.chat import ChatDialect
 from stratum.engine.dialects.protocol import Dialect
 from stratum.engine.dialects.responses import ResponsesDialect
-from stratum.engine.pricing import price_of
+from stratum.engine.pricing.published_price import price_of
 from stratum.engine.providers.openai import OpenAI
 from stratum.engine.providers.protocol import Answer
 from stratum.engine.providers.scripted import Reply, scripted

@@ -28,7 +28,7 @@ from stratum.actors.journal import open_journal
 from stratum.actors.journal_store import Entry, Store
 from stratum.contracts.errors import RunError
 from stratum.contracts.messages import CancelRun
-from stratum.contracts.plan_errors import RunCancelled
+from stratum.contracts.plans.errors import RunCancelled
 from stratum.contracts.price import Usage
 from stratum.contracts.records import CallStarted, LeftInDoubt, RunFinished
 from stratum.engine.dialects.protocol import Received

@@ -16,12 +16,12 @@ from pydantic import Field
 from stratum.contracts.contract import contract
 from stratum.contracts.money import limit_picousd
 from stratum.contracts.signature import Signature
-from stratum.engine import tokens
 from stratum.engine.dialects.protocol import CallShape
 from stratum.engine.dialects.responses import ResponsesDialect
-from stratum.engine.pricing import price_of
+from stratum.engine.pricing import tokens
+from stratum.engine.pricing.published_price import price_of
+from stratum.engine.pricing.tokens import REQUEST_TOKENS, exact_bound, input_bound, load_encoding, note_overrun
 from stratum.engine.prompt import PromptTemplate
-from stratum.engine.tokens import REQUEST_TOKENS, exact_bound, input_bound, load_encoding, note_overrun
 
 MODELS = ("gpt-4o-mini", "gpt-4", "gpt-3.5-turbo", "gpt-6.1-sol", "o3", "openai/gpt-5", "qwen3", "")
 
@@ -81,7 +81,7 @@ def test_a_request_within_its_bound_teaches_nothing() -> None:
 
 def test_counting_loads_the_extension_alone_and_leaves_the_package_usable() -> None:
     code = (
-        "import sys; from stratum.engine.tokens import exact_bound;"
+        "import sys; from stratum.engine.pricing.tokens import exact_bound;"
         "before = 'bpe_openai' in sys.modules; n = exact_bound('gpt-4o', b'hi there');"
         "loaded = 'bpe_openai' in sys.modules; import bpe_openai;"
         "print([before, n, loaded, bpe_openai.get_encoding('o200k_base').encode('hi there')])"

@@ -12,7 +12,7 @@ from mcp.client import ClientRequestContext
 from mcp_types import CallToolResult, ElicitRequestFormParams, ElicitRequestParams, ElicitResult, TextContent
 
 from stratum import Price
-from stratum.engine.plans.approvals import Approvals
+from stratum.engine.plans.approval.approvals import Approvals
 from stratum.engine.plans.case import Judge
 from stratum.engine.providers.scripted import Scripted, scripted
 from stratum.engine.step import Step

@@ -15,8 +15,8 @@ import httpx2
 import trio
 from tests.engine.plans.plan_fixtures import open_project
 
-from stratum.contracts.plan_text import read_plan
-from stratum.engine.plans.approvals import Approvals
+from stratum.contracts.plans.text import read_plan
+from stratum.engine.plans.approval.approvals import Approvals
 from stratum.engine.plans.functions import Functions
 from stratum.engine.plans.plans import Plans
 from stratum.engine.step import Step

@@ -14,8 +14,8 @@ from hypothesis import strategies as st
 from tests.engine.report.test_page import HOSTILE, seen
 from tests.ui.page_fixtures import Visitor, project, proposed
 
-from stratum.contracts.plan import ExecutionPlan
-from stratum.contracts.plan_text import read_plan
+from stratum.contracts.plans.plan import ExecutionPlan
+from stratum.contracts.plans.text import read_plan
 from stratum.ui.plan_fields import MOST_STEPS, edited, fields_of
 
 PLAN = """

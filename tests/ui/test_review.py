@@ -13,8 +13,8 @@ from tests.engine.report.test_page import HOSTILE, seen
 from tests.ui.page_fixtures import project, proposed, served
 
 from stratum import compute
-from stratum.contracts.plan import Ensure, ExecutionPlan, Step
-from stratum.contracts.plan_text import read_plan
+from stratum.contracts.plans.plan import Ensure, ExecutionPlan, Step
+from stratum.contracts.plans.text import read_plan
 from stratum.contracts.records import PlanProposed
 from stratum.engine.plans.functions import Functions
 

@@ -13,7 +13,7 @@ from tests.engine.report.test_page import HOSTILE, seen
 from tests.ui.page_fixtures import project, proposed, served
 
 from stratum import Budget, await_human, flow, open_runtime
-from stratum.contracts.plan_errors import RunCancelled
+from stratum.contracts.plans.errors import RunCancelled
 from stratum.contracts.price import Usage
 from stratum.engine.providers.scripted import scripted
 

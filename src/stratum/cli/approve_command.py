@@ -10,10 +10,10 @@ import click
 from stratum.cli.options import journal_option
 from stratum.cli.plan_session import approve_at_terminal, functions_in, how_to_approve, ruling_on
 from stratum.cli.reading import find_run, read_plan_history
-from stratum.contracts.plan_check import compile_plan
-from stratum.contracts.plan_errors import NotApproved
-from stratum.engine.plans.approvals import Approvals
-from stratum.engine.plans.proposal import shown_digest
+from stratum.contracts.plans.check import compile_plan
+from stratum.contracts.plans.errors import NotApproved
+from stratum.engine.plans.approval.approvals import Approvals
+from stratum.engine.plans.approval.proposal import shown_digest
 
 
 @click.command("approve")

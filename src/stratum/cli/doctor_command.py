@@ -20,12 +20,12 @@ from stratum.cli.exit_codes import FAILED
 from stratum.cli.options import journal_option
 from stratum.contracts.errors import ProviderError, StratumError
 from stratum.contracts.money import format_usd
-from stratum.engine.plans.policy import FILE_NAME, read_policy
+from stratum.engine.plans.approval.policy import FILE_NAME, read_policy
 from stratum.engine.providers.protocol import Provider
 from stratum.engine.settings import Settings, SettingsError, read_settings
 
 if TYPE_CHECKING:
-    from stratum.engine.service_tier import ServiceTier
+    from stratum.engine.pricing.service_tier import ServiceTier
 
 PACKAGES = ("stratum-runtime", "trio", "pydantic", "msgspec", "openai", "httpx2", "genai-prices", "bpe-openai")
 EXTRAS = {"local": "xllamacpp"}
@@ -86,8 +86,8 @@ def _settings(settings: Settings) -> Iterator[Finding]:
 
 
 def _provider(settings: Settings) -> Finding:
+    from stratum.engine.pricing.service_tier import checked_tier
     from stratum.engine.providers.environment import provider_from_environment
-    from stratum.engine.service_tier import checked_tier
 
     try:
         provider = provider_from_environment(settings.environ)
@@ -102,8 +102,8 @@ def _provider(settings: Settings) -> Finding:
 
 def _priced(provider: Provider, model: str, settings: Settings, tier: ServiceTier | None) -> str:
     """Said of a model that has no price: a USD budget around its calls would be refused."""
-    from stratum.engine.prices import Prices
-    from stratum.engine.service_tier import priced_as
+    from stratum.engine.pricing.prices import Prices
+    from stratum.engine.pricing.service_tier import priced_as
 
     if Prices(provider, settings=settings).of(model, tiers=priced_as(tier)):
         return ""
@@ -111,7 +111,7 @@ def _priced(provider: Provider, model: str, settings: Settings, tier: ServiceTie
 
 
 def _policy(settings: Settings) -> Finding:
-    from stratum.engine.prices import Prices
+    from stratum.engine.pricing.prices import Prices
     from stratum.engine.providers.environment import provider_or_absent
 
     home = state_home()

@@ -11,18 +11,18 @@ import trio
 
 from stratum.cli.exit_codes import EXHAUSTED
 from stratum.contracts.budget import Budget
-from stratum.contracts.compiled_plan import CompiledPlan
 from stratum.contracts.errors import ContractDefinitionError, NoProvider
 from stratum.contracts.money import format_usd
-from stratum.contracts.plan_check import compile_plan
+from stratum.contracts.plans.check import compile_plan
+from stratum.contracts.plans.compiled_plan import CompiledPlan
 from stratum.engine.flow import Flow
 from stratum.engine.plans.flow_plan import steps_of_flow
 from stratum.engine.plans.functions import Functions
 from stratum.engine.plans.plan_quotes import plan_quotes, why_nothing
+from stratum.engine.pricing.quote import Quote
 from stratum.engine.providers.environment import provider_from_environment
 from stratum.engine.providers.openai import DEFAULT_MODEL, OpenAI
 from stratum.engine.providers.protocol import Provider
-from stratum.engine.quote import Quote
 from stratum.engine.runtime import Runtime, open_runtime
 from stratum.engine.settings import read_settings
 from stratum.engine.step import Step

@@ -22,7 +22,7 @@ from stratum.contracts.errors import (
     StratumError,
     UnknownRun,
 )
-from stratum.contracts.plan_errors import NotApproved
+from stratum.contracts.plans.errors import NotApproved
 from stratum.engine.settings import SettingsError
 
 FAILED = 1

@@ -17,16 +17,16 @@ from stratum.cli.exit_codes import FAILED
 from stratum.cli.options import journal_option, steps_option
 from stratum.cli.plan_session import functions_in, ruling_on
 from stratum.cli.reading import find_run, read_past_calls, read_plan_history
-from stratum.contracts.compiled_plan import CompiledPlan
 from stratum.contracts.errors import PlanError
-from stratum.contracts.plan_check import compile_plan
-from stratum.contracts.plan_diff import plan_changes
-from stratum.contracts.plan_mermaid import render_mermaid
-from stratum.contracts.plan_render import render_details, render_plan, render_table
-from stratum.contracts.plan_text import load_plan, to_yaml
-from stratum.engine.plans.beforehand import Beforehand
+from stratum.contracts.plans.check import compile_plan
+from stratum.contracts.plans.compiled_plan import CompiledPlan
+from stratum.contracts.plans.diff import plan_changes
+from stratum.contracts.plans.mermaid import render_mermaid
+from stratum.contracts.plans.render import render_details, render_plan, render_table
+from stratum.contracts.plans.text import load_plan, to_yaml
+from stratum.engine.plans.approval.beforehand import Beforehand
+from stratum.engine.plans.approval.proposal import revise_draft
 from stratum.engine.plans.functions import Functions
-from stratum.engine.plans.proposal import revise_draft
 
 FORMS = {"plan": render_plan, "table": render_table, "details": render_details, "mermaid": render_mermaid}
 

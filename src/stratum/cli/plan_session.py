@@ -16,21 +16,21 @@ from stratum.actors.locations import state_home
 from stratum.actors.page_address import page_address, page_of
 from stratum.cli.reading import read_past_calls
 from stratum.cli.target import load_module, steps_of
-from stratum.contracts.compiled_plan import CompiledPlan
-from stratum.contracts.plan_check import compile_plan
-from stratum.contracts.plan_errors import NotApproved
-from stratum.contracts.plan_render import render_details
-from stratum.contracts.plan_status import PlanStatus, Question
+from stratum.contracts.plans.check import compile_plan
+from stratum.contracts.plans.compiled_plan import CompiledPlan
+from stratum.contracts.plans.errors import NotApproved
+from stratum.contracts.plans.render import render_details
+from stratum.contracts.plans.status import PlanStatus, Question
 from stratum.engine.flow_call import Raised
-from stratum.engine.plans.approvals import Approvals
-from stratum.engine.plans.auto_approval import Ruling
-from stratum.engine.plans.beforehand import NO_PAST, ruling_beforehand
+from stratum.engine.plans.approval.approvals import Approvals
+from stratum.engine.plans.approval.auto_approval import Ruling
+from stratum.engine.plans.approval.beforehand import NO_PAST, ruling_beforehand
+from stratum.engine.plans.approval.policy import approves_by_cost, policy_or_problem
 from stratum.engine.plans.codex_exec import Codex
 from stratum.engine.plans.codex_worker import CodexWorker
 from stratum.engine.plans.functions import Functions
 from stratum.engine.plans.plan_run import PlanRun
 from stratum.engine.plans.plans import Plans, open_plans
-from stratum.engine.plans.policy import approves_by_cost, policy_or_problem
 from stratum.engine.runtime import Runtime
 
 TYPED = 6

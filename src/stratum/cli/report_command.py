@@ -9,7 +9,7 @@ import click
 from stratum.cli.options import journal_option
 from stratum.cli.plan_session import functions_in
 from stratum.cli.reading import find_run, is_alive, read_records
-from stratum.contracts.plan_check import compile_plan
+from stratum.contracts.plans.check import compile_plan
 from stratum.engine.plans.plan_history import PlanHistory
 from stratum.engine.report.facts import facts_of
 from stratum.engine.report.page import report_page

@@ -14,9 +14,9 @@ from stratum.actors.journal import open_journal
 from stratum.cli.options import journal_option
 from stratum.cli.plan_session import functions_in
 from stratum.cli.reading import find_run, read_plan_history
-from stratum.contracts.plan_check import compile_plan
-from stratum.engine.plans.rolling_back import roll_back
-from stratum.engine.plans.snapshots import Restored, Snapshots
+from stratum.contracts.plans.check import compile_plan
+from stratum.engine.plans.work_trees.rolling_back import roll_back
+from stratum.engine.plans.work_trees.snapshots import Restored, Snapshots
 
 
 @click.command("rollback")

@@ -13,8 +13,8 @@ from stratum.cli.plan_session import functions_in, is_plan_file, run_plan
 from stratum.cli.session import run_and_show
 from stratum.cli.target import load_step, read_file, read_inputs, read_values
 from stratum.contracts.any_json import ANY_JSON
-from stratum.contracts.plan_text import load_plan
-from stratum.engine.plans.proposal import checked_inputs
+from stratum.contracts.plans.text import load_plan
+from stratum.engine.plans.approval.proposal import checked_inputs
 from stratum.engine.runtime import Runtime
 
 

@@ -17,7 +17,7 @@ from stratum.cli.progress import Progress, shown_progress
 from stratum.cli.time_spent import TimeSpent
 from stratum.contracts.codec import Codec
 from stratum.contracts.errors import BudgetExceeded, StratumError, described
-from stratum.contracts.plan_errors import RunCancelled
+from stratum.contracts.plans.errors import RunCancelled
 from stratum.engine.providers.environment import provider_from_environment, provider_or_absent
 from stratum.engine.runtime import Runtime, open_runtime
 from stratum.engine.settings import read_settings

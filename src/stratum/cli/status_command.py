@@ -12,10 +12,10 @@ from stratum.cli.options import journal_option
 from stratum.cli.plan_session import functions_in, ruling_on
 from stratum.cli.reading import find_run, list_journal, read_plan_history
 from stratum.contracts.money import format_usd
-from stratum.contracts.plan_check import compile_plan
-from stratum.contracts.plan_status import PlanStatus, Question, StepStatus
-from stratum.engine.plans.approvals import Approvals
-from stratum.engine.plans.auto_approval import Ruling
+from stratum.contracts.plans.check import compile_plan
+from stratum.contracts.plans.status import PlanStatus, Question, StepStatus
+from stratum.engine.plans.approval.approvals import Approvals
+from stratum.engine.plans.approval.auto_approval import Ruling
 from stratum.engine.plans.plan_view import recorded_status
 from stratum.engine.plans.questions import OpenQuestion, open_questions
 

@@ -6,7 +6,7 @@ import shlex
 from collections.abc import Iterator, Mapping, Sequence
 from html import escape
 
-from stratum.contracts.plan import ExecutionPlan, Step
+from stratum.contracts.plans.plan import ExecutionPlan, Step
 from stratum.engine.report.sections import MOST_TEXT
 from stratum.engine.report.text import escaped
 from stratum.ui.plan_fields import FORMS, fields_of

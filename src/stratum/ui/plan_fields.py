@@ -13,7 +13,7 @@ from typing import Any, Final
 import msgspec
 
 from stratum.contracts.budget import Budget
-from stratum.contracts.plan import ExecutionPlan, Step
+from stratum.contracts.plans.plan import ExecutionPlan, Step
 
 MOST_STEPS: Final = 100
 """In a form: of more, nobody finds the one to change."""

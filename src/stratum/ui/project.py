@@ -14,19 +14,19 @@ import trio
 
 from stratum.actors.journal import Journal
 from stratum.actors.journal_records import Run
-from stratum.contracts.compiled_plan import CompiledPlan
 from stratum.contracts.errors import PlanError, RunError, described
-from stratum.contracts.plan_check import compile_plan
-from stratum.contracts.plan_status import PlanState
+from stratum.contracts.plans.check import compile_plan
+from stratum.contracts.plans.compiled_plan import CompiledPlan
+from stratum.contracts.plans.status import PlanState
 from stratum.contracts.records import PlanProposed, Record
-from stratum.engine.plans.approvals import Approvals
-from stratum.engine.plans.auto_approval import Ruling
-from stratum.engine.plans.beforehand import NO_PAST, Beforehand, ruling_beforehand
+from stratum.engine.plans.approval.approvals import Approvals
+from stratum.engine.plans.approval.auto_approval import Ruling
+from stratum.engine.plans.approval.beforehand import NO_PAST, Beforehand, ruling_beforehand
+from stratum.engine.plans.approval.policy import approves_by_cost, policy_or_problem
+from stratum.engine.plans.approval.proposal import shown_digest
 from stratum.engine.plans.functions import Functions
 from stratum.engine.plans.plan_history import PlanHistory
 from stratum.engine.plans.plan_view import recorded_status
-from stratum.engine.plans.policy import approves_by_cost, policy_or_problem
-from stratum.engine.plans.proposal import shown_digest
 from stratum.engine.plans.questions import OpenQuestion, open_questions
 from stratum.engine.report.facts import RunFacts, facts_of
 

@@ -8,10 +8,10 @@ from typing import Final
 
 import msgspec
 
-from stratum.contracts.compiled_plan import CompiledPlan
-from stratum.contracts.plan import ExecutionPlan
-from stratum.contracts.plan_diff import plan_changes
-from stratum.contracts.plan_render import budget_line, plan_facts, programs, step_facts, step_name
+from stratum.contracts.plans.compiled_plan import CompiledPlan
+from stratum.contracts.plans.diff import plan_changes
+from stratum.contracts.plans.plan import ExecutionPlan
+from stratum.contracts.plans.render import budget_line, plan_facts, programs, step_facts, step_name
 from stratum.contracts.problem import visible
 from stratum.engine.report.sections import MOST_TEXT, plan_graph
 from stratum.engine.report.text import escaped

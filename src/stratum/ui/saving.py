@@ -9,7 +9,6 @@ from typing import Any, NamedTuple
 import msgspec
 import trio
 
-from stratum.contracts.compiled_plan import CompiledPlan
 from stratum.contracts.errors import (
     ContractDefinitionError,
     ContractViolation,
@@ -18,10 +17,11 @@ from stratum.contracts.errors import (
     RunError,
     RunLocked,
 )
-from stratum.contracts.plan import ExecutionPlan
-from stratum.contracts.plan_text import load_document, load_plan
-from stratum.contracts.yaml_text import write_yaml
-from stratum.engine.plans.proposal import revise_draft
+from stratum.contracts.plans.compiled_plan import CompiledPlan
+from stratum.contracts.plans.plan import ExecutionPlan
+from stratum.contracts.plans.text import load_document, load_plan
+from stratum.contracts.plans.yaml_text import write_yaml
+from stratum.engine.plans.approval.proposal import revise_draft
 from stratum.engine.settings import SettingsError
 from stratum.ui.editing import edit_page, fields_page
 from stratum.ui.plan_fields import edited

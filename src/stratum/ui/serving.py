@@ -8,7 +8,7 @@ from pathlib import Path
 
 from stratum.actors.journal import open_journal
 from stratum.actors.page_address import page_session
-from stratum.engine.plans.approvals import Approvals
+from stratum.engine.plans.approval.approvals import Approvals
 from stratum.engine.plans.functions import Functions
 from stratum.mcp_bridge.door import serve_app, told_to_stop
 from stratum.mcp_bridge.host_check import HostCheck, names

@@ -23,7 +23,7 @@ from starlette.routing import Route
 from stratum.contracts.audit import traces_of
 from stratum.contracts.errors import RunError, StratumError, UnknownRun
 from stratum.contracts.messages import CancelRun, Message, RaiseLimits
-from stratum.contracts.plan_text import to_yaml
+from stratum.contracts.plans.text import to_yaml
 from stratum.engine.plans.questions import OpenQuestion
 from stratum.engine.raised_limits import raise_limits_of_stopped
 from stratum.engine.report.page import report_page

@@ -11,10 +11,10 @@ import trio
 
 from stratum import open_runtime
 from stratum.cluster import Cluster
-from stratum.contracts.plan_status import Assignment, PlanStatus, Question, Verdict
-from stratum.contracts.plan_text import read_plan
+from stratum.contracts.plans.status import Assignment, PlanStatus, Question, Verdict
+from stratum.contracts.plans.text import read_plan
 from stratum.contracts.price import Usage
-from stratum.engine.plans.approvals import Approvals
+from stratum.engine.plans.approval.approvals import Approvals
 from stratum.engine.plans.case import Judge
 from stratum.engine.plans.functions import Functions
 from stratum.engine.plans.plan_run import PlanRun

@@ -11,9 +11,9 @@ import pytest
 from tests.engine.plans.plan_fixtures import open_project
 
 from stratum import compute
-from stratum.contracts.plan_errors import NotApproved
-from stratum.contracts.plan_text import read_plan
-from stratum.engine.plans.approvals import Approval, Approvals
+from stratum.contracts.plans.errors import NotApproved
+from stratum.contracts.plans.text import read_plan
+from stratum.engine.plans.approval.approvals import Approval, Approvals
 from stratum.engine.settings import SettingsError
 
 DIGEST = "a" * 64

@@ -13,9 +13,9 @@ import trio
 from tests.engine.plans.plan_fixtures import open_project
 
 from stratum import Budget, ContractDefinitionError, compute, contract, flow, infer
-from stratum.contracts.plan import ExecutionPlan
-from stratum.contracts.plan_check import compile_plan
-from stratum.contracts.plan_text import read_plan, to_yaml
+from stratum.contracts.plans.check import compile_plan
+from stratum.contracts.plans.plan import ExecutionPlan
+from stratum.contracts.plans.text import read_plan, to_yaml
 from stratum.engine.plans.builder import PlanBuilder
 from stratum.engine.plans.functions import Functions
 from stratum.engine.providers.scripted import scripted

@@ -13,9 +13,9 @@ import pytest
 import trio
 
 from stratum.contracts.errors import CommandRefused
-from stratum.contracts.plan import Command
-from stratum.engine.plans.command import CommandRun, run_command
-from stratum.engine.plans.sandbox import Sandbox, find_sandbox
+from stratum.contracts.plans.plan import Command
+from stratum.engine.plans.doers.command import CommandRun, run_command
+from stratum.engine.plans.doers.sandbox import Sandbox, find_sandbox
 
 SRC = Path(__file__).parents[3] / "src"
 
@@ -211,8 +211,8 @@ async def test_when_we_are_killed_it_ends_by_itself(tmp_path: Path) -> None:
     ours = f"""
 import sys, trio
 from pathlib import Path
-from stratum.contracts.plan import Command
-from stratum.engine.plans.command import run_command
+from stratum.contracts.plans.plan import Command
+from stratum.engine.plans.doers.command import run_command
 command = Command(argv=({FAMILY!r}, {str(tmp_path / "pids")!r}, "mild"), shell=True)
 trio.run(lambda: run_command(command, workspace=Path({str(tmp_path)!r}), key="k"))
 """

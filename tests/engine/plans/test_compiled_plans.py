@@ -3,11 +3,11 @@ from __future__ import annotations
 import pytest
 
 from stratum.contracts.errors import PlanError
-from stratum.contracts.plan import ExecutionPlan, Step
-from stratum.contracts.plan_check import compile_plan
+from stratum.contracts.plans.check import compile_plan
+from stratum.contracts.plans.plan import ExecutionPlan, Step
 from stratum.contracts.registry import Registry
+from stratum.engine.plans.approval.proposal import proposed
 from stratum.engine.plans.compiled_plans import KEPT, MAX_KEPT_BYTES, CompiledPlans
-from stratum.engine.plans.proposal import proposed
 
 REGISTRY = Registry()
 

@@ -8,10 +8,10 @@ import pytest
 from tests.engine.plans.plan_fixtures import open_project, reported, started
 
 from stratum import Price, contract, infer
-from stratum.contracts.plan import Estimate
-from stratum.contracts.plan_check import compile_plan
-from stratum.contracts.plan_render import budget_line
-from stratum.contracts.plan_text import read_plan
+from stratum.contracts.plans.check import compile_plan
+from stratum.contracts.plans.plan import Estimate
+from stratum.contracts.plans.render import budget_line
+from stratum.contracts.plans.text import read_plan
 from stratum.contracts.price import Usage
 from stratum.engine.plans.estimate import Estimator
 from stratum.engine.plans.functions import Functions

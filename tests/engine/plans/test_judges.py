@@ -13,7 +13,7 @@ from tests.engine.plans.test_snapshots import git
 
 from stratum import Price, Usage
 from stratum.contracts.audit import audit_of, render_audit
-from stratum.contracts.plan_errors import JudgeUnavailable, PlanFailed
+from stratum.contracts.plans.errors import JudgeUnavailable, PlanFailed
 from stratum.contracts.records import CallFinished
 from stratum.engine.plans.case import Case, Exhibit, Judged
 from stratum.engine.plans.codex_exec import Codex

@@ -10,7 +10,7 @@ from tests.engine.plans.plan_fixtures import open_project, reported, standing, s
 from trio.testing import MockClock
 
 from stratum import BudgetExceeded, compute, infer
-from stratum.contracts.plan_errors import PlanFailed
+from stratum.contracts.plans.errors import PlanFailed
 from stratum.contracts.records import CallFinished, CallStarted, StepsDone
 from stratum.engine.plans.plan_log import SEGMENT_STEPS
 from stratum.engine.providers.scripted import scripted

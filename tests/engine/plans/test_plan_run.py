@@ -12,9 +12,9 @@ from trio.testing import MockClock
 
 from stratum import BudgetExceeded, ContractViolation, RunLocked, UnknownRun, compute, contract, infer
 from stratum.contracts.errors import RunError
-from stratum.contracts.plan_errors import NotApproved, PlanFailed, RunCancelled, StaleTicket, StepNotReady
-from stratum.contracts.plan_status import Verdict
-from stratum.contracts.plan_text import read_plan
+from stratum.contracts.plans.errors import NotApproved, PlanFailed, RunCancelled, StaleTicket, StepNotReady
+from stratum.contracts.plans.status import Verdict
+from stratum.contracts.plans.text import read_plan
 from stratum.contracts.records import Approved, PlanProposed, RunResumed, StepsDone
 from stratum.engine.providers.scripted import scripted
 

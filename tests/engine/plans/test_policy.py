@@ -10,11 +10,11 @@ from tests.engine.plans.plan_fixtures import asked, open_project, reported, stan
 
 from stratum import Price, Runtime, compute, infer
 from stratum.contracts.audit import audit_of
-from stratum.contracts.plan_errors import NotApproved
-from stratum.contracts.plan_text import read_plan
+from stratum.contracts.plans.errors import NotApproved
+from stratum.contracts.plans.text import read_plan
 from stratum.contracts.records import Approved, GateAnswered
+from stratum.engine.plans.approval.policy import Policy, read_policy
 from stratum.engine.plans.judges import AttestedByPolicy
-from stratum.engine.plans.policy import Policy, read_policy
 from stratum.engine.providers.scripted import scripted
 from stratum.engine.report.facts import facts_of
 from stratum.engine.report.page import report_page

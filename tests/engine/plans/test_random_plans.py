@@ -18,9 +18,9 @@ from hypothesis import strategies as st
 from trio.testing import MockClock
 
 from stratum import compute, open_runtime
-from stratum.contracts.dag import Dag
-from stratum.contracts.plan import Ensure, ExecutionPlan, Step
-from stratum.engine.plans.approvals import Approvals
+from stratum.contracts.plans.dag import Dag
+from stratum.contracts.plans.plan import Ensure, ExecutionPlan, Step
+from stratum.engine.plans.approval.approvals import Approvals
 from stratum.engine.plans.functions import Functions
 from stratum.engine.plans.plans import open_plans
 from stratum.engine.providers.scripted import scripted

@@ -9,11 +9,11 @@ import pytest
 
 from stratum import Price, open_runtime
 from stratum.contracts.audit import audit_line, render_audit
-from stratum.contracts.plan_errors import NotApproved
-from stratum.contracts.plan_text import read_plan
+from stratum.contracts.plans.errors import NotApproved
+from stratum.contracts.plans.text import read_plan
 from stratum.contracts.price import Usage
 from stratum.contracts.records import CallFinished
-from stratum.engine.plans.approvals import Approvals
+from stratum.engine.plans.approval.approvals import Approvals
 from stratum.engine.plans.case import Case, Judged
 from stratum.engine.plans.plans import open_plans
 from stratum.engine.providers.scripted import scripted

@@ -8,11 +8,11 @@ from pathlib import Path
 
 import pytest
 
-from stratum.contracts.expression import Expression
-from stratum.contracts.plan import Command
-from stratum.engine.plans.command import CommandRun, run_command
-from stratum.engine.plans.command_evidence import command_source
-from stratum.engine.plans.runner_report import not_passing, runner_report
+from stratum.contracts.expressions.expression import Expression
+from stratum.contracts.plans.plan import Command
+from stratum.engine.plans.doers.command import CommandRun, run_command
+from stratum.engine.plans.doers.command_evidence import command_source
+from stratum.engine.plans.doers.runner_report import not_passing, runner_report
 
 
 @pytest.mark.parametrize(

@@ -8,8 +8,8 @@ import pytest
 from tests.engine.plans.test_snapshots import git, nasty_line_ends, nasty_links, nasty_modes, nasty_names, state
 
 from stratum.contracts.errors import WorkspaceError
-from stratum.engine.plans.side_tree import SideTree, open_side_tree
-from stratum.engine.plans.snapshots import Snapshots
+from stratum.engine.plans.work_trees.side_tree import SideTree, open_side_tree
+from stratum.engine.plans.work_trees.snapshots import Snapshots
 
 LINES = "".join(f"line {number}\n" for number in range(30))
 

@@ -14,8 +14,8 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from stratum.contracts.errors import RestoreRefused, WorkspaceError
-from stratum.engine.plans.snapshots import Snapshots, reference
-from stratum.engine.plans.work_tree import NEW_BYTES
+from stratum.engine.plans.work_trees.snapshots import Snapshots, reference
+from stratum.engine.plans.work_trees.work_tree import NEW_BYTES
 
 State = dict[bytes, tuple[str, bytes]]
 

@@ -12,7 +12,7 @@ from tests.engine.plans.plan_fixtures import assigned, open_project, reported, s
 from tests.engine.plans.test_snapshots import git
 
 from stratum.contracts.errors import RestoreRefused, RunError
-from stratum.contracts.plan_errors import PlanFailed, RunCancelled
+from stratum.contracts.plans.errors import PlanFailed, RunCancelled
 from stratum.contracts.records import CallFinished, CommandStarted, RolledBack, SnapshotTaken
 from stratum.engine.plans.case import Case, Judged
 from stratum.engine.plans.plans import Plans

@@ -1,0 +1,45 @@
+"""`CompiledPlan`: a plan that was checked, with all that the engine and the renderings ask of it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import msgspec
+
+from stratum.contracts.codec import Codec
+from stratum.contracts.expressions.expression import Expression
+from stratum.contracts.expressions.fields import Shape
+from stratum.contracts.plans.dag import Dag
+from stratum.contracts.plans.plan import ExecutionPlan, Kind
+from stratum.contracts.registry import Function
+
+
+class CompiledPlan(msgspec.Struct, frozen=True, kw_only=True):
+    """Everything by step is in the plan's order."""
+
+    plan: ExecutionPlan
+    digest: str
+    """The plan's: what an approval is bound to."""
+    index: Mapping[str, int]
+    """A step's number by its id."""
+    kinds: tuple[Kind, ...]
+    """Who does each step."""
+    dependencies: tuple[tuple[int, ...], ...]
+    """The steps that each waits for, ascending: those it names and those it reads."""
+    dag: Dag
+    """The same, and that whoever needs a step's output also waits for the step that may stand in for it."""
+    bare: bytes
+    """By step: 1 where it calls a function and nothing else is asked of it, nor is it there for another step."""
+    outputs: tuple[Codec[Any] | None, ...]
+    """What each returns; `None` where it is any JSON value."""
+    returns: Shape | None
+    """What the plan returns, where that is known."""
+    expressions: Mapping[str, Expression]
+    """By their text."""
+    functions: Mapping[str, Function]
+    """Those that its steps call, by name."""
+    inputs: Mapping[str, Codec[Any]]
+    """What `$.input` must hold."""
+    plans: Mapping[str, CompiledPlan]
+    """By the name that a step's `fn` gives."""

@@ -1,0 +1,160 @@
+"""An `agent` step: handed out, done by somebody else, and reported."""
+
+from __future__ import annotations
+
+import uuid
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+import trio
+
+from stratum.contracts.any_json import ANY_JSON
+from stratum.contracts.errors import ContractViolation
+from stratum.contracts.plans.status import Assignment, Verdict
+from stratum.contracts.price import Usage
+from stratum.contracts.records import HandedOut, Reported
+from stratum.contracts.registry import value_schema
+from stratum.contracts.violation import Violation, retry_message
+from stratum.engine.infer import DEFAULT_RETRIES
+from stratum.engine.plans.doers.doer import Outcome
+
+if TYPE_CHECKING:
+    from stratum.engine.envelope import Envelope
+    from stratum.engine.plans.plan_run import PlanRun
+    from stratum.engine.plans.step_history import StepHistory
+    from stratum.engine.plans.steps import PlanSteps
+
+
+@dataclass(kw_only=True, eq=False, slots=True)
+class Handout:
+    """One hand-out of a step, from the assignment to the verdict."""
+
+    assignment: Assignment
+    arguments: dict[str, Any]
+    """Of the step, also on a retry: whoever takes it up then does not know them."""
+    answer_schema: bytes = b""
+    """The result's JSON Schema as models are given it; empty: any JSON value."""
+    wrapped: bool = False
+    """In it the result is the field `value` of an object."""
+    model_wanted: str = ""
+    report: Reported | None = None
+    usage: Usage | None = None
+    model: str = ""
+    verdict: Verdict | None = None
+    reported: trio.Event = field(default_factory=trio.Event)
+    judged: trio.Event = field(default_factory=trio.Event)
+    """Together with `again`, where the step is handed out anew at once."""
+    again: Assignment | None = None
+
+
+class AgentDoer:
+    """Hands the step out, and waits for its report."""
+
+    def __init__(
+        self,
+        run: PlanRun,
+        steps: PlanSteps,
+        number: int,
+        past: StepHistory,
+        arguments: dict[str, Any],
+        envelope: Envelope,
+    ) -> None:
+        self._run = run
+        self._steps = steps
+        self._number = number
+        self._past = past
+        self._arguments = arguments
+        self._envelope = envelope
+        self._handout: Handout | None = None
+
+    async def attempt(self, violations: Sequence[Violation]) -> Outcome:
+        before, self._handout = self._handout, await self._hand_out(violations)
+        handout = self._handout
+        if before is not None:
+            before.again = handout.assignment
+            before.judged.set()
+        self._steps.stands(self._number, "handed_out")
+        try:
+            await handout.reported.wait()
+        finally:
+            self._run.assignments.pop(self._past.id, None)
+            self._steps.stands(self._number, "running")
+        assert handout.report is not None, "reported"
+        usage = handout.usage
+        outcome = Outcome(usage=usage)
+        if usage is not None:
+            picousd = self._run.book(self._envelope, self._past.id, usage=usage, model=handout.model)
+            outcome.picousd, outcome.priced = picousd or 0, picousd is not None
+        else:
+            outcome.priced = False
+        if handout.report.given_up:
+            outcome.violations = (
+                Violation(kind="answer", condition="the agent gave up", detail=handout.report.given_up),
+            )
+            return outcome
+        try:
+            outcome.result = self._steps.values.codec(self._number).decode_value(bytes(handout.report.body))
+        except ContractViolation as error:
+            outcome.violations = tuple(error.violations)
+        return outcome
+
+    def judged(self, violations: Sequence[Violation], attested: Sequence[str], *, last: bool) -> None:
+        handout = self._handout
+        assert handout is not None, "judged after it was attempted"
+        handout.verdict = Verdict(
+            step=self._past.id,
+            accepted=not violations,
+            violations=tuple(violations),
+            attested=tuple(attested),
+            failed=last and bool(violations),
+        )
+        if last:
+            handout.judged.set()
+
+    async def _hand_out(self, violations: Sequence[Violation]) -> Handout:
+        past = self._past
+        recorded = past.handed_out
+        if past.reported is None:
+            await self._run.admit(self._envelope)
+        attempt = len(past.attempts) + 1
+        ticket = recorded.ticket if recorded else f"{past.id}:{attempt}:{uuid.uuid4().hex[:12]}"
+        if recorded is None:
+            elapsed_ms = self._run.log.elapsed_ms
+            self._run.log.append(HandedOut(elapsed_ms=elapsed_ms, call=past.id, ticket=ticket, attempt=attempt))
+        # Nobody is given work whose beginning could be forgotten.
+        await self._run.log.synced()
+        model = self._steps.compiled.plan.steps[self._number].model
+        codec = self._steps.values.codec(self._number)
+        handout = Handout(
+            assignment=self._assignment(ticket, attempt, violations),
+            arguments=self._arguments,
+            answer_schema=b"" if codec is ANY_JSON else codec.wire_schema,
+            wrapped=codec.wrapped,
+            model_wanted=model if isinstance(model, str) else model[0],
+        )
+        if past.reported is not None:
+            handout.report = past.reported  # before the run was resumed; nobody waits for the verdict any more
+            handout.reported.set()
+        self._run.hand_out(handout)
+        return handout
+
+    def _assignment(self, ticket: str, attempt: int, violations: Sequence[Violation]) -> Assignment:
+        compiled = self._steps.compiled
+        step = compiled.plan.steps[self._number]
+        codec = self._steps.values.codec(self._number)
+        retries = DEFAULT_RETRIES if step.retries is None else step.retries
+        rejected = sum(bool(tried.violations) for tried in self._past.attempts) - self._past.repairs
+        return Assignment(
+            step=self._past.id,
+            ticket=ticket,
+            attempt=attempt,
+            attempts_left=max(0, retries - rejected),
+            fn=step.fn,
+            intent=step.intent,
+            inputs={} if violations else self._arguments,
+            schema={} if codec is ANY_JSON else value_schema(codec),
+            ensure=tuple(condition.text for condition in step.conditions),
+            violations=tuple(violations),
+            message=retry_message(violations) if violations else "",
+        )

@@ -1,0 +1,140 @@
+"""A `gate` step: a question to a person, whose answer may be long in coming."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+from typing import TYPE_CHECKING, Literal
+
+import trio
+
+from stratum.contracts.plans.plan import Gate
+from stratum.contracts.plans.status import Question
+from stratum.contracts.plans.step_result import GateDecision
+from stratum.contracts.records import GateAnswered, GateOpened
+from stratum.contracts.violation import Violation
+from stratum.engine.plans.approval.policy import FILE_NAME, Gates
+from stratum.engine.plans.doers.doer import Outcome
+
+if TYPE_CHECKING:
+    from stratum.engine.plans.plan_run import PlanRun
+    from stratum.engine.plans.step_history import StepHistory
+    from stratum.engine.plans.steps import PlanSteps
+
+Decision = Literal["approve", "revise", "kill"]
+
+
+class Revise(Exception):
+    """A person wants an earlier step done again. Never leaves the plan's steps."""
+
+    def __init__(self, violations: Sequence[Violation]) -> None:
+        super().__init__("to be revised")
+        self.violations = violations
+
+
+@dataclass(kw_only=True, eq=False, slots=True)
+class Asking:
+    """A question that waits for its answer."""
+
+    question: Question
+    answer: tuple[Decision, str, str] | None = None
+    """The decision, by whom, and what they said."""
+    answered: trio.Event = field(default_factory=trio.Event)
+
+
+class GateDoer:
+    """Asks, and parks; while nothing else is at work the run's clock stands."""
+
+    def __init__(self, run: PlanRun, steps: PlanSteps, number: int, past: StepHistory) -> None:
+        gate = steps.compiled.plan.steps[number].gate
+        assert gate is not None, "a gate step has a gate"
+        self._gate: Gate = gate
+        self._run = run
+        self._steps = steps
+        self._number = number
+        self._past = past
+
+    async def attempt(self, violations: Sequence[Violation]) -> Outcome:
+        if (policy := self._policy()) != "ask":
+            return self._approve(policy)
+        decision, by, comment = await self._ask()
+        log = self._run.log
+        log.append(
+            GateAnswered(elapsed_ms=log.elapsed_ms, call=self._past.id, decision=decision, by=by, comment=comment)
+        )
+        if decision == "kill":
+            self._run.cancel(f"{by} ended it at gate {self._past.id}" + (f": {comment}" if comment else ""))
+            await trio.sleep_forever()
+        if decision == "revise":
+            detail = comment or f"{by} wants it revised"
+            raise Revise([Violation(kind="ensure", condition=self._gate.question, detail=detail)])
+        return Outcome(result=GateDecision(decision=decision, comment=comment, by=by))
+
+    def judged(self, violations: Sequence[Violation], attested: Sequence[str], *, last: bool) -> None:
+        pass
+
+    def _policy(self) -> Gates:
+        """A gate that is reached again was answered wrongly, or leads in a circle: that is for a person."""
+        seen_before = self._past.by_policy or self._past.asked_repairs
+        return "ask" if seen_before else self._run.policy.gates
+
+    def _approve(self, policy: Gates) -> Outcome:
+        log = self._run.log
+        comment = f"approved by policy, seen by nobody: {self._gate.question}"
+        opened, elapsed_ms = self._opened(), log.elapsed_ms
+        log.append(
+            GateAnswered(elapsed_ms=elapsed_ms, call=opened.call, decision="approve", by=FILE_NAME, policy=policy)
+        )
+        result = GateDecision(decision="approve", comment="", by=FILE_NAME)
+        return Outcome(result=result, flagged=comment if policy == "flag" else "")
+
+    async def _ask(self) -> tuple[Decision, str, str]:
+        opened = self._opened()
+        await self._run.log.synced()  # whoever sees the question may answer it from another process
+        asking = Asking(question=self._question(opened))
+        self._run.asking[self._past.id] = asking
+        self._steps.stands(self._number, "asking")
+        try:
+            with self._steps.clock(self._number).parked(), trio.move_on_after(_seconds_until(opened.answer_by)):
+                await asking.answered.wait()
+        finally:
+            del self._run.asking[self._past.id]
+            self._steps.stands(self._number, "running")
+        return asking.answer or (self._gate.on_timeout, "timeout", "")
+
+    def _opened(self) -> GateOpened:
+        """The deadline counts from when the question was first asked, whatever happened to the process since."""
+        if self._past.gate is not None:
+            return self._past.gate
+        answer_by = ""
+        if self._gate.timeout_s is not None:
+            answer_by = (datetime.now(UTC) + timedelta(seconds=self._gate.timeout_s)).isoformat()
+        log = self._run.log
+        opened = GateOpened(
+            elapsed_ms=log.elapsed_ms,
+            call=self._past.id,
+            round=self._past.asked_repairs + 1,
+            answer_by=answer_by,
+        )
+        log.append(opened)
+        return opened
+
+    def _question(self, opened: GateOpened) -> Question:
+        may_revise = self._gate.revise and self._past.asked_repairs < self._gate.max_rounds
+        return Question(
+            step=self._past.id,
+            question=self._gate.question,
+            options=("approve", "revise", "kill") if may_revise else ("approve", "kill"),
+            round=opened.round,
+            answer_by=opened.answer_by,
+            on_timeout=self._gate.on_timeout,
+        )
+
+
+def _seconds_until(moment: str) -> float:
+    """From now, by the wall clock: the process may have been down."""
+    if not moment:
+        return math.inf
+    return max(0.0, (datetime.fromisoformat(moment) - datetime.now(UTC)).total_seconds())

@@ -1,0 +1,1 @@
+"""`ensure=` and `given=`: callables that must hold, how their source is found and quoted, and what they saw."""
