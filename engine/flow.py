@@ -60,18 +60,18 @@ class Flow(Step[P, R], Generic[P, R]):
 
         return plan_of_flow(self, self.signature.bind(args, kwargs))
 
-    async def resume(self, run_id: str, place: Place, *, raised: Raised = None) -> R:
+    async def resume(self, run_id: str, place: Place, *, raised: Raised = None, by: str = "") -> R:
         """Go on with a run of this flow that ended or was killed; what completed is not done again.
 
         The run's budget keeps counting; `raised` gives it new limits, which include what it has used. Given by step id
-        (`{"summarize#1": Budget(usd=0.2)}`), they are those of budgets within the run.
+        (`{"summarize#1": Budget(usd=0.2)}`), they are those of budgets within the run. `by` is who gave them, for the record.
 
         Raises:
             UnknownRun, RunLocked: there is no such run, or another process is running it.
         """
         from stratum.engine.flow_call import FlowCall
 
-        return await FlowCall(self, place).resume(run_id, raised=raised)
+        return await FlowCall(self, place).resume(run_id, raised=raised, by=by)
 
 
 @overload

@@ -50,7 +50,7 @@ class FlowCall(Generic[R]):
         return await self._outermost(arguments, run)
 
     @trio.lowlevel.enable_ki_protection
-    async def resume(self, run_id: str, *, raised: Raised) -> R:
+    async def resume(self, run_id: str, *, raised: Raised, by: str) -> R:
         """Go on with an earlier run; see `Flow.resume`."""
         runtime = self._place.run.runtime
         runtime.hold.refuse(f"run {run_id}")
@@ -60,7 +60,7 @@ class FlowCall(Generic[R]):
             history = History(await runtime.journal.read(run_id))
             assert history.started is not None, "claim() refuses a run without a beginning"
             arguments = self._signature.decode(bytes(history.started.inputs))
-            raises = limits_raised(raised, history, run=run_id)
+            raises = limits_raised(raised, history, run=run_id, by=by)
             done = history.finished if history.finished and history.finished.state == "succeeded" else None
         except BaseException:
             await _let_go(runtime, run_id)
@@ -156,8 +156,8 @@ def _obey(envelope: Envelope, message: Message) -> None:
         envelope.stop(message.told)
 
 
-def limits_raised(raised: Raised, history: History, *, run: str) -> list[LimitRaised]:
-    """What a person raises, as records.
+def limits_raised(raised: Raised, history: History, *, run: str, by: str) -> list[LimitRaised]:
+    """What a person, `by`, raises, as records.
 
     Raises:
         RunError: a step that never had a budget of its own.
@@ -170,7 +170,7 @@ def limits_raised(raised: Raised, history: History, *, run: str) -> list[LimitRa
                 run=run, problem=f"{scope!r} had no budget of its own", fix=f"name a step that has one: {others}"
             )
     return [
-        LimitRaised(elapsed_ms=history.elapsed_ms, scope=scope, limits=budget.limits)
+        LimitRaised(elapsed_ms=history.elapsed_ms, scope=scope, limits=budget.limits, by=by)
         for scope, budget in by_scope.items()
     ]
 

@@ -132,11 +132,11 @@ class Runtime:
         finally:
             current_place.reset(token)
 
-    async def resume(self, flow: Flow[..., R], run_id: str, *, raised: Raised = None) -> R:
+    async def resume(self, flow: Flow[..., R], run_id: str, *, raised: Raised = None, by: str = "") -> R:
         """Go on with a run of `flow` that ended or was killed; what completed is not done again.
 
         The run's budget keeps counting; `raised` gives it new limits, which include what it has used. Given by step id
-        (`{"summarize#1": Budget(usd=0.2)}`), they are those of budgets within the run.
+        (`{"summarize#1": Budget(usd=0.2)}`), they are those of budgets within the run. `by` is who gave them, for the record.
 
         Raises:
             UnknownRun, RunLocked: there is no such run, or another process is running it.
@@ -144,7 +144,7 @@ class Runtime:
             BudgetExceeded: as when the flow is called.
         """
         with self.place.envelope.guest():
-            return await flow.resume(run_id, self.place, raised=raised)
+            return await flow.resume(run_id, self.place, raised=raised, by=by)
 
     def quote(self, step: Step[P, Any], *args: P.args, **kwargs: P.kwargs) -> Quote | None:
         """What a call would reserve at its first attempt, at which price; `None` for what asks no model by itself.

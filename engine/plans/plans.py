@@ -159,11 +159,11 @@ class Plans:
         """The run, if it is at work in this process."""
         return self._live.get(run)
 
-    async def start(self, run: str, *, raised: Raised = None) -> PlanRun:
+    async def start(self, run: str, *, raised: Raised = None, by: str = "") -> PlanRun:
         """Begin an approved plan, or go on with one that ended or was killed; what is done is not done again.
 
         Returns at once: it runs on until it has ended or `open_plans` is left. The budget keeps counting; `raised` gives it, or
-        that of a step by its id, new limits, what was used included.
+        that of a step by its id, new limits, what was used included; `by` is who gave them.
 
         Raises:
             NotApproved: nobody has approved exactly this plan.
@@ -177,15 +177,15 @@ class Plans:
         async with self._starting.setdefault(run, trio.Lock()):
             if (live := self._live.get(run)) is not None and not live.ended.is_set():
                 return live
-            return await self._start(run, raised)
+            return await self._start(run, raised, by)
 
-    async def _start(self, run: str, raised: Raised) -> PlanRun:
+    async def _start(self, run: str, raised: Raised, by: str) -> PlanRun:
         self.runtime.hold.refuse(f"run {run}")
         past = await self._claim(run)
         try:
             policy = read_policy(self.approvals.home)
             compiled, approval = await self._may_start(run, past, policy)
-            raises = limits_raised(raised, past, run=run)
+            raises = limits_raised(raised, past, run=run, by=by)
             log = PlanLog(self.runtime, id=run, history=past)
             if approval is not None:
                 log.append(approval)

@@ -71,9 +71,9 @@ class Runtime:
         """
         return await self._thread.call(lambda: self._runtime.run(step, *args, **kwargs))
 
-    async def resume(self, flow: Flow[..., R], run_id: str, *, raised: Raised = None) -> R:
+    async def resume(self, flow: Flow[..., R], run_id: str, *, raised: Raised = None, by: str = "") -> R:
         """Go on with a run of `flow` that ended or was killed, as `stratum.Runtime.resume` does."""
-        return await self._thread.call(partial(self._runtime.resume, flow, run_id, raised=raised))
+        return await self._thread.call(partial(self._runtime.resume, flow, run_id, raised=raised, by=by))
 
     async def ready(self) -> None:
         """Wait for a provider that has to start something; before any clock runs."""

@@ -116,7 +116,7 @@ async def _begun(
         # Not in a thread: Ctrl-C must reach the prompt, and nothing else is to do yet.
         approve_at_terminal(run, digest, compiled, approvals=plans.approvals, journal=journal, policy=status.policy)
     try:
-        live = await plans.start(run, raised=raised)
+        live = await plans.start(run, raised=raised, by=getpass.getuser())
     except NotApproved as refused:
         raise replace(refused, fix=how_to_approve(run, journal)) from refused
     return await _followed(live, journal)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import getpass
 from pathlib import Path
 from typing import Any
 
@@ -71,7 +72,7 @@ def command(
         raise click.UsageError(f"{started.target} is not a flow any more; name one with --flow")
 
     async def work(runtime: Runtime) -> Any:
-        return await runtime.resume(step, run_id, raised=raised)
+        return await runtime.resume(step, run_id, raised=raised, by=getpass.getuser())
 
     run_and_show(step.signature.returns, work, model=model, journal=journal, as_json=as_json)
 
