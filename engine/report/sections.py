@@ -25,8 +25,9 @@ _SCROLLS: Final = 600
 
 
 def run_head(facts: RunFacts, title: str) -> Iterator[str]:
-    yield f'<header><h1>{escaped(title, most=MOST_TEXT)}</h1><p class="run">run <code>{escaped(facts.run)}</code>'
-    yield f" · approved by {escaped(facts.by)}</p>" if facts.by else "</p>"
+    said = [f"run <code>{escaped(facts.run)}</code>", *([f"approved by {escaped(facts.by)}"] if facts.by else [])]
+    said += [f"limit {escaped(raised)}" for raised in facts.raises]
+    yield f'<header><h1>{escaped(title, most=MOST_TEXT)}</h1><p class="run">{" · ".join(said)}</p>'
     retries = sum(bool(attempt.violations) for step in facts.steps.values() for attempt in step.tries)
     retries += sum(step.reruns for step in facts.steps.values())
     done = sum(step.state == "done" for step in facts.steps.values())

@@ -101,7 +101,6 @@ def _budget(sight: Sight) -> Iterator[str]:
         used = sight.past.scope_used_ms[""]
         yield _axis(used, limits["ms"], text=f"{seconds(used)} of {seconds(limits['ms'])}")
     yield "</ul>"
-    yield from (f'<p class="hint">{escaped(raised)}</p>' for raised in sight.facts.raises)
     yield from way_to_raise(sight)
     yield "</section>"
 
