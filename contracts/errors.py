@@ -50,7 +50,7 @@ StratumError
 """
 
 # Long, and one file: who catches an error finds here what it carries, whichever part raises it. Those that only plans or a
-# cluster can raise are in `plan_errors` and `cluster_errors`.
+# cluster can raise are in `plans.errors` and `cluster_errors`.
 
 from __future__ import annotations
 

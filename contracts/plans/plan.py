@@ -1,7 +1,7 @@
 """`ExecutionPlan`: what will be done, as data: shown, approved, run and audited.
 
 A plan is written by a person or an agent, as JSON or YAML (`stratum.contracts.plans.text`), checked
-against the functions and contracts there are (`plan_check`), shown (`plan_render`) and approved by
+against the functions and contracts there are (`check`), shown (`render`) and approved by
 its digest before any of it runs. docs/plans.md is its manual.
 """
 
