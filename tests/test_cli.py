@@ -13,6 +13,7 @@ from collections.abc import Generator, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+import click
 import pytest
 from click.testing import CliRunner, Result
 
@@ -460,3 +461,35 @@ def test_a_dry_run_knows_no_more_than_can_be_known(project: Path) -> None:
     plan = dry("plan.yaml", "--steps", str(FLOWS), "--input", "text=a")
     assert "judge asks house-model" in plan.stdout
     assert "step 3 is given what an earlier step returns: not known yet" in plan.stdout
+
+
+def test_the_list_of_commands_says_what_each_says_of_itself() -> None:
+    context = click.Context(stratum)
+    for name, listed in stratum.commands.items():
+        _, command, _ = stratum.resolve_command(context, [name])
+        assert command is not None
+        assert command.get_short_help_str(limit=100) == listed.get_short_help_str(limit=100)
+
+
+def test_the_list_of_commands_loads_none_of_them() -> None:
+    script = (
+        "import sys; from stratum.cli import stratum; stratum(['--help'], standalone_mode=False); print(*sys.modules)"
+    )
+    ended = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
+    listed, _, loaded = ended.stdout.rpartition("\nsys ")
+    assert "  audit " in listed
+    assert "stratum.cli.exit_codes" in loaded
+    assert [name for name in loaded.split() if name.endswith("_command")] == []
+
+
+def test_a_mistyped_command_is_told_which_was_meant() -> None:
+    result = call("aduit")
+    assert result.exit_code == 2
+    assert "'audit'" in result.stderr
+
+
+def test_a_shell_completes_names_of_commands() -> None:
+    for words, found in (("stratum pl", ["plan"]), ("stratum plan ", ["check", "diff", "edit", "show"])):
+        environ = {"COMP_WORDS": words, "COMP_CWORD": str(words.count(" ")), "_STRATUM_COMPLETE": "bash_complete"}
+        result = CliRunner().invoke(stratum, [], prog_name="stratum", env=environ)
+        assert result.stdout.split() == [f"plain,{name}" for name in found]

@@ -99,19 +99,22 @@ def parsed(words: list[str]) -> click.Command:
     """The command that these words, up to the first that is none, call."""
     command: click.Command = command_line
     while words and isinstance(command, click.Group):
-        inner = command.get_command(click.Context(command), words[0])
+        inner = within(command, words[0])
         if inner is None:
             break
         command, words = inner, words[1:]
     return command
 
 
+def within(group: click.Group, name: str) -> click.Command | None:
+    return group.resolve_command(click.Context(group, resilient_parsing=True), [name])[1]
+
+
 def groups(command: click.Command) -> list[click.Group]:
     """A group of commands, and those within it."""
     if not isinstance(command, click.Group):
         return []
-    context = click.Context(command)
-    inner = [command.get_command(context, name) for name in command.list_commands(context)]
+    inner = [within(command, name) for name in command.commands]
     return [command, *(group for each in inner if each is not None for group in groups(each))]
 
 
