@@ -32,6 +32,15 @@ class Usage(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
         if min(fresh, self.cached_tokens, self.cache_write_tokens, self.output_tokens, self.reasoning_tokens) < 0:
             raise ValueError(f"{self}: pass counts of 0 or more, and no more cached than input tokens")
 
+    def __add__(self, other: Usage) -> Usage:
+        return Usage(
+            input_tokens=self.input_tokens + other.input_tokens,
+            output_tokens=self.output_tokens + other.output_tokens,
+            cached_tokens=self.cached_tokens + other.cached_tokens,
+            cache_write_tokens=self.cache_write_tokens + other.cache_write_tokens,
+            reasoning_tokens=self.reasoning_tokens + other.reasoning_tokens,
+        )
+
     @property
     def total_tokens(self) -> int:
         return self.input_tokens + self.output_tokens

@@ -253,6 +253,17 @@ class Reported(_Record, frozen=True, kw_only=True, omit_defaults=True, tag="repo
     """Why there is no result."""
 
 
+class TakenBack(_Record, frozen=True, kw_only=True, omit_defaults=True, tag="taken_back"):
+    """Whoever reported a step wanted no verdict any more: the same ticket waits for another report."""
+
+    call: str
+    ticket: str
+    usage: Usage | None = None
+    """What the attempt had taken by then, if that was measured; it is booked."""
+    picousd: int = 0
+    priced: bool = True
+
+
 class StartedOver(_Record, frozen=True, kw_only=True, omit_defaults=True, tag="started_over"):
     """A step's violations, or a person's revision, were sent to an earlier step; what came of that one is void."""
 
@@ -341,6 +352,7 @@ Record = (
     | Repeated
     | HandedOut
     | Reported
+    | TakenBack
     | StartedOver
     | GateOpened
     | GateAnswered

@@ -145,13 +145,7 @@ class CodexSessions:
         known = [cost for cost in costs if cost is not None]
         unpriced = len(known) < len(costs)
         return StepSpend(
-            usage=Usage(
-                input_tokens=sum(each.usage.input_tokens for each in responses),
-                output_tokens=sum(each.usage.output_tokens for each in responses),
-                cached_tokens=sum(each.usage.cached_tokens for each in responses),
-                cache_write_tokens=sum(each.usage.cache_write_tokens for each in responses),
-                reasoning_tokens=sum(each.usage.reasoning_tokens for each in responses),
-            ),
+            usage=sum((each.usage for each in responses), Usage(input_tokens=0, output_tokens=0)),
             picousd=None if unpriced else sum(known),
             models=models,
             responses=tuple(each.id for each in responses),

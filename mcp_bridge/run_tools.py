@@ -92,11 +92,16 @@ async def stratum_step_done(
     run = await running(plans, plan)
     verdict = None
     usage, model = await bridge.spending.measured(meta_of(ctx), ticket)
-    with trio.move_on_after(wait_s):
-        if gave_up:
-            verdict = await run.fail(step, gave_up, ticket=ticket, usage=usage, model=model)
-        else:
-            verdict = await run.report(step, body, ticket=ticket, usage=usage, model=model)
+    try:
+        with trio.move_on_after(wait_s):
+            if gave_up:
+                verdict = await run.fail(step, gave_up, ticket=ticket, usage=usage, model=model)
+            else:
+                verdict = await run.report(step, body, ticket=ticket, usage=usage, model=model)
+    except trio.Cancelled:
+        if not bridge.closing.is_set():
+            run.take_back(step, ticket=ticket)
+        raise
     if verdict is not None and verdict.again is None:
         known = bridge.known(plan)
         waiting = any(each.assignment.ticket in known for each in run.assignments.values())

@@ -127,6 +127,17 @@ class PlanRun:
         given_up = reason or "no reason given"
         return await self._report(step, ticket, b"null", usage=usage, model=model, given_up=given_up)
 
+    def take_back(self, step: str, *, ticket: str) -> None:
+        """Whoever reported a step wants no verdict any more: its verification stops, and the same ticket waits for another report.
+
+        Does nothing where another call waits for the verdict, or the verdict is there. What was spent until now stays booked.
+        """
+        handout = self._handouts.get(ticket)
+        if handout is None or handout.assignment.step != step or handout.waiting or handout.verdict is not None:
+            return
+        if handout.report is not None:
+            handout.verification.cancel(reason="the report was taken back")
+
     def answer(self, step: str, decision: Decision, *, by: str, comment: str = "") -> None:
         """A person's answer to a gate.
 
@@ -284,10 +295,10 @@ class PlanRun:
     async def _report(
         self, step: str, ticket: str, body: bytes, *, usage: Usage | None = None, model: str = "", given_up: str = ""
     ) -> Verdict:
-        handout = self._handout(step, ticket)
+        handout = await self._waiting_handout(step, ticket)
         if handout.report is None:
             if self.assignments.get(step) is not handout:
-                raise self._taken_back(step)
+                raise self._void(step)
             handout.report = Reported(
                 elapsed_ms=self.log.elapsed_ms,
                 call=step,
@@ -300,11 +311,25 @@ class PlanRun:
             handout.reported.set()
         elif (bytes(handout.report.body), handout.report.given_up) != (body, given_up):
             raise StaleTicket(run=self.id, step=step, problem="it was reported already, with another result")
-        await handout.judged.wait()
+        handout.waiting += 1
+        try:
+            await handout.judged.wait()
+        finally:
+            handout.waiting -= 1
         if handout.verdict is None:
-            raise self._taken_back(step)
+            raise self._void(step)
         await self.log.synced()
         return msgspec.structs.replace(handout.verdict, again=handout.again)
+
+    async def _waiting_handout(self, step: str, ticket: str) -> Handout:
+        """The hand-out, once it is out again if its report is being taken back."""
+        handout = self._handout(step, ticket)
+        if not handout.verification.cancel_called:
+            return handout
+        await handout.judged.wait()
+        if self._handouts[ticket] is handout:
+            raise self._void(step)
+        return self._handout(step, ticket)
 
     def _handout(self, step: str, ticket: str) -> Handout:
         handout = self._handouts.get(ticket)
@@ -314,7 +339,7 @@ class PlanRun:
             raise StaleTicket(run=self.id, step=step, problem="it was handed out anew, with another ticket")
         raise StepNotReady(run=self.id, step=step, problem="nobody is asked to do it now")
 
-    def _taken_back(self, step: str) -> BaseException:
+    def _void(self, step: str) -> BaseException:
         """Why a hand-out counts no longer: the run has ended, or the step starts over."""
         if self.failure is not None:
             return self.failure

@@ -21,6 +21,7 @@ from stratum.contracts.records import (
     Skipped,
     SnapshotTaken,
     StartedOver,
+    TakenBack,
 )
 from stratum.contracts.trace import Attempt
 from stratum.contracts.violation import Violation
@@ -41,6 +42,8 @@ class StepHistory(PlannedStep):
     handed_out: HandedOut | None = None
     reported: Reported | None = None
     """To the hand-out, and not judged yet."""
+    taken_back: TakenBack | None = None
+    """The last report of this attempt that nobody wanted a verdict on."""
     gate: GateOpened | None = None
     by_policy: bool = False
     """A policy has answered it in this run: if it is reached again, a person is asked."""
@@ -82,7 +85,7 @@ class StepHistory(PlannedStep):
             case AttemptFinished():
                 self.attempts.append(record.attempt)
                 self.sent = record.attempt.violations
-                self.handed_out = self.reported = self.command = None
+                self.handed_out = self.reported = self.taken_back = self.command = None
             case CallFinished() if record.outcome != "cancelled":  # then it goes on from where it was
                 self.sent = ()
                 self.gate = self.command = None
@@ -92,6 +95,8 @@ class StepHistory(PlannedStep):
                 self.handed_out = record
             case Reported():
                 self.reported = record
+            case TakenBack():
+                self.reported, self.taken_back = None, record
             case Repeated():
                 self.repeats.append(record)
                 if not record.last:
@@ -112,7 +117,7 @@ class StepHistory(PlannedStep):
 
     def start_over(self, record: StartedOver, *, first: bool) -> None:
         """Its result no longer counts: as `first` it goes on from what was wrong with it, else it begins anew."""
-        self.skipped = self.handed_out = self.reported = self.gate = None
+        self.skipped = self.handed_out = self.reported = self.taken_back = self.gate = None
         self.recorded.finished = None
         self.repeats.clear()
         if not first:
@@ -134,7 +139,7 @@ class StepHistory(PlannedStep):
         self.attempts.clear()
         self.recorded.answers.clear()
         self.recorded.finished = None
-        self.handed_out = self.reported = None
+        self.handed_out = self.reported = self.taken_back = None
         self.before = self.after = ""
         self.sent = ()
 

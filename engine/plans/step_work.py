@@ -29,7 +29,7 @@ from stratum.engine.infer import DEFAULT_RETRIES
 from stratum.engine.place import current_place
 from stratum.engine.plans.clock import Clock
 from stratum.engine.plans.conditions import Verified
-from stratum.engine.plans.doers.agent_doer import AgentDoer
+from stratum.engine.plans.doers.agent_doer import AgentDoer, ReportTakenBack
 from stratum.engine.plans.doers.command_doer import CommandDoer
 from stratum.engine.plans.doers.compute_doer import ComputeDoer
 from stratum.engine.plans.doers.doer import Doer, Outcome
@@ -168,14 +168,16 @@ class StepWork:
             gathering.forget(past.id)
             try:
                 outcome = await doer.attempt(past.sent)
+                with doer.verifying() if isinstance(doer, AgentDoer) else nullcontext():
+                    flawed = outcome.violations
+                    verified = Verified(violations=flawed) if flawed else await self._verify(outcome.result)
+                    kept = await gathering.keep_after(past.id) if changes_files and not verified.violations else ()
             except Revise as revise:
                 assert self._step.gate is not None, "only gates are revised"
                 return self._steps.start_over(self._number, self._step.gate.revise, revise.violations)
-            verified = Verified(violations=outcome.violations)
-            if not outcome.violations:
-                verified = await self._verify(outcome.result)
+            except ReportTakenBack:
+                continue
             sent_on = bool(verified.violations and self._step.repair and not outcome.violations)
-            kept = await gathering.keep_after(past.id) if changes_files and not verified.violations else ()
             found = Verified(attested=verified.attested) if sent_on else verified
             attempt = self._attempt(outcome, found, started_s=started_s)
             record.attempts.append(attempt)

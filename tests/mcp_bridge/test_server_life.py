@@ -13,6 +13,7 @@ import trio.testing
 from tests.mcp_bridge.agents import Agent, Refused, agent, approving, project
 
 from stratum import compute
+from stratum.engine.plans.case import Case, Judged
 
 begun: list[str] = []
 
@@ -110,6 +111,63 @@ async def test_a_cancelled_wait_for_a_run_that_others_started_stops_the_wait_alo
                 nursery.cancel_scope.cancel()
 
         assert await state(codex, plan) == "running"
+
+
+class Deliberate:
+    """A judge that decides when it is told to."""
+
+    def __init__(self) -> None:
+        self.asked, self.decided = trio.Event(), trio.Event()
+        self.stopped = trio.Event()
+
+    async def __call__(self, case: Case) -> Judged:
+        self.asked.set()
+        try:
+            await self.decided.wait()
+        except trio.Cancelled:
+            self.stopped.set()
+            raise
+        return Judged(holds=True)
+
+
+JUDGED: list[dict[str, Any]] = [{"id": "1", "fn": "work", "ensure": {"judge": "it is done well"}}]
+
+
+async def test_a_report_that_is_cancelled_is_verified_no_further_and_can_be_made_again(tmp_path: Path) -> None:
+    judge = Deliberate()
+    async with agent(project(tmp_path, judge=judge), approving()) as codex:
+        plan = await codex.plan(steps=JUDGED, contracts={})
+        (mine,) = (await codex.call("stratum_execute", plan=plan))["assignments"]
+        async with trio.open_nursery() as nursery:
+
+            async def report() -> None:
+                await codex.done(plan, mine, "bad", wait_s=25)
+
+            nursery.start_soon(report)
+            await judge.asked.wait()
+            nursery.cancel_scope.cancel()
+        await judge.stopped.wait()
+        judge.decided.set()
+        report_view = await codex.done(plan, mine, "good")
+        audit = await codex.call("stratum_audit", plan=plan)
+
+    assert report_view["accepted"] is True
+    assert report_view["run"]["state"] == "succeeded"
+    assert [(step["attempts"], step["state"]) for step in audit["steps"]] == [(1, "passed")]
+
+
+async def test_a_report_whose_call_returns_early_is_verified_to_its_end(tmp_path: Path) -> None:
+    judge = Deliberate()
+    async with agent(project(tmp_path, judge=judge), approving()) as codex:
+        plan = await codex.plan(steps=JUDGED, contracts={})
+        (mine,) = (await codex.call("stratum_execute", plan=plan))["assignments"]
+        early = await codex.done(plan, mine, "good", wait_s=0)
+        await judge.asked.wait()
+        assert not judge.stopped.is_set()
+        judge.decided.set()
+        later = await codex.done(plan, mine, "good")
+
+    assert (early["accepted"], later["accepted"]) == (None, True)
 
 
 async def test_a_server_that_ends_leaves_the_run_to_the_next(tmp_path: Path) -> None:

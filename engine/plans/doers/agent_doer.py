@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import uuid
-from collections.abc import Sequence
+from collections.abc import Generator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
@@ -13,7 +14,7 @@ from stratum.contracts.any_json import ANY_JSON
 from stratum.contracts.errors import ContractViolation
 from stratum.contracts.plans.status import Assignment, Verdict
 from stratum.contracts.price import Usage
-from stratum.contracts.records import HandedOut, Reported
+from stratum.contracts.records import HandedOut, Reported, TakenBack
 from stratum.contracts.registry import value_schema
 from stratum.contracts.violation import Violation, retry_message
 from stratum.engine.infer import DEFAULT_RETRIES
@@ -41,11 +42,19 @@ class Handout:
     report: Reported | None = None
     usage: Usage | None = None
     model: str = ""
+    waiting: int = 0
+    """Calls that wait for the verdict."""
+    verification: trio.CancelScope = field(default_factory=trio.CancelScope)
+    """Cancelled once the report is taken back."""
     verdict: Verdict | None = None
     reported: trio.Event = field(default_factory=trio.Event)
     judged: trio.Event = field(default_factory=trio.Event)
     """Together with `again`, where the step is handed out anew at once."""
     again: Assignment | None = None
+
+
+class ReportTakenBack(Exception):
+    """Nobody wants a verdict any more; the step waits for another report."""
 
 
 class AgentDoer:
@@ -67,6 +76,7 @@ class AgentDoer:
         self._arguments = arguments
         self._envelope = envelope
         self._handout: Handout | None = None
+        self._outcome = Outcome()
 
     async def attempt(self, violations: Sequence[Violation]) -> Outcome:
         before, self._handout = self._handout, await self._hand_out(violations)
@@ -81,13 +91,7 @@ class AgentDoer:
             self._run.assignments.pop(self._past.id, None)
             self._steps.stands(self._number, "running")
         assert handout.report is not None, "reported"
-        usage = handout.usage
-        outcome = Outcome(usage=usage)
-        if usage is not None:
-            picousd = self._run.book(self._envelope, self._past.id, usage=usage, model=handout.model)
-            outcome.picousd, outcome.priced = picousd or 0, picousd is not None
-        else:
-            outcome.priced = False
+        self._outcome = outcome = self._booked(handout)
         if handout.report.given_up:
             outcome.violations = (
                 Violation(kind="answer", condition="the agent gave up", detail=handout.report.given_up),
@@ -98,6 +102,30 @@ class AgentDoer:
         except ContractViolation as error:
             outcome.violations = tuple(error.violations)
         return outcome
+
+    @contextmanager
+    def verifying(self) -> Generator[None]:
+        """Around the verification of what was reported.
+
+        Raises:
+            ReportTakenBack: it was taken back meanwhile, and this is recorded.
+        """
+        handout, spent = self._handout, self._outcome
+        assert handout is not None, "verified after it was reported"
+        with handout.verification:
+            yield
+        if handout.verification.cancel_called:
+            self._run.log.append(
+                TakenBack(
+                    elapsed_ms=self._run.log.elapsed_ms,
+                    call=self._past.id,
+                    ticket=handout.assignment.ticket,
+                    usage=spent.usage,
+                    picousd=spent.picousd,
+                    priced=spent.priced,
+                )
+            )
+            raise ReportTakenBack
 
     def judged(self, violations: Sequence[Violation], attested: Sequence[str], *, last: bool) -> None:
         handout = self._handout
@@ -111,6 +139,19 @@ class AgentDoer:
         )
         if last:
             handout.judged.set()
+
+    def _booked(self, handout: Handout) -> Outcome:
+        """What this attempt took so far, now that it is booked."""
+        spent, earlier = Outcome(usage=handout.usage, priced=handout.usage is not None), self._past.taken_back
+        if handout.usage is not None:
+            picousd = self._run.book(self._envelope, self._past.id, usage=handout.usage, model=handout.model)
+            spent.picousd, spent.priced = picousd or 0, picousd is not None
+        if earlier is not None:
+            measured = [usage for usage in (earlier.usage, spent.usage) if usage is not None]
+            spent.usage = sum(measured[1:], measured[0]) if measured else None
+            spent.picousd += earlier.picousd
+            spent.priced = spent.priced and earlier.priced
+        return spent
 
     async def _hand_out(self, violations: Sequence[Violation]) -> Handout:
         past = self._past
