@@ -10,6 +10,8 @@ StratumError
 │   ├── ParseFailure          retries used up, last answer did not fit the contract
 │   ├── PostconditionFailed   retries used up, last answer did not satisfy `ensure`
 │   └── StepRejected          retries used up, a plan's step had no acceptable result
+│       └── MergeConflict     and it changed the same lines as others did
+├── TooFewSucceeded           a plan's join cannot begin
 ├── ParallelValidationFailed  enough branches succeeded, and what they gave will not do
 ├── ConsensusFailure          too few samples of a quorum agreed
 ├── ConvergenceFailure        `until` did not hold after the last iteration of a refinement

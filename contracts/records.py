@@ -234,6 +234,14 @@ class Skipped(_Record, frozen=True, kw_only=True, omit_defaults=True, tag="skipp
     why: str
 
 
+class Joined(_Record, frozen=True, kw_only=True, omit_defaults=True, tag="joined"):
+    """A join begins without steps that failed: they are not tried again when the run is gone on with."""
+
+    call: str
+    without: list[str]
+    """Those, and what was never begun because of them."""
+
+
 class HandedOut(_Record, frozen=True, kw_only=True, omit_defaults=True, tag="handed_out"):
     """An agent was given a step to do."""
 
@@ -349,6 +357,7 @@ Record = (
     | Approved
     | StepsDone
     | Skipped
+    | Joined
     | Repeated
     | HandedOut
     | Reported

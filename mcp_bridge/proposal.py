@@ -54,6 +54,10 @@ STEP: Final[Schema] = {
             "description": "What it returns: a contract's name, list[str], int | None, or a JSON Schema.",
         },
         "depends_on": {"type": "array", "items": {"type": "string"}, "description": "Ids of steps to wait for."},
+        "require": {
+            "anyOf": [{"type": "string", "enum": ["all", "any"]}, {"type": "integer", "minimum": 1}],
+            "description": "How many of the steps it waits for must succeed; outputs of those that failed are null. Default all.",
+        },
         "ensure": {
             "anyOf": [*_CONDITION["anyOf"], {"type": "array", "items": _CONDITION}],
             "description": "What must hold of the result: an expression over result, inputs, steps (`len(result.files) > 0`), "

@@ -17,6 +17,7 @@ from stratum.contracts.plans.compiled_plan import CompiledPlan
 from stratum.contracts.plans.dag import Dag
 from stratum.contracts.plans.expressions import PlanExpressions
 from stratum.contracts.plans.graph import acyclic, check_targets, with_stand_ins
+from stratum.contracts.plans.joins import check_require, is_join, tolerated
 from stratum.contracts.plans.links import Link, conditions_of, links_of
 from stratum.contracts.plans.plan import Accumulate, ExecutionPlan, Kind, Step
 from stratum.contracts.plans.step_kinds import check_kind, function_of, kind_of
@@ -62,6 +63,7 @@ class PlanChecker:
         self._inputs: dict[str, Codec[Any]] = {}
         self._before: list[set[int]] = [set() for _ in plan.steps]
         self._compiled: dict[str, Expression] = {}
+        self._maybe_null: list[tuple[int, str, Codec[Any], str]] = []
         self._expressions = PlanExpressions(self._index, self._schema_of, problems)
 
     def compiled(self) -> CompiledPlan | None:
@@ -77,13 +79,18 @@ class PlanChecker:
             self._check_result(step, self._step_path(number))
         for number, step in enumerate(self._plan.steps):
             self._check_arguments(step, number, self._step_path(number))
+            check_require(step, len(self._before[number]), path=self._step_path(number), problems=self._problems)
         returns = self._check_returns()
         check_budgets(self._plan, self._kinds, self._functions, path=self._path, problems=self._problems)
         digest = self._check_numbers()
         dag = self._check_graph()
-        if dag is None or len(self._problems) > known:
+        if dag is None:
             return None
-        return self._result(dag, returns, digest=digest)
+        may_fail = tolerated(self._plan.steps, dag, returned=self._returned())
+        self._check_nulls(may_fail)
+        if len(self._problems) > known:
+            return None
+        return self._result(dag, returns, digest=digest, may_fail=may_fail)
 
     def _check_numbers(self) -> str:
         """The plan's digest, which cannot be taken where a number is infinite, as 1e999 is."""
@@ -94,7 +101,7 @@ class PlanChecker:
                 self._problems.add(self._path, "a number in it is not finite", "write one that is")
             return ""
 
-    def _result(self, dag: Dag, returns: Shape | None, *, digest: str) -> CompiledPlan:
+    def _result(self, dag: Dag, returns: Shape | None, *, digest: str, may_fail: bytes) -> CompiledPlan:
         return CompiledPlan(
             plan=self._plan,
             digest=digest,
@@ -102,7 +109,8 @@ class PlanChecker:
             kinds=tuple(self._kinds),
             dependencies=tuple(tuple(sorted(before)) for before in self._before),
             dag=dag,
-            bare=self._bare(),
+            bare=self._bare(may_fail),
+            tolerated=may_fail,
             outputs=tuple(self._outputs),
             returns=returns,
             expressions=self._compiled,
@@ -111,17 +119,22 @@ class PlanChecker:
             plans=self._sub_plans,
         )
 
-    def _bare(self) -> bytes:
+    def _bare(self, may_fail: bytes) -> bytes:
         apart = {
             id
             for step in self._plan.steps
             for id in (step.repair, step.on_fail, step.gate.revise if step.gate else "")
             if id
         }
-        return bytes(
+        bare = bytes(
             kind == "compute" and step.id not in apart and not _asks(step)
             for step, kind in zip(self._plan.steps, self._kinds, strict=True)
         )
+        if not may_fail:
+            return bare
+        if not self._plan.fail_fast:
+            return bytes(len(bare))
+        return bytes(one and not fails for one, fails in zip(bare, may_fail, strict=True))
 
     def _step_path(self, number: int) -> str:
         return f"{self._path}.steps[{number}]"
@@ -236,6 +249,8 @@ class PlanChecker:
     def _check_link(self, link: Link, number: int, taken: Mapping[str, Codec[Any]] | None) -> None:
         shape = self._shape_at(link.reference, number, link.path)
         consumer = (taken or {}).get(link.name) if link.whole else None
+        if consumer is not None and is_join(self._plan.steps[number]) and link.reference.step in self._index:
+            self._maybe_null.append((self._index[link.reference.step], link.name, consumer, link.path))
         if shape is None or consumer is None:
             return
         reason = self._types.misfit(shape, consumer)
@@ -320,6 +335,25 @@ class PlanChecker:
             self._problems.add(path, malformed.problem, malformed.fix)
             return None
 
+    def _returned(self) -> int:
+        """The step whose output the plan returns, or a part of it."""
+        try:
+            named = read_reference(self._plan.output, path="").step if self._plan.output else ""
+        except Malformed:
+            named = ""
+        return self._index.get(named, len(self._plan.steps) - 1)
+
+    def _check_nulls(self, may_fail: bytes) -> None:
+        """A join takes null for the output of a step that may have failed."""
+        for number, name, consumer, path in self._maybe_null:
+            if self._plan.fail_fast and not may_fail[number]:
+                continue
+            try:
+                consumer.decode_value(b"null")
+            except ContractViolation:
+                what = f"step {visible(self._plan.steps[number].id)} may have failed, and its output is null then"
+                self._problems.add(path, what, f"have {visible(name)} take {consumer.name} | None")
+
     # The graph
 
     def _wait_for(self, number: int | None, id: str, *, path: str) -> int | None:
@@ -395,4 +429,13 @@ _DECISION: Codec[Any] = codec(GateDecision, owner="GateDecision", field="")
 
 def _asks(step: Step) -> bool:
     """Whether more is said of it than what it calls, with what, and after what."""
-    return bool(step.ensure or step.when or step.on_fail or step.repeat or step.budget or step.repair or step.model)
+    return bool(
+        is_join(step)
+        or step.ensure
+        or step.when
+        or step.on_fail
+        or step.repeat
+        or step.budget
+        or step.repair
+        or step.model
+    )

@@ -49,6 +49,27 @@ class StepRejected(CallFailed):
 
 
 @dataclass(kw_only=True, eq=False)
+class MergeConflict(StepRejected):
+    """A step that was done beside others changed the same lines as they did, and its retries are used up. No `require` tolerates it."""
+
+
+@dataclass(kw_only=True, eq=False)
+class TooFewSucceeded(StratumError):
+    """A join cannot begin: too many of the steps that it waits for have failed."""
+
+    step: str
+    required: int
+    succeeded: int
+    lost: Sequence[str]
+    """The others."""
+    fix: str = "mend those, then resume: they are tried again"
+
+    def __str__(self) -> str:
+        others = ", ".join(self.lost[:5]) + (", ..." if len(self.lost) > 5 else "")
+        return f"it requires {self.required} of the steps that it waits for, and {self.succeeded} succeeded, not {others}; {self.fix}"
+
+
+@dataclass(kw_only=True, eq=False)
 class JudgeUnavailable(StratumError):
     """Nobody could decide a condition in plain English."""
 

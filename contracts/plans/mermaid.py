@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from stratum.contracts.plans.compiled_plan import CompiledPlan
+from stratum.contracts.plans.joins import is_join
 from stratum.contracts.plans.plan import Kind, Step
 from stratum.contracts.problem import visible
 
@@ -17,14 +18,16 @@ _SHAPES: dict[Kind, tuple[str, str]] = {
 
 
 def render_mermaid(compiled: CompiledPlan) -> str:
-    """Solid arrows are dependencies, dotted ones what a violation, a revision or a failure leads to."""
+    """Solid arrows are dependencies, labelled where not all must succeed, dotted ones what a violation, a revision or a failure leads to."""
     lines = ["flowchart TD"]
     for number, step in enumerate(compiled.plan.steps):
         opening, closing = _SHAPES[compiled.kinds[number]]
         # Nodes are numbered: an id such as `end` would be a word of Mermaid's own.
         lines.append(f'  s{number}{opening}"{_label(step)}"{closing}')
     for number, before in enumerate(compiled.dependencies):
-        lines += [f"  s{other} --> s{number}" for other in before]
+        step = compiled.plan.steps[number]
+        arrow = f"-- {step.require} -->" if is_join(step) else "-->"
+        lines += [f"  s{other} {arrow} s{number}" for other in before]
     for number, step in enumerate(compiled.plan.steps):
         revise = step.gate.revise if step.gate is not None else ""
         for target, word in ((step.repair, "repair"), (revise, "revise"), (step.on_fail, "on failure")):

@@ -130,6 +130,8 @@ class Step(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, forbid
     """What it returns; empty: what `fn` says. Of a command: what its output, read as JSON, must be."""
     depends_on: tuple[Id, ...] = ()
     """Besides the steps it refers to."""
+    require: Literal["all", "any"] | Annotated[int, Meta(ge=1)] = "all"
+    """How many of the steps it waits for must have succeeded; it begins once all of them have ended. Those that failed have null as output."""
     ensure: str | Ensure | tuple[str | Ensure, ...] = ()
     """Read it by `conditions`."""
     retries: Count | None = None

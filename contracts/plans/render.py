@@ -14,6 +14,7 @@ from stratum.contracts.budget import Budget
 from stratum.contracts.digest import canonical_json
 from stratum.contracts.money import PICOUSD_PER_USD, format_usd, limit_picousd
 from stratum.contracts.plans.compiled_plan import CompiledPlan
+from stratum.contracts.plans.joins import is_join
 from stratum.contracts.plans.plan import Estimate, Step, TypeReference
 from stratum.contracts.problem import shown, visible
 from stratum.contracts.shape import is_dict
@@ -164,7 +165,9 @@ def step_facts(compiled: CompiledPlan, number: int) -> Iterator[str]:
     if step.intent:
         yield f"intent: {visible(step.intent)}"
     if before := _after(compiled, number):
-        yield f"after: {before}"
+        yield f"after: {before}" + (f"; begins if {step.require} of them succeeded" if is_join(step) else "")
+    if compiled.tolerated and compiled.tolerated[number]:
+        yield "may fail: what comes after it can do without"
     for name, value in step.inputs.items():
         yield f"input {visible(name)}: {visible(value) if isinstance(value, str) else ascii(value)}"
     if output := _output(compiled, number):

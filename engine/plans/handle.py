@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from typing import Any, Generic, NoReturn, TypeVar, cast
+from typing import Any, Generic, Literal, NoReturn, TypeVar, cast
 
 import msgspec
 
@@ -83,6 +83,7 @@ class Handle(Generic[R]):
         self,
         *,
         after: list[Handle[Any]] | None = None,
+        require: Literal["all", "any"] | int | None = None,
         ensure: str | list[Any] | None = None,
         retries: int | None = None,
         budget: Any = None,
@@ -94,6 +95,7 @@ class Handle(Generic[R]):
         """Say more of the step, in the words of a plan; those not given stay as they are."""
         said: dict[str, Any] = {
             "depends_on": None if after is None else tuple(handle.id for handle in after),
+            "require": require,
             "ensure": tuple(ensure) if isinstance(ensure, list) else ensure,
             "retries": retries,
             "budget": budget,

@@ -11,6 +11,7 @@ from stratum.contracts.plans.plan import ExecutionPlan
 from stratum.contracts.plans.status import PlanState
 from stratum.contracts.records import (
     Approved,
+    Joined,
     PlanProposed,
     Record,
     Repeated,
@@ -35,6 +36,8 @@ class PlanHistory(History):
         self.by_id: dict[str, StepHistory] = {}
         self.kept: list[str] = []
         """Steps whose workspace was kept as they left it, in the order in which they were done."""
+        self.lost: set[str] = set()
+        """Steps without a result that a join went on without."""
         self.rolled_back = False
         """And not gone on with since."""
         self._begun = False
@@ -97,6 +100,7 @@ class PlanHistory(History):
         """The histories of these steps and of the steps of the plans that they run; what merely computed is forgotten."""
         for id in [id for id in self.plain if _is_within(id, ids)]:
             del self.plain[id]
+        self.lost = {id for id in self.lost if not _is_within(id, ids)}
         return [known for id, known in self.by_id.items() if _is_within(id, ids)]
 
     def note(self, record: Record) -> None:
@@ -111,6 +115,8 @@ class PlanHistory(History):
                 self._start_over(record)
             case RolledBack():
                 self._roll_back(record)
+            case Joined():
+                self.lost.update(record.without)
             case SnapshotTaken(when="after"):
                 self.kept = [*(id for id in self.kept if id != call), call]
                 self.by_id[call].note(record)
@@ -150,7 +156,7 @@ class PlanHistory(History):
         """A run that goes on gives a step that had failed for good its retries anew."""
         for known in self.by_id.values():
             finished = known.recorded.finished
-            if finished is not None and finished.outcome == "failed":
+            if finished is not None and finished.outcome == "failed" and known.id not in self.lost:
                 known.begin_anew(rerun=False)
 
 

@@ -6,7 +6,7 @@ here, and recorded together with what comes of it.
 
 from __future__ import annotations
 
-from collections.abc import Generator, Sequence
+from collections.abc import Generator, Iterable, Sequence
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
@@ -15,6 +15,7 @@ import msgspec
 import trio
 
 from stratum.contracts.any_json import ANY_JSON
+from stratum.contracts.errors import ContractViolation
 from stratum.contracts.plans.accumulated import accumulated
 from stratum.contracts.plans.errors import StepRejected
 from stratum.contracts.plans.plan import Accumulate, Kind
@@ -85,8 +86,17 @@ class StepWork:
 
     def record(self, *, since_s: float) -> StepRecord:
         """Record its beginning, of a plain step that turns out to be more than that."""
-        call, arguments = self._call()
+        try:
+            call, arguments = self._call()
+        except ContractViolation:
+            call, arguments = self._as_written()
         return StepRecord(call, arguments, self._place, planned=self._past, since_s=since_s)
+
+    def failed(self, error: Exception) -> None:
+        """Record that it failed, if it did before it could begin."""
+        if self._past.recorded.finished is None:
+            call, arguments = self._as_written()
+            StepRecord(call, arguments, self._place, planned=self._past).failed(error)
 
     def completed(self, record: StepRecord, result: Any, *, since_s: float) -> None:
         """Record its end, of such a step."""
@@ -283,15 +293,22 @@ class StepWork:
             arguments = function.signature.bind((), self._values.arguments(self._step, codecs))
             return PlannedCall(kind=self._kind, signature=function.signature), arguments
         inputs = self._values.plain_arguments(self._step)
+        return self._taking(inputs), inputs
+
+    def _as_written(self) -> tuple[PlannedCall, dict[str, Any]]:
+        """The same where its references lead to nothing that it takes."""
+        return self._taking(self._step.inputs), dict(self._step.inputs)
+
+    def _taking(self, names: Iterable[str]) -> PlannedCall:
         name = self._step.fn or self._step.intent or self._kind
         signature = Signature(
             name=name,
             qualname=name,
-            parameters={name: Parameter(name=name, codec=ANY_JSON, opaque=False) for name in inputs},
+            parameters={name: Parameter(name=name, codec=ANY_JSON, opaque=False) for name in names},
             returns=self._codec,
             arguments_of=dict,
         )
-        return PlannedCall(kind=self._kind, signature=signature), inputs
+        return PlannedCall(kind=self._kind, signature=signature)
 
     def _doer(self, arguments: dict[str, Any], record: StepRecord) -> Doer:
         steps, run, number, past = self._steps, self._steps.run, self._number, self._past

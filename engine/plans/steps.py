@@ -15,7 +15,7 @@ from stratum.contracts.plans.compiled_plan import CompiledPlan
 from stratum.contracts.plans.errors import PlanFailed
 from stratum.contracts.plans.plan import Command, Step
 from stratum.contracts.plans.status import StepStanding
-from stratum.contracts.records import Record, Skipped, StartedOver
+from stratum.contracts.records import Joined, Record, Skipped, StartedOver
 from stratum.contracts.reference import read_reference
 from stratum.contracts.violation import Violation
 from stratum.engine.place import Place
@@ -23,6 +23,7 @@ from stratum.engine.plans.clock import Clock
 from stratum.engine.plans.conditions import Conditions
 from stratum.engine.plans.doers.command import CommandRun
 from stratum.engine.plans.gathering import Gathering
+from stratum.engine.plans.losses import Losses
 from stratum.engine.plans.plain_steps import PlainSteps
 from stratum.engine.plans.step_work import StepWork
 from stratum.engine.plans.values import Values
@@ -74,6 +75,7 @@ class PlanSteps:
         }
         self._stands_in_for = {compiled.index[step.on_fail]: number for number, step in special if step.on_fail}
         self._failed_with_stand_in: set[int] = set()
+        self._losses = Losses(compiled) if compiled.tolerated else None
         self._plain = PlainSteps(self)
 
     async def result(self) -> Any:
@@ -92,8 +94,9 @@ class PlanSteps:
             fail_fast=plan.fail_fast,
             on_end=self._ended_badly,
         )
-        if not ended.succeeded:
-            raise self._failure(ended.errors)
+        fatal = {} if self._losses is None else self._losses.fatal
+        if fatal or not ended.succeeded:
+            raise self._failure({**fatal, **ended.errors})
         if not plan.output:
             return self.values.plain(len(plan.steps) - 1)
         return self.values.at(read_reference(plan.output, path="$.output"))
@@ -121,22 +124,62 @@ class PlanSteps:
         if self._log.past.done(id) and not self._is_unverified(number, step):
             self._take_up(number, id)
             return None
+        if self._losses is not None and self._is_lost(number, id, self._losses):
+            return None
         if (reason := await self._not_needed(number, step)) is not None:
             self._skip(number, id, reason)
             return None
         self.stands(number, "running")
+        work = StepWork(self, number)
         try:
-            started_over = await StepWork(self, number).do()
+            self._admit(number, id)
+            started_over = await work.do()
         except Exception as error:
-            if not step.on_fail:
+            work.failed(error)
+            if not self._goes_on_after(number, error):
                 raise
             self.errors[number] = str(error)
-            self._failed_with_stand_in.add(number)
             self.stands(number, "failed")
             return None
         if started_over is None:
             self.stands(number, "done")
         return started_over
+
+    def _is_lost(self, number: int, id: str, losses: Losses) -> bool:
+        """It cannot be begun without a step that has failed; or it was lost before the run was resumed, and a join went on without it."""
+        if id in self._log.past.lost:
+            known = self._log.past.by_id.get(id)
+            self._lose(number, None, as_="blocked" if known is None or known.trace is None else "failed")
+            return True
+        if losses.block(number):
+            self._lose(number, None, as_="blocked")
+            return True
+        return False
+
+    def _admit(self, number: int, id: str) -> None:
+        """A join begins. Raises TooFewSucceeded."""
+        if self._losses is not None and (without := self._losses.admit(number)):
+            self._log.append(
+                Joined(elapsed_ms=self._log.elapsed_ms, call=id, without=[self.id(other) for other in without])
+            )
+
+    def _goes_on_after(self, number: int, error: Exception) -> bool:
+        """Whether others do although the step has failed: it has a stand-in, or what comes after it can do without."""
+        if self.compiled.plan.steps[number].on_fail:
+            self._failed_with_stand_in.add(number)
+            return True
+        if self._losses is None or not self._losses.tolerates(number, error):
+            return False
+        self._lose(number, error, as_="failed")
+        return True
+
+    def _lose(self, number: int, error: Exception | None, *, as_: StepStanding) -> None:
+        """The step has no result and never will, nor has the one that it was to stand in for."""
+        assert self._losses is not None, "of a plan with joins"
+        self._losses.add(number, error)
+        if number in self._stands_in_for:
+            self._losses.add(self._stands_in_for[number], None)
+        self.stands(number, as_)
 
     def _is_unverified(self, number: int, step: Step) -> bool:
         """It had a result before the run was stopped, and perhaps nobody had yet looked at whether that is good enough."""
@@ -190,6 +233,8 @@ class PlanSteps:
                 overtaken=[self.id(other) for other in overtaken],
             ),
         )
+        if self._losses is not None:
+            self._losses.void(overtaken)
         for other in overtaken:
             self.values.set(other, None)
             self._failed_with_stand_in.discard(other)

@@ -394,6 +394,15 @@ def gates_and_repairs() -> Iterator[Malformed]:
     yield Malformed(plan(*chain), "$", "go back to more than 1,000 others", "use fewer")
     steps = [*after[:2], {**after[2], "repair": "1"}]
     yield Malformed(plan(*steps), "$.steps[2].repair", "nothing that could be violated", "give the step an ensure")
+    for require, problem, fix in (
+        (0, ">= 1", "correct it"),
+        (True, "got `bool`", "correct it"),
+        ("some", "'some'", "all, any"),
+        (3, "waits for 2 only", "require 2 at most"),
+    ):
+        steps = [*after[:2], {**after[2], "depends_on": ["1", "2"], "require": require}]
+        yield Malformed(plan(*steps), "$.steps[2].require", problem, fix)
+    yield Malformed(plan({**after[3], "require": "any"}), "$.steps[0].require", "waits for none", "in depends_on")
     asking = {"id": "4", "gate": {"question": "?"}}
     for target, extra, problem in (
         ("9", after[3], 'there is no step "9"'),

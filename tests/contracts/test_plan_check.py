@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 from typing import Any
 
 import msgspec
@@ -15,13 +16,21 @@ from stratum.contracts.plans.check import check, compile_plan
 from stratum.contracts.plans.compiled_plan import CompiledPlan
 from stratum.contracts.plans.plan import ExecutionPlan
 from stratum.contracts.plans.text import load_plan
-from stratum.contracts.problem import MAX_PROBLEMS
+from stratum.contracts.problem import MAX_PROBLEMS, Problem
 from tests.contracts.malformed_plans import DESIGN, READ
 from tests.contracts.plan_registry import REGISTRY
 
 
 def compiled(*steps: dict[str, Any], **keys: Any) -> CompiledPlan:
     return load_plan(json.dumps({"steps": steps, **keys}), REGISTRY)
+
+
+def problems_of(*steps: dict[str, Any], **keys: Any) -> Sequence[Problem]:
+    try:
+        compiled(*steps, **keys)
+    except PlanError as error:
+        return error.problems
+    return ()
 
 
 def agent(id: str, **keys: Any) -> dict[str, Any]:
@@ -75,6 +84,35 @@ def test_whoever_needs_an_output_also_waits_for_the_step_that_may_stand_in() -> 
     plan = compiled(agent("a", on_fail="r"), agent("b", depends_on=["a"]), agent("r"), agent("c", depends_on=["r"]))
     assert plan.dependencies == ((), (0,), (0,), (2,))
     assert plan.dag.successors == ((1, 2), (), (1, 3), ())
+
+
+def test_steps_before_joins_alone_may_fail() -> None:
+    """CASES H36."""
+    plan = compiled(
+        agent("a"),
+        agent("b", depends_on=["a"]),
+        agent("c"),
+        agent("d"),
+        agent("j", depends_on=["b", "c"], require="any"),
+        agent("k", depends_on=["d", "j"], require=1),
+        agent("z", depends_on=["d"]),
+    )
+    assert plan.tolerated == bytes([1, 1, 1, 0, 1, 0, 0])
+    assert compiled(agent("a"), agent("b", depends_on=["a"])).tolerated == b""
+    returned = compiled(agent("a"), agent("j", depends_on=["a"], require="any"), output="$.steps.a.output")
+    assert returned.tolerated == bytes([0, 0])
+
+
+def test_a_join_takes_null_for_what_may_have_failed() -> None:
+    named = {"id": "2", "fn": "name_of", "inputs": {"limits": "$.steps.1.output"}, "require": "any"}
+    lower = {"id": "1", "intent": "Find limits", "output": "Limits"}
+    (problem,) = problems_of(lower, named)
+    assert problem.path == "$.steps[1].inputs.limits"
+    assert 'step "1" may have failed' in problem.problem
+    assert problem.fix == 'have "limits" take Limits | None'
+    wanted = {"id": "3", "fn": "work", "inputs": {"limits": "$.steps.1.output"}}
+    assert problems_of(lower, named, wanted) == (), "it may not fail"
+    assert len(problems_of(lower, named, wanted, fail_fast=False)) == 1, "it may, but the plan then fails in the end"
 
 
 def test_literals_that_begin_like_references_can_be_written() -> None:

@@ -151,6 +151,7 @@ EVERYTHING: dict[str, Any] = {
             "repeat": {"until": "result == 1", "limit": 2, "accumulate": {"field": "a", "key": "b", "dry": 2}},
             "budget": {"ms": 500},
         },
+        {"id": "join", "fn": "look", "depends_on": ["sub", "last", "loop"], "require": 2},
     ],
 }
 
@@ -198,6 +199,7 @@ step report (infer): "Report"
 
 step ask (gate): "gate"
   after: report
+  may fail: what comes after it can do without
   output: GateDecision
   asks: "Ship?"
   revising starts over from step report, 2 times at most
@@ -205,21 +207,28 @@ step ask (gate): "gate"
 
 step sub (plan): "inner"
   after: ask
+  may fail: what comes after it can do without
 
 step sh (command): "echo $1 | wc"
+  may fail: what comes after it can do without
   output: CommandResult
   run by sh: "'echo $1 | wc'"
   in: "."
 
 step last (gate): "gate"
   after: sh
+  may fail: what comes after it can do without
   output: GateDecision
   asks: "Done?"
 
 step loop (agent): "look"
+  may fail: what comes after it can do without
   repeated until "result == 1", 2 times at most
   the "a" of all times are kept together, told apart by "b"; ended by 2 in a row without a new one
   budget: at most 0.5 s
+
+step join (agent): "look"
+  after: sub, last, loop; begins if 2 of them succeeded
 
 plan "inner"
 
@@ -233,16 +242,17 @@ def test_the_table_has_a_line_for_each_step() -> None:
     assert (
         render_table(compiled(EVERYTHING))
         == """\
-id      kind     fn              output         after   ensure
-------  -------  --------------  -------------  ------  --------------------------
+id      kind     fn              output         after            ensure
+------  -------  --------------  -------------  ---------------  --------------------------
 test    command  "pytest"        CommandResult
 look    agent    "Find out why"                 test
-report  infer    "Report"        Report         test    expression, command, judge
+report  infer    "Report"        Report         test             expression, command, judge
 ask     gate     "gate"          GateDecision   report
 sub     plan     "inner"                        ask
 sh      command  "echo $1 | wc"  CommandResult
 last    gate     "gate"          GateDecision   sh
-loop    agent    "look\""""
+loop    agent    "look"
+join    agent    "look"                         sub, last, loop"""
     )
 
 
@@ -264,11 +274,15 @@ flowchart TD
   s5[["sh: echo #36;1 #124; wc"]]
   s6{{"last: Done?"}}
   s7("loop: look")
+  s8("join: look")
   s0 --> s1
   s0 --> s2
   s2 --> s3
   s3 --> s4
   s5 --> s6
+  s4 -- 2 --> s8
+  s6 -- 2 --> s8
+  s7 -- 2 --> s8
   s0 -. on failure .-> s1
   s2 -. repair .-> s0
   s3 -. revise .-> s2"""

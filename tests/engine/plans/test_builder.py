@@ -66,6 +66,14 @@ def test_a_built_plan_is_what_its_yaml_would_be() -> None:
     assert plan.output == "$.steps.join.output"
 
 
+def test_a_built_join_is_what_its_yaml_would_be() -> None:
+    plan = PlanBuilder("Look twice")
+    first, second = plan.agent("Look here", str), plan.agent("Look there", str)
+    plan.agent("Sum up", str, one=first.output, other=second.output).having(require="any")
+    plan.agent("Sum up again", str).having(after=[first, second], require=2)
+    assert [step.require for step in plan.build().steps] == ["all", "all", "any", 2]
+
+
 async def test_a_built_plan_runs(tmp_path: Path) -> None:
     plan = PlanBuilder("Add")
     one = plan.step(total, 1, 2)
