@@ -259,6 +259,8 @@ class Reported(_Record, frozen=True, kw_only=True, omit_defaults=True, tag="repo
     """The result, as JSON."""
     given_up: str = ""
     """Why there is no result."""
+    conflict: bool = False
+    """Because its changes conflict with those of another step."""
 
 
 class TakenBack(_Record, frozen=True, kw_only=True, omit_defaults=True, tag="taken_back"):

@@ -52,6 +52,18 @@ class _Thread:
     """That it had used when it last answered."""
 
 
+@dataclass(frozen=True, kw_only=True, slots=True)
+class _Done:
+    """What came of a turn."""
+
+    turn: CodexTurn
+    used: Usage
+    problem: str = ""
+    """Why there is no result."""
+    conflict: bool = False
+    """Because another step changed the same lines."""
+
+
 class _Desk:
     """One run's work."""
 
@@ -82,27 +94,22 @@ class _Desk:
             self._at_work[assignment.ticket] = scope
             try:
                 async with self._at_once:
-                    turn, used, problem = await self._turn(handout)
+                    done = await self._turn(handout)
             finally:
                 del self._at_work[assignment.ticket]
             # From here on the ticket is no longer among the assignments because we report it.
             try:
-                if problem:
-                    await self._run.fail(
-                        assignment.step, problem, ticket=assignment.ticket, usage=used, model=turn.model
-                    )
+                used: dict[str, Any] = {"ticket": assignment.ticket, "usage": done.used, "model": done.turn.model}
+                if done.problem:
+                    await self._run.fail(assignment.step, done.problem, conflict=done.conflict, **used)
                 else:
-                    result = _result(turn.answer, handout)
-                    await self._run.report(
-                        assignment.step, result, ticket=assignment.ticket, usage=used, model=turn.model
-                    )
+                    await self._run.report(assignment.step, _result(done.turn.answer, handout), **used)
             except StratumError:
                 if assignment.ticket in {other.assignment.ticket for other in self._run.assignments.values()}:
                     raise
                 # It was taken back, or the run ended, while we were at it: the run knows why.
 
-    async def _turn(self, handout: Handout) -> tuple[CodexTurn, Usage, str]:
-        """What Codex answered, what that took, and what is wrong with it."""
+    async def _turn(self, handout: Handout) -> _Done:
         step = handout.assignment.step
         async with self._place() as place:
             try:
@@ -121,11 +128,12 @@ class _Desk:
                     self._threads[step] = _Thread(id=turn.thread, total=turn.total)
                 conflicts = await place.merge() if place is not None and not turn.problem else ()
             except WorkspaceError as error:
-                return _nothing(), Usage(input_tokens=0, output_tokens=0), str(error)
+                return _Done(turn=_nothing(), used=Usage(input_tokens=0, output_tokens=0), problem=str(error))
         if conflicts:
             named = ", ".join(conflicts[:5])
-            return turn, used, f"another step changed the same lines meanwhile, in {named}; do it again on top of that"
-        return turn, used, turn.problem
+            problem = f"another step changed the same lines meanwhile, in {named}; do it again on top of that"
+            return _Done(turn=turn, used=used, problem=problem, conflict=True)
+        return _Done(turn=turn, used=used, problem=turn.problem)
 
     @asynccontextmanager
     async def _place(self) -> AsyncGenerator[SideTree | None]:

@@ -121,11 +121,22 @@ class PlanRun:
         return await self._report(step, ticket, msgspec.json.encode(result), usage=usage, model=model)
 
     async def fail(
-        self, step: str, reason: str, *, ticket: str, usage: Usage | None = None, model: str = ""
+        self,
+        step: str,
+        reason: str,
+        *,
+        ticket: str,
+        usage: Usage | None = None,
+        model: str = "",
+        conflict: bool = False,
     ) -> Verdict:
-        """The agent gives up on this attempt; the step is handed out again while it has retries. Raises as `report`."""
+        """The agent gives up on this attempt; the step is handed out again while it has retries. Raises as `report`.
+
+        With `conflict`, because its changes conflict with those of another step: if that is so to the end, the run fails, whatever
+        its plan could do without.
+        """
         given_up = reason or "no reason given"
-        return await self._report(step, ticket, b"null", usage=usage, model=model, given_up=given_up)
+        return await self._report(step, ticket, b"null", usage=usage, model=model, given_up=given_up, conflict=conflict)
 
     def take_back(self, step: str, *, ticket: str) -> None:
         """Whoever reported a step wants no verdict any more: its verification stops, and the same ticket waits for another report.
@@ -293,7 +304,15 @@ class PlanRun:
         return output
 
     async def _report(
-        self, step: str, ticket: str, body: bytes, *, usage: Usage | None = None, model: str = "", given_up: str = ""
+        self,
+        step: str,
+        ticket: str,
+        body: bytes,
+        *,
+        usage: Usage | None = None,
+        model: str = "",
+        given_up: str = "",
+        conflict: bool = False,
     ) -> Verdict:
         handout = await self._waiting_handout(step, ticket)
         if handout.report is None:
@@ -305,6 +324,7 @@ class PlanRun:
                 ticket=ticket,
                 body=msgspec.Raw(body),
                 given_up=given_up,
+                conflict=conflict,
             )
             handout.usage, handout.model = usage, model
             self.log.append(handout.report)

@@ -17,7 +17,7 @@ import trio
 from stratum.contracts.any_json import ANY_JSON
 from stratum.contracts.errors import ContractViolation
 from stratum.contracts.plans.accumulated import accumulated
-from stratum.contracts.plans.errors import StepRejected
+from stratum.contracts.plans.errors import MergeConflict, StepRejected
 from stratum.contracts.plans.plan import Accumulate, Kind
 from stratum.contracts.records import AttemptFinished, Record, Repeated
 from stratum.contracts.shape import is_dict
@@ -206,7 +206,7 @@ class StepWork:
             tried = sum(bool(attempt.violations) for attempt in past.attempts) - past.repairs
             doer.judged(verified.violations, verified.attested, last=tried > self._retries)
             if tried > self._retries:
-                raise StepRejected(
+                raise (MergeConflict if outcome.conflict else StepRejected)(
                     function=past.id,
                     violations=verified.violations,
                     retry_history=[attempt.violations for attempt in record.attempts if attempt.violations],

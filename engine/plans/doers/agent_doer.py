@@ -96,6 +96,7 @@ class AgentDoer:
             outcome.violations = (
                 Violation(kind="answer", condition="the agent gave up", detail=handout.report.given_up),
             )
+            outcome.conflict = handout.report.conflict
             return outcome
         try:
             outcome.result = self._steps.values.codec(self._number).decode_value(bytes(handout.report.body))

@@ -22,6 +22,8 @@ class Outcome(msgspec.Struct, kw_only=True):
     picousd: int = 0
     priced: bool = True
     """False: what it cost is not known."""
+    conflict: bool = False
+    """There is no result, because its changes conflict with those of another step."""
     flagged: str = ""
     """Why people are to look at it later: nobody did."""
 

@@ -11,7 +11,7 @@ from trio.testing import MockClock
 
 from stratum import BudgetExceeded, compute
 from stratum.contracts.audit import audit_of, render_audit
-from stratum.contracts.plans.errors import PlanFailed, RunCancelled
+from stratum.contracts.plans.errors import MergeConflict, PlanFailed, RunCancelled
 from stratum.engine.plans.plans import Plans
 
 broken: set[str] = set()
@@ -221,6 +221,24 @@ steps:
         assert run.state == "running"
         await reported(run, "b", "this way")
         assert await run.result() == "this way"
+
+
+async def test_a_conflict_of_changes_is_never_done_without(tmp_path: Path) -> None:
+    text = """
+steps:
+- {id: a, intent: Try one way, output: str, retries: 1}
+- {id: b, intent: Try another, output: str}
+- {id: c, fn: either, inputs: {one: $.steps.a.output, other: $.steps.b.output}, require: any}
+"""
+    async with open_project(tmp_path, steps=STEPS) as plans:
+        run = await started(plans, text)
+        for attempt in (1, 2):
+            ticket = (await assigned(run, "a")).ticket
+            verdict = await run.fail("a", "same lines", ticket=ticket, conflict=True)
+            assert verdict.failed == (attempt == 2)
+        with pytest.raises(PlanFailed, match="step a failed") as caught:
+            await run.result()
+        assert isinstance(caught.value.__cause__, MergeConflict)
 
 
 async def test_a_gate_can_be_a_join_and_who_ends_the_run_at_another_ends_it(tmp_path: Path) -> None:
