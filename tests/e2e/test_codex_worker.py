@@ -156,6 +156,7 @@ async def test_steps_at_the_same_time_work_in_trees_of_their_own_and_are_merged(
 async def test_changes_of_the_same_line_conflict_and_the_later_one_is_done_again_on_top(
     tmp_path: Path, project: Path
 ) -> None:
+    """CASES H36."""
     plan = """
     steps:
     - {id: a, intent: Do a}

@@ -87,6 +87,7 @@ async def failure(plans: Plans, text: str) -> str:
 async def test_a_join_begins_if_enough_of_what_it_waits_for_succeeded(
     tmp_path: Path, require: str, lost: str, result: str | None
 ) -> None:
+    """CASES H36."""
     broken.update(lost)
     async with open_project(tmp_path, steps=STEPS) as plans:
         run = await started(plans, THREE.replace("REQUIRE", require))
@@ -224,6 +225,7 @@ steps:
 
 
 async def test_a_conflict_of_changes_is_never_done_without(tmp_path: Path) -> None:
+    """CASES H36."""
     text = """
 steps:
 - {id: a, intent: Try one way, output: str, retries: 1}

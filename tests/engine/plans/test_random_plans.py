@@ -159,7 +159,7 @@ def may_fail(drawn: list[Task], number: int) -> bool:
 def test_a_plan_does_what_a_reference_does_however_often_its_session_ends(
     drawn: list[Task], cap: int | None, ends: list[int]
 ) -> None:
-    """Each number in `ends` is when a session ends, in tenths of a second from its beginning."""
+    """CASES H36. Each number in `ends` is when a session ends, in tenths of a second from its beginning."""
     global world
     world = World(drawn)
     expected = reference(drawn)
