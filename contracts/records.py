@@ -261,6 +261,8 @@ class Reported(_Record, frozen=True, kw_only=True, omit_defaults=True, tag="repo
     """Why there is no result."""
     conflict: bool = False
     """Because its changes conflict with those of another step."""
+    own_tree: bool = False
+    """The step was done in a work tree of its own, and what it changed was looked at there."""
 
 
 class TakenBack(_Record, frozen=True, kw_only=True, omit_defaults=True, tag="taken_back"):

@@ -58,6 +58,11 @@ STEP: Final[Schema] = {
             "anyOf": [{"type": "string", "enum": ["all", "any"]}, {"type": "integer", "minimum": 1}],
             "description": "How many of the steps it waits for must succeed; outputs of those that failed are null. Default all.",
         },
+        "files": {
+            **_ARGV,
+            "description": "For your steps and commands: the only files that may change, as paths or patterns (src/*.py). "
+            "Steps that do not wait for one another must not share any.",
+        },
         "ensure": {
             "anyOf": [*_CONDITION["anyOf"], {"type": "array", "items": _CONDITION}],
             "description": "What must hold of the result: an expression over result, inputs, steps (`len(result.files) > 0`), "

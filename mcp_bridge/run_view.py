@@ -27,6 +27,7 @@ class AssignmentView(BaseModel):
     inputs: dict[str, Any] = Field(description="Its inputs by name, resolved. Empty on a retry: you have them.")
     result_schema: dict[str, Any] = Field(description="JSON Schema of the result to report; empty: any JSON value.")
     ensure: list[str] = Field(description="What will be checked of the result.")
+    files: list[str] = Field(description="The only files you may change, as paths or patterns; empty: any.")
     violation: str = Field(description="On a retry, why the last report was not accepted: fix exactly this.")
 
 
@@ -171,6 +172,7 @@ def assignment_view(given: Assignment) -> AssignmentView:
         inputs=given.inputs,
         result_schema=given.schema,
         ensure=list(given.ensure),
+        files=list(given.files),
         violation=given.message,
     )
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
 import msgspec
@@ -19,6 +19,7 @@ from stratum.contracts.plans.expressions import PlanExpressions
 from stratum.contracts.plans.graph import acyclic, check_targets, with_stand_ins
 from stratum.contracts.plans.joins import check_require, is_join, tolerated
 from stratum.contracts.plans.links import Link, conditions_of, links_of
+from stratum.contracts.plans.owned_files import check_apart
 from stratum.contracts.plans.plan import Accumulate, ExecutionPlan, Kind, Step
 from stratum.contracts.plans.step_kinds import check_kind, function_of, kind_of
 from stratum.contracts.plans.step_result import CommandResult, GateDecision
@@ -88,6 +89,7 @@ class PlanChecker:
             return None
         may_fail = tolerated(self._plan.steps, dag, returned=self._returned())
         self._check_nulls(may_fail)
+        check_apart(self._owned(), dag, list(self._index), path=self._path, problems=self._problems)
         if len(self._problems) > known:
             return None
         return self._result(dag, returns, digest=digest, may_fail=may_fail)
@@ -334,6 +336,12 @@ class PlanChecker:
         except Malformed as malformed:
             self._problems.add(path, malformed.problem, malformed.fix)
             return None
+
+    def _owned(self) -> dict[int, Sequence[str]]:
+        """By step: the files that it says it may change, or the steps of the plan that it runs."""
+        inside = {name: inner.files for name, inner in self._sub_plans.items()}
+        owned = ((number, step.files or inside.get(step.fn)) for number, step in enumerate(self._plan.steps))
+        return {number: files for number, files in owned if files}
 
     def _returned(self) -> int:
         """The step whose output the plan returns, or a part of it."""

@@ -45,3 +45,9 @@ class CompiledPlan(msgspec.Struct, frozen=True, kw_only=True):
     """What `$.input` must hold."""
     plans: Mapping[str, CompiledPlan]
     """By the name that a step's `fn` gives."""
+
+    @property
+    def files(self) -> tuple[str, ...]:
+        """All that its steps say they may change, those of plans within it included."""
+        own = [name for step in self.plan.steps for name in step.files]
+        return (*own, *(name for inner in self.plans.values() for name in inner.files))

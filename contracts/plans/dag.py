@@ -91,6 +91,14 @@ class Dag(msgspec.Struct, frozen=True, gc=False):
             frontier.extend(new)
         return found
 
+    def ancestors(self, step: int) -> set[int]:
+        """Every step that `step` waits for, directly or not; not `step` itself."""
+        found = {step}
+        for other in reversed(self.order()):
+            if not found.isdisjoint(self.successors[other]):
+                found.add(other)
+        return found - {step}
+
     def marked_descendants(self, marked: Iterable[int]) -> list[int]:
         """By step: a bit set of those of `marked` that it comes after; bit j is the j-th of them.
 

@@ -132,6 +132,8 @@ class Step(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, forbid
     """Besides the steps it refers to."""
     require: Literal["all", "any"] | Annotated[int, Meta(ge=1)] = "all"
     """How many of the steps it waits for must have succeeded; it begins once all of them have ended. Those that failed have null as output."""
+    files: Annotated[tuple[Annotated[str, Meta(max_length=256)], ...], Meta(max_length=100)] = ()
+    """The only ones that an agent's step or a command may change, as paths or patterns below the workspace: `src/*.py`."""
     ensure: str | Ensure | tuple[str | Ensure, ...] = ()
     """Read it by `conditions`."""
     retries: Count | None = None

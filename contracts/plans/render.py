@@ -174,6 +174,8 @@ def step_facts(compiled: CompiledPlan, number: int) -> Iterator[str]:
         yield f"output: {output}"
     if step.program is not None:
         yield from _program(step)
+    if step.files:
+        yield f"may change: {', '.join(map(visible, step.files))}"
     if step.when:
         yield f"only when: {visible(step.when)}"
     for condition in step.conditions:

@@ -37,6 +37,8 @@ class Assignment(msgspec.Struct, frozen=True, kw_only=True):
     """JSON Schema of the result; empty for any JSON value."""
     ensure: tuple[str, ...]
     """What the result must satisfy, as it will be checked."""
+    files: tuple[str, ...] = ()
+    """The only ones that may be changed, as paths or patterns below the workspace; none: any."""
     violations: tuple[Violation, ...] = ()
     """On a retry: why the last report was not accepted."""
     message: str = ""

@@ -5,17 +5,18 @@ from __future__ import annotations
 from collections.abc import Mapping
 from posixpath import normpath
 
+from stratum.contracts.plans.owned_files import check_pattern
 from stratum.contracts.plans.plan import ExecutionPlan, Kind, Step
 from stratum.contracts.problem import Problems, at, did_you_mean, visible
 from stratum.contracts.registry import Function, Registry
 
 _MEANINGLESS: Mapping[Kind, tuple[str, ...]] = {
-    "infer": ("command", "gate"),
-    "compute": ("command", "gate", "model"),
+    "infer": ("command", "gate", "files"),
+    "compute": ("command", "gate", "model", "files"),
     "agent": ("command", "gate"),
     "command": ("gate", "model"),
-    "gate": ("ensure", "retries", "budget", "repair", "on_fail", "repeat", "model", "command", "output"),
-    "plan": ("command", "gate", "model", "output", "retries"),
+    "gate": ("ensure", "retries", "budget", "repair", "on_fail", "repeat", "model", "command", "output", "files"),
+    "plan": ("command", "gate", "model", "output", "retries", "files"),
 }
 
 
@@ -56,6 +57,8 @@ def check_kind(
     elif kind == "plan" and step.fn not in plan.plans:
         fix = did_you_mean(step.fn, plan.plans, otherwise="declare it under `plans`")
         problems.add(at(path, "fn"), f"there is no plan {visible(step.fn)}", fix)
+    for number, pattern in enumerate(step.files):
+        check_pattern(pattern, at(at(path, "files"), number), problems)
     for number, condition in enumerate(step.conditions):
         _check_command(condition.command, at(at(path, "ensure"), number), problems)
     if step.program is not None:

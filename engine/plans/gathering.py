@@ -10,9 +10,11 @@ from typing import TYPE_CHECKING
 
 import trio
 
+from stratum.contracts.plans.owned_files import strays
 from stratum.contracts.plans.plan import Command
 from stratum.contracts.plans.status import Question
 from stratum.contracts.records import GateAnswered, GateOpened, SnapshotTaken
+from stratum.contracts.violation import Violation
 from stratum.engine.plans.case import Exhibit, Judged
 from stratum.engine.plans.doers.captured import shortened
 from stratum.engine.plans.doers.command import CommandRun
@@ -24,6 +26,16 @@ if TYPE_CHECKING:
 
 OUTPUT_CHARS = 6000
 """Of a command's output as an exhibit; its beginning and its end."""
+
+
+def stray(found: Sequence[str], files: Sequence[str]) -> Violation:
+    """A step changed files that are not its own."""
+    more = f" and {len(found) - 5} more" if len(found) > 5 else ""
+    return Violation(
+        kind="ensure",
+        condition=f"changes only {', '.join(files)}",
+        detail=f"also changed: {', '.join(found[:5])}{more}",
+    )
 
 
 class Gathering:
@@ -65,6 +77,19 @@ class Gathering:
         if self._run.log.past.of(step).before:
             exhibits.insert(0, Exhibit(title="what changed in the workspace", text=changed or "(nothing)"))
         return exhibits
+
+    async def strayed(self, number: int) -> tuple[Violation, ...]:
+        """What the step changed besides its files; not what another may have changed that can be at work at the same time."""
+        step = self._steps.compiled.plan.steps[number]
+        before = self._run.log.past.of(self._steps.id(number)).before
+        if not step.files or not before:
+            return ()
+        others = self._steps.beside(number)
+        if () in others:
+            return ()  # that one may change anything
+        allowed = [*step.files, *(name for files in others for name in files)]
+        found = strays(await self._run.workspace.files_changed_since(before), allowed)
+        return (stray(found, step.files),) if found else ()
 
     async def ask(self, step: str, number: int, condition: str) -> Judged:
         """Ask a person whether the condition holds."""

@@ -84,6 +84,7 @@ class Handle(Generic[R]):
         *,
         after: list[Handle[Any]] | None = None,
         require: Literal["all", "any"] | int | None = None,
+        files: list[str] | None = None,
         ensure: str | list[Any] | None = None,
         retries: int | None = None,
         budget: Any = None,
@@ -96,6 +97,7 @@ class Handle(Generic[R]):
         said: dict[str, Any] = {
             "depends_on": None if after is None else tuple(handle.id for handle in after),
             "require": require,
+            "files": None if files is None else tuple(files),
             "ensure": tuple(ensure) if isinstance(ensure, list) else ensure,
             "retries": retries,
             "budget": budget,

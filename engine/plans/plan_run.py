@@ -106,11 +106,19 @@ class PlanRun:
             await self._changed.wait()
 
     async def report(
-        self, step: str, result: Any, *, ticket: str, usage: Usage | None = None, model: str = ""
+        self,
+        step: str,
+        result: Any,
+        *,
+        ticket: str,
+        usage: Usage | None = None,
+        model: str = "",
+        own_tree: bool = False,
     ) -> Verdict:
         """An agent's result for a step that it was handed out: checked, and told what came of that.
 
-        The same report again gets the same verdict. `usage` is what the step took, if that was measured.
+        The same report again gets the same verdict. `usage` is what the step took, if that was measured; with
+        `own_tree` it was done in a work tree of its own, and what it changed was held against its files there.
 
         Raises:
             StepNotReady: nobody was asked to do this step.
@@ -118,7 +126,14 @@ class PlanRun:
             RunCancelled, BudgetExceeded: the run ended before the result was judged.
             TypeError: the result is no JSON value.
         """
-        return await self._report(step, ticket, msgspec.json.encode(result), usage=usage, model=model)
+        reported = Reported(
+            elapsed_ms=self.log.elapsed_ms,
+            call=step,
+            ticket=ticket,
+            body=msgspec.Raw(msgspec.json.encode(result)),
+            own_tree=own_tree,
+        )
+        return await self._report(reported, usage=usage, model=model)
 
     async def fail(
         self,
@@ -135,8 +150,15 @@ class PlanRun:
         With `conflict`, because its changes conflict with those of another step: if that is so to the end, the run fails, whatever
         its plan could do without.
         """
-        given_up = reason or "no reason given"
-        return await self._report(step, ticket, b"null", usage=usage, model=model, given_up=given_up, conflict=conflict)
+        reported = Reported(
+            elapsed_ms=self.log.elapsed_ms,
+            call=step,
+            ticket=ticket,
+            body=msgspec.Raw(b"null"),
+            given_up=reason or "no reason given",
+            conflict=conflict,
+        )
+        return await self._report(reported, usage=usage, model=model)
 
     def take_back(self, step: str, *, ticket: str) -> None:
         """Whoever reported a step wants no verdict any more: its verification stops, and the same ticket waits for another report.
@@ -303,33 +325,16 @@ class PlanRun:
             raise error from error.__cause__
         return output
 
-    async def _report(
-        self,
-        step: str,
-        ticket: str,
-        body: bytes,
-        *,
-        usage: Usage | None = None,
-        model: str = "",
-        given_up: str = "",
-        conflict: bool = False,
-    ) -> Verdict:
-        handout = await self._waiting_handout(step, ticket)
+    async def _report(self, reported: Reported, *, usage: Usage | None, model: str) -> Verdict:
+        step = reported.call
+        handout = await self._waiting_handout(step, reported.ticket)
         if handout.report is None:
             if self.assignments.get(step) is not handout:
                 raise self._void(step)
-            handout.report = Reported(
-                elapsed_ms=self.log.elapsed_ms,
-                call=step,
-                ticket=ticket,
-                body=msgspec.Raw(body),
-                given_up=given_up,
-                conflict=conflict,
-            )
-            handout.usage, handout.model = usage, model
-            self.log.append(handout.report)
+            handout.report, handout.usage, handout.model = reported, usage, model
+            self.log.append(reported)
             handout.reported.set()
-        elif (bytes(handout.report.body), handout.report.given_up) != (body, given_up):
+        elif (bytes(handout.report.body), handout.report.given_up) != (bytes(reported.body), reported.given_up):
             raise StaleTicket(run=self.id, step=step, problem="it was reported already, with another result")
         handout.waiting += 1
         try:

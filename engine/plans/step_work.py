@@ -180,6 +180,8 @@ class StepWork:
                 outcome = await doer.attempt(past.sent)
                 with doer.verifying() if isinstance(doer, AgentDoer) else nullcontext():
                     flawed = outcome.violations
+                    if not flawed and not outcome.own_tree:
+                        flawed = await gathering.strayed(self._number)
                     verified = Verified(violations=flawed) if flawed else await self._verify(outcome.result)
                     kept = await gathering.keep_after(past.id) if changes_files and not verified.violations else ()
             except Revise as revise:
@@ -187,7 +189,7 @@ class StepWork:
                 return self._steps.start_over(self._number, self._step.gate.revise, revise.violations)
             except ReportTakenBack:
                 continue
-            sent_on = bool(verified.violations and self._step.repair and not outcome.violations)
+            sent_on = bool(verified.violations and self._step.repair and not flawed)
             found = Verified(attested=verified.attested) if sent_on else verified
             attempt = self._attempt(outcome, found, started_s=started_s)
             record.attempts.append(attempt)

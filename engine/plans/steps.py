@@ -47,6 +47,7 @@ class PlanSteps:
         place: Place,
         clock: Clock,
         prefix: str = "",
+        around: tuple[PlanSteps, int] | None = None,
     ) -> None:
         self.compiled = compiled
         self.values = Values(compiled, inputs)
@@ -61,6 +62,8 @@ class PlanSteps:
         """Of the steps that have a budget of their own."""
         self.own_clock = clock
         self.prefix = prefix
+        self._around = around
+        """The steps among which the one is that runs this plan, if there is one, and its number."""
         self.gathering = Gathering(run, self)
         self.conditions = Conditions(
             compiled, self.values, sources=run.sources, judge=run.judge, gathering=self.gathering
@@ -113,6 +116,17 @@ class PlanSteps:
     def clock(self, number: int) -> Clock:
         """What stands while the step waits for a person, if nothing else is at work."""
         return self.own_clocks.get(number, self.own_clock)
+
+    def beside(self, number: int) -> list[tuple[str, ...]]:
+        """The files of each step that may change some and can be at work at the same time; none where it may change any."""
+        ordered = {number, *self.compiled.dag.descendants(number), *self.compiled.dag.ancestors(number)}
+        found = [] if self._around is None else self._around[0].beside(self._around[1])
+        for other, kind in enumerate(self.compiled.kinds):
+            if other not in ordered and kind in ("agent", "command"):
+                found.append(self.compiled.plan.steps[other].files)
+            elif other not in ordered and kind == "plan":
+                found += _files_in(self.compiled.plans[self.compiled.plan.steps[other].fn])
+        return found
 
     def gathered(self, id: str, command: Command, run: CommandRun) -> None:
         """A step's program has ended: what it wrote is evidence."""
@@ -247,7 +261,15 @@ class PlanSteps:
         """The steps of the plan that a step runs."""
         plan = self.compiled.plans[self.compiled.plan.steps[number].fn]
         prefix = f"{self.id(number)}/"
-        inner = PlanSteps(self.run, plan, inputs=inputs, place=place, clock=self.clock(number), prefix=prefix)
+        inner = PlanSteps(
+            self.run,
+            plan,
+            inputs=inputs,
+            place=place,
+            clock=self.clock(number),
+            prefix=prefix,
+            around=(self, number),
+        )
         self.inside[number] = inner
         return inner
 
@@ -277,3 +299,8 @@ class PlanSteps:
         failure = PlanFailed(run=self._log.id, failed=failed, problem=what)
         failure.__cause__ = first
         return failure
+
+
+def _files_in(plan: CompiledPlan) -> list[tuple[str, ...]]:
+    found = [step.files for step, kind in zip(plan.plan.steps, plan.kinds, strict=True) if kind in ("agent", "command")]
+    return found + [files for inner in plan.plans.values() for files in _files_in(inner)]

@@ -143,7 +143,7 @@ EVERYTHING: dict[str, Any] = {
             "gate": {"question": "Ship?", "revise": "report", "max_rounds": 2, "timeout_s": 60},
         },
         {"id": "sub", "fn": "inner", "depends_on": ["ask"]},
-        {"id": "sh", "command": {"argv": ["echo $1 | wc"], "shell": True}},
+        {"id": "sh", "command": {"argv": ["echo $1 | wc"], "shell": True}, "files": ["out/", "*.md"]},
         {"id": "last", "gate": {"question": "Done?"}, "depends_on": ["sh"]},
         {
             "id": "loop",
@@ -214,6 +214,7 @@ step sh (command): "echo $1 | wc"
   output: CommandResult
   run by sh: "'echo $1 | wc'"
   in: "."
+  may change: "out/", "*.md"
 
 step last (gate): "gate"
   after: sh

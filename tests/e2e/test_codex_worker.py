@@ -153,6 +153,34 @@ async def test_steps_at_the_same_time_work_in_trees_of_their_own_and_are_merged(
     assert len(listed.stdout.splitlines()) == 1
 
 
+async def test_a_step_in_a_tree_of_its_own_that_changes_other_files_is_done_again_and_nothing_of_it_is_kept(
+    tmp_path: Path, project: Path
+) -> None:
+    plan = """
+    steps:
+    - {id: a, intent: Do a, files: [a.txt]}
+    - {id: b, intent: Do b, files: [b.txt]}
+    """
+
+    def edit(step: str) -> Action:
+        return turns(
+            run(f"echo first > {step}.txt; echo {step} > stray.txt"),
+            say('"done"'),
+            run(f"if [ $PWD = {project} ]; then rm stray.txt; fi; echo second > {step}.txt"),
+            say('"done again"'),
+        )
+
+    async with open_codex_model(by_step({"a": edit("a"), "b": edit("b")})) as model:
+        live = await ended(project, plan, model, tmp_path)
+    assert model.failures == []
+    await live.result()
+    assert not (project / "stray.txt").exists()
+    assert [(project / f"{step}.txt").read_text() for step in "ab"] == ["second\n", "second\n"]
+    reasons = [reason for trace in traces(live).values() for reason in trace.retry_reasons]
+    assert sum("also changed: stray.txt" in reason for reason in reasons) == 2
+    assert sum("nothing was kept" in reason for reason in reasons) == 1, "the other works in the workspace itself"
+
+
 async def test_changes_of_the_same_line_conflict_and_the_later_one_is_done_again_on_top(
     tmp_path: Path, project: Path
 ) -> None:

@@ -92,11 +92,11 @@ class AgentDoer:
             self._steps.stands(self._number, "running")
         assert handout.report is not None, "reported"
         self._outcome = outcome = self._booked(handout)
+        outcome.conflict, outcome.own_tree = handout.report.conflict, handout.report.own_tree
         if handout.report.given_up:
             outcome.violations = (
                 Violation(kind="answer", condition="the agent gave up", detail=handout.report.given_up),
             )
-            outcome.conflict = handout.report.conflict
             return outcome
         try:
             outcome.result = self._steps.values.codec(self._number).decode_value(bytes(handout.report.body))
@@ -197,6 +197,7 @@ class AgentDoer:
             inputs={} if violations else self._arguments,
             schema={} if codec is ANY_JSON else value_schema(codec),
             ensure=tuple(condition.text for condition in step.conditions),
+            files=step.files,
             violations=tuple(violations),
             message=retry_message(violations) if violations else "",
         )

@@ -24,6 +24,8 @@ class Outcome(msgspec.Struct, kw_only=True):
     """False: what it cost is not known."""
     conflict: bool = False
     """There is no result, because its changes conflict with those of another step."""
+    own_tree: bool = False
+    """It was done in a work tree of its own, and what it changed was looked at there."""
     flagged: str = ""
     """Why people are to look at it later: nobody did."""
 

@@ -36,6 +36,12 @@ class SideTree:
         """Make its files those that the workspace has now. Raises WorkspaceError."""
         await self._snapshots.in_thread(self._refresh)
 
+    async def changed(self) -> list[str]:
+        """Files that were changed here, from the top of the work tree. Raises WorkspaceError."""
+        return await self._snapshots.in_thread(
+            lambda _: [path.decode(errors="replace") for path in changed(self._base, self._side.read())]
+        )
+
     async def merge(self) -> Sequence[str]:
         """Bring what was changed here into the workspace: the files where that conflicts; if there are any, nothing is done.
 

@@ -85,6 +85,10 @@ class Snapshots:
         """What changed from one commit to the other: every file in a line, then patches, cut where they are too long."""
         return await self._in_thread(lambda: self._diff(a, b, limit_bytes))
 
+    async def changed_since(self, commit: str) -> list[str]:
+        """Files that are not what they were in a commit, from the top of the work tree."""
+        return await self._in_thread(lambda: list(_names(changed(self._files.read(), self._files.of(commit)))))
+
     async def in_thread(self, do: Callable[[WorkTree], T]) -> T:
         """Do something with the work tree, with nobody else at it."""
         return await self._in_thread(lambda: do(self._files))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import posixpath
 from pathlib import Path
 from typing import Literal
 
@@ -53,9 +54,19 @@ class Workspace:
         """A snapshot's commit. Raises as `Snapshots.open` and `take`."""
         return await (await self.snapshots()).take(run, step, when)
 
+    async def files_changed_since(self, commit: str) -> list[str]:
+        """From this folder, those that are not what they were in a snapshot. Raises as `Snapshots`."""
+        here = await self.within()
+        return [seen_from(here, name) for name in await (await self.snapshots()).changed_since(commit)]
+
     async def changed_since(self, commit: str) -> str:
         """The diff from a snapshot to what is there now; empty where there is no snapshot. Raises as `Snapshots`."""
         if not commit:
             return ""
         snapshots = await self.snapshots()
         return await snapshots.diff(commit, await snapshots.now())
+
+
+def seen_from(folder: Path, name: str) -> str:
+    """A file's path from a folder; both are given from the top of the work tree."""
+    return posixpath.relpath(name, folder.as_posix())

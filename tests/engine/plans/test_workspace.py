@@ -282,3 +282,68 @@ async def test_a_condition_may_be_put_to_a_person(
         assert verdict.accepted is (detail is None)
         assert [violation.detail for violation in verdict.violations] == ([] if detail is None else [detail])
         run.cancel("enough")
+
+
+async def test_an_agent_changes_its_files_alone(project: Path) -> None:
+    plan = "steps: [{id: a, intent: Write, fn: write, files: ['src/*.py'], retries: 1}]"
+    async with open_project(project) as plans:
+        run = await started(plans, plan)
+        assert (await assigned(run, "a")).files == ("src/*.py",)
+        (project / "src").mkdir()
+        (project / "src/new.py").write_text("new\n")
+        (project / "app.py").write_text("two\n")
+        verdict = await reported(run, "a", 1)
+        (violation,) = verdict.violations
+        assert violation.for_prompt == "ensure: changes only src/*.py (also changed: app.py)"
+        (project / "app.py").write_text("one\n")
+        assert (await reported(run, "a", 1)).accepted
+
+
+async def test_a_command_that_changes_other_files_fails(project: Path) -> None:
+    plan = "steps: [{id: a, command: [sh, -c, 'echo x > app.py; echo y > other.txt'], files: [other.txt]}]"
+    async with open_project(project) as plans:
+        run = await started(plans, plan)
+        with pytest.raises(PlanFailed, match=r"changes only other.txt \(also changed: app.py\)"):
+            await run.result()
+
+
+async def test_what_another_step_may_have_changed_meanwhile_is_not_held_against_one(project: Path) -> None:
+    plan = """
+    plans: {inner: {steps: [{id: x, intent: Change, files: [inner.txt]}]}}
+    steps:
+    - {id: a, intent: Write, files: [a.txt], retries: 0}
+    - {id: b, intent: Write, files: [b.txt]}
+    - {id: c, fn: inner}
+    - {id: later, intent: Write, files: [later.txt], depends_on: [b]}
+    """
+    async with open_project(project) as plans:
+        run = await started(plans, plan)
+        for step in ("a", "b", "c/x"):
+            await assigned(run, step)
+        for name in ("a.txt", "b.txt", "inner.txt"):
+            (project / name).write_text("x\n")
+        (project / "later.txt").write_text("x\n")
+        assert (await reported(run, "a", 1)).accepted
+        rejected = await reported(run, "b", 1)
+        assert [violation.detail for violation in rejected.violations] == ["also changed: later.txt"]
+        (project / "later.txt").unlink()
+        assert (await reported(run, "b", 1)).accepted
+        (project / "app.py").write_text("x\n")
+        assert (await reported(run, "c/x", 1)).violations[0].detail == "also changed: app.py"
+
+
+async def test_where_a_neighbour_may_change_anything_nothing_is_held_against_one(project: Path) -> None:
+    plan = "steps: [{id: a, intent: Write, files: [a.txt]}, {id: b, intent: Write}]"
+    async with open_project(project) as plans:
+        run = await started(plans, plan)
+        await assigned(run, "a")
+        (project / "app.py").write_text("x\n")
+        assert (await reported(run, "a", 1)).accepted
+
+
+async def test_without_git_files_are_not_held_against_anybody(tmp_path: Path) -> None:
+    async with open_project(tmp_path) as plans:
+        run = await started(plans, "steps: [{id: a, intent: Write, files: [a.txt]}]")
+        await assigned(run, "a")
+        (tmp_path / "other.txt").write_text("x\n")
+        assert (await reported(run, "a", 1)).accepted
