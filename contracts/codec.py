@@ -115,6 +115,32 @@ class Codec(Generic[T]):
         plain = self.plain(value)
         return written({"value": plain} if self.wrapped else plain, _ENCODER, of=self.name, reread=self.recursive)
 
+    def encoder(self) -> Callable[[T], bytes]:
+        """`encode` for who does so often: the same, without the steps that this type does not need."""
+        if not self._writes_natively or self.recursive:
+            return self.encode
+        encode, wrapped, slowly = _ENCODER.encode, self.wrapped, self.encode
+
+        def encoded(value: T) -> bytes:
+            try:
+                return encode({"value": value} if wrapped else value)
+            except (RecursionError, ValueError):
+                return slowly(value)  # which says what is wrong
+
+        return encoded
+
+    def checker(self, *, refuse: Callable[[object], T]) -> Callable[[object], T]:
+        """`validate` for who does so often; `refuse` is called with what does not pass, and raises."""
+        check = self._check
+
+        def checked(value: object) -> T:
+            try:
+                return check(value)
+            except ValidationError:
+                return refuse(value)
+
+        return checked
+
     def plain(self, value: T) -> Any:
         """`value` as msgspec writes it, opaque parts included: itself, if it has only wire names of its own."""
         return value if self._writes_natively else json_value(value)

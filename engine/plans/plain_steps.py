@@ -66,7 +66,7 @@ class PlainSteps:
             return None
         compiled, prefix, log, values = self._steps.compiled, self._steps.prefix, self._log, self._steps.values
         steps, bare, plain, by_id = compiled.plan.steps, compiled.bare, log.past.plain, log.past.by_id
-        standing, touch = self._steps.standing, self._steps.run.touch
+        standing, results, touch = self._steps.standing, values.results, self._steps.run.touch
 
         @trio.lowlevel.enable_ki_protection
         def run_at_once(number: int) -> bool:
@@ -84,7 +84,7 @@ class PlainSteps:
                 self._begun(number, trio.current_time()).failed(error)
                 raise
             log.step_done(id, output, duration_us=(perf_counter_ns() - began_ns) // 1000)
-            values.set(number, result)
+            results[number] = result
             standing[number] = "done"
             touch()
             return True

@@ -135,7 +135,8 @@ class PlanHistory(History):
                 self.rolled_back = False
                 self._try_failed_ones_again()
             case StepsDone():
-                self.plain |= {done.step: bytes(done.output) for done in record.steps}
+                for done in record.steps:
+                    self.plain[done.step] = bytes(done.output)
             case _:
                 pass
 

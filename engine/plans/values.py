@@ -23,7 +23,8 @@ class Values:
         self.inputs = inputs
         """The plan's, as JSON values."""
         self._compiled = compiled
-        self._results: list[Any] = [None] * len(compiled.plan.steps)
+        self.results: list[Any] = [None] * len(compiled.plan.steps)
+        """By step number; changed by `set` alone, but for a step that had none."""
         self._plain: dict[int, Any] = {}
 
     def codec(self, number: int) -> Codec[Any]:
@@ -32,17 +33,17 @@ class Values:
 
     def set(self, number: int, result: Any) -> None:
         """The step is done, or skipped with `None`."""
-        self._results[number] = result
+        self.results[number] = result
         if self._plain:
             self._plain.pop(number, None)
 
     def result(self, number: int) -> Any:
         """What the step returned, of its own type."""
-        return self._results[number]
+        return self.results[number]
 
     def plain(self, number: int) -> Any:
         """The same as JSON values."""
-        result = self._results[number]
+        result = self.results[number]
         if result is None or isinstance(result, (str, int, float)):
             return result
         if number not in self._plain:
@@ -88,7 +89,7 @@ class Values:
             if reference.step and not reference.path:
                 number = self._compiled.index[reference.step]
                 if self.codec(number).annotation is codec.annotation:
-                    return self._results[number]  # checked when it was returned
+                    return self.results[number]  # checked when it was returned
         plain = substitute(value, self.at)
         if plain is None or isinstance(plain, (str, int, float)):
             try:
