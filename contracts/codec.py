@@ -131,7 +131,7 @@ class Codec(Generic[T]):
 
     def checker(self, *, refuse: Callable[[object], T]) -> Callable[[object], T]:
         """`validate` for who does so often; `refuse` is called with what does not pass, and raises."""
-        check = self._check
+        check: Callable[[object], T] = self._check
 
         def checked(value: object) -> T:
             try:
