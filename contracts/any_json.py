@@ -22,6 +22,8 @@ class _AnyJson(Codec[Any]):
         self.name = "JSON"
         self.wrapped = True
         self.opaque = False
+        self._looks_alike = False
+        self._contracts = set()
 
     def decode(self, arguments: bytes) -> Any:
         read = self.decode_value(arguments)

@@ -21,9 +21,10 @@ from stratum.contracts.digest import canonical_json, digest12
 from stratum.contracts.errors import ContractViolation
 from stratum.contracts.hot_decoder import REFUSALS, hot_decoder
 from stratum.contracts.image_places import holds_image
-from stratum.contracts.json_value import json_value, split
+from stratum.contracts.json_value import json_value, of_subclass, split
 from stratum.contracts.mismatch import violations_of
 from stratum.contracts.opaque import is_opaque
+from stratum.contracts.python_value import MEMBER, classes_of, looks_alike, same, tagged, untagged
 from stratum.contracts.schema import Schema, answer_schema, is_recursive, local_schema, strict_schema, unordered
 from stratum.contracts.strict import adapter_of
 from stratum.contracts.supported_type import check_type
@@ -73,6 +74,9 @@ class Codec(Generic[T]):
             and all(map(_is_natively_written, reachable))
             and all(map(_sorts_natively, written_here))
         )
+        self._contracts = reachable
+        self._written_here = written_here
+        self._looks_alike = any(map(looks_alike, written_here))
         self._hides = self.opaque or any(field.opaque for cls in reachable for field in fields_of(cls).values())
         self._adapter: TypeAdapter[T] = adapter_of(annotation, owner=owner, field=field)
         self._check = self._adapter.validator.validate_python
@@ -115,20 +119,6 @@ class Codec(Generic[T]):
         plain = self.plain(value)
         return written({"value": plain} if self.wrapped else plain, _ENCODER, of=self.name, reread=self.recursive)
 
-    def encoder(self) -> Callable[[T], bytes]:
-        """`encode` for who does so often: the same, without the steps that this type does not need."""
-        if not self._writes_natively or self.recursive:
-            return self.encode
-        encode, wrapped, slowly = _ENCODER.encode, self.wrapped, self.encode
-
-        def encoded(value: T) -> bytes:
-            try:
-                return encode({"value": value} if wrapped else value)
-            except (RecursionError, ValueError):
-                return slowly(value)  # which says what is wrong
-
-        return encoded
-
     def checker(self, *, refuse: Callable[[object], T]) -> Callable[[object], T]:
         """`validate` for who does so often; `refuse` is called with what does not pass, and raises."""
         check: Callable[[object], T] = self._check
@@ -140,6 +130,71 @@ class Codec(Generic[T]):
                 return refuse(value)
 
         return checked
+
+    def record(self, value: T) -> bytes:
+        """What `recall` makes the value of again, each part of the kind it is; for the journal.
+
+        As `encode`, and where that would be read back as another kind (a date as the text that it looks like), the value
+        once more, beside its own members.
+
+        Raises:
+            ContractViolation: nested too deep to be read back.
+        """
+        text = self.encode(value)
+        if not self.may_change or self._is_read_back(value, text):
+            return text
+        members = {"value": json_value(value)} if self.wrapped else json_value(value)
+        return _ENCODER.encode({**members, MEMBER: tagged(value)})
+
+    def recorder(self) -> Callable[[T], bytes]:
+        """`record` for who does so often: the same, without the steps that this type does not need."""
+        if not self._writes_natively or self.recursive or self._looks_alike:
+            return self.record
+        encode, wrapped, slowly, contracts = _ENCODER.encode, self.wrapped, self.record, self._contracts
+
+        def recorded(value: T) -> bytes:
+            if contracts and self.may_change:
+                return slowly(value)
+            try:
+                return encode({"value": value} if wrapped else value)
+            except (RecursionError, ValueError):
+                return slowly(value)  # which says what is wrong
+
+        return recorded
+
+    def recall(self, recorded: bytes) -> T:
+        """The value that `record` wrote.
+
+        Raises:
+            ContractViolation: the type is another one by now, which it does not meet.
+        """
+        if MARK not in recorded:
+            return self.decode(recorded)
+        members = msgspec.json.decode(recorded, type=dict[str, msgspec.Raw])
+        kept = members.pop(MEMBER, None)
+        if kept is None:  # a text within it
+            return self.decode(recorded)
+        found = self.from_tagged(bytes(kept))
+        return self.decode(_ENCODER.encode(members)) if found is None else found[0]
+
+    def from_tagged(self, written: bytes) -> tuple[T] | None:
+        """The value of its tagged form; `None` where its classes have changed since it was written."""
+        try:
+            return (self.validate(untagged(from_json(written), classes_of(self._written_here))),)
+        except (LookupError, TypeError, ValueError):  # a ContractViolation is a ValueError
+            return None
+
+    def as_tagged(self, value: T) -> Any | None:
+        """The tagged form of `value`, where its bare JSON would be read back as another kind."""
+        if not self.may_change:
+            return None
+        text = written(self.plain(value), _ENCODER, of=self.name, reread=self.recursive)
+        return None if self._is_read_back(value, text, bare=True) else tagged(value)
+
+    @property
+    def may_change(self) -> bool:
+        """True where JSON may not say of what kind a value is: it looks like another one, or is of a subclass."""
+        return self._looks_alike or any(type.__subclasses__(cls) for cls in self._contracts)
 
     def plain(self, value: T) -> Any:
         """`value` as msgspec writes it, opaque parts included: itself, if it has only wire names of its own."""
@@ -160,7 +215,7 @@ class Codec(Generic[T]):
     def jsonable(self, value: T, *, redact: bool) -> Any:
         """`value` for a trace, as JSON values; with `redact`, opaque parts by their size only."""
         if self._writes_natively and not (redact and self._hides):
-            return msgspec.to_builtins(value, str_keys=True, order="deterministic")
+            return msgspec.to_builtins(value, str_keys=True, order="deterministic", enc_hook=of_subclass)
         return json_value(value, redact=redact, opaque=self.opaque)
 
     def split_opaque(self, value: T) -> tuple[Any, Any | None]:
@@ -217,6 +272,12 @@ class Codec(Generic[T]):
     def _bare(self) -> SchemaValidator:
         return wire_reader(self._adapter.core_schema)
 
+    def _is_read_back(self, value: T, text: bytes, *, bare: bool = False) -> bool:
+        try:
+            return same(value, self.decode_value(text) if bare else self.decode(text))
+        except ContractViolation:  # of a subclass, with fields that its contract does not have
+            return False
+
     def _violation(self, error: ValidationError, value: object, *, at: str = "") -> ContractViolation:
         hidden = functools.partial(opaque_at, self.annotation)
         violations = violations_of(error, value, at=(at,) if at else (), is_hidden=hidden)
@@ -239,7 +300,8 @@ def written(plain: Any, encoder: msgspec.json.Encoder, *, of: str, reread: bool)
     return text
 
 
-_ENCODER: Final = msgspec.json.Encoder()
+_ENCODER: Final = msgspec.json.Encoder(enc_hook=of_subclass)
+MARK: Final = f'"{MEMBER}":'.encode()
 
 
 def _contracts_reachable(annotation: Any) -> set[type]:
@@ -262,12 +324,14 @@ def _is_natively_written(cls: type[Any]) -> bool:
 
 
 def _sorts_natively(annotation: Any) -> bool:
-    """False where it has a set whose items Python cannot put in order, which is how msgspec writes sets."""
+    """False where it has what msgspec cannot put in order: items that Python does not compare, keys that are no texts."""
     annotation = strip(annotation)
     origin, arguments = get_origin(annotation), get_args(annotation)
     if origin is Literal:
         return True
     if origin in (set, frozenset) and not _is_ordered(arguments[0]):
+        return False
+    if origin is dict and strip(arguments[0]) is not str:
         return False
     return all(map(_sorts_natively, arguments))
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import enum
+from datetime import date, datetime
 from typing import Any
 
 import msgspec
@@ -10,8 +11,10 @@ import msgspec
 from stratum.contracts.annotation import contract_of
 from stratum.contracts.contract_field import fields_of
 from stratum.contracts.digest import canonical_json
+from stratum.contracts.errors import ContractViolation
 from stratum.contracts.image import Image
 from stratum.contracts.shape import is_dict, is_sequence, is_set
+from stratum.contracts.violation import Violation
 
 
 def json_value(value: Any, *, redact: bool = False, opaque: bool = False) -> Any:
@@ -37,7 +40,25 @@ def json_value(value: Any, *, redact: bool = False, opaque: bool = False) -> Any
         return [json_value(item, redact=redact) for item in value]
     if is_set(value):
         return sorted((json_value(item, redact=redact) for item in value), key=canonical_json)
-    return msgspec.to_builtins(value)
+    return msgspec.to_builtins(value, enc_hook=of_subclass)
+
+
+def of_subclass(value: Any) -> Any:
+    """A date or time of a subclass (pandas, pendulum) as one of Python's own: msgspec writes no others.
+
+    Raises:
+        ContractViolation: of a class derived from a contract that is none itself, whose fields nobody has declared.
+    """
+    if isinstance(value, datetime):
+        return datetime.combine(value.date(), value.timetz())
+    if isinstance(value, date):
+        return date(value.year, value.month, value.day)
+    wrong = Violation(
+        kind="schema",
+        condition=f"expected a contract, got {type(value).__name__}, a subclass of one that is not decorated",
+        detail="decorate it with @contract",
+    )
+    raise ContractViolation(contract=type(value).__name__, violations=[wrong])
 
 
 def split(value: Any, *, opaque: bool = False) -> tuple[Any, Any | None]:

@@ -13,7 +13,9 @@ from stratum.contracts.annotation import resolve, type_name
 from stratum.contracts.codec import Codec, codec, written
 from stratum.contracts.digest import digest12
 from stratum.contracts.errors import ContractDefinitionError, ContractViolation
+from stratum.contracts.json_value import of_subclass
 from stratum.contracts.probabilistic import Probabilistic
+from stratum.contracts.python_value import MEMBER
 from stratum.contracts.strict import definition_errors
 from stratum.contracts.violation import Violation
 
@@ -119,11 +121,17 @@ class Signature(Generic[R]):
             raise ContractViolation(contract=f"result of {self.name}", violations=error.violations) from None
 
     def encode(self, arguments: Mapping[str, Any]) -> bytes:
-        """All inputs as one canonical JSON object: the same inputs, the same bytes.
+        """All inputs as one canonical JSON object, which `decode` reads back to inputs of the same kinds.
 
         Raises:
             ContractViolation: an input is nested too deep to be read back.
         """
+        text = self._plain(arguments)
+        kept = {name: self.parameters[name].codec.as_tagged(value) for name, value in arguments.items()}
+        kept = {name: value for name, value in kept.items() if value is not None}
+        return _CANONICAL.encode({**self._members(text), MEMBER: kept}) if kept else text
+
+    def _plain(self, arguments: Mapping[str, Any]) -> bytes:
         plain = {name: self.parameters[name].codec.plain(value) for name, value in arguments.items()}
         return written(plain, _CANONICAL, of=f"call of {self.name}", reread=self._recursive)
 
@@ -134,11 +142,14 @@ class Signature(Generic[R]):
             ContractViolation: an input is missing, unknown or not what its annotation says.
         """
         given = self._members(inputs)
+        kept = self._members(bytes(given.pop(MEMBER, b"{}")))
         wrong = [_mismatch(name, "no such input", "a value") for name in given if name not in self.parameters]
         arguments: dict[str, Any] = {}
         for name, parameter in self.parameters.items():
             try:
-                if name in given:
+                if name in kept and (found := parameter.codec.from_tagged(bytes(kept[name]))) is not None:
+                    arguments[name] = found[0]
+                elif name in given:
                     arguments[name] = parameter.codec.decode_value(bytes(given[name]), at=name)
                 elif parameter.default is not EMPTY:
                     arguments[name] = parameter.codec.validate(parameter.default)
@@ -150,8 +161,8 @@ class Signature(Generic[R]):
         return arguments
 
     def digest(self, arguments: Mapping[str, Any]) -> str:
-        """12 hex characters over the inputs."""
-        return digest12(self.encode(arguments))
+        """12 hex characters over the inputs' JSON: the same inputs, the same digest."""
+        return digest12(self._plain(arguments))
 
     def jsonable(self, arguments: Mapping[str, Any]) -> dict[str, Any]:
         """The inputs for a trace, opaque ones redacted."""
@@ -176,7 +187,7 @@ class Signature(Generic[R]):
         return ContractViolation(contract=f"call of {self.name}", violations=wrong)
 
 
-_CANONICAL: Final = msgspec.json.Encoder(order="sorted")
+_CANONICAL: Final = msgspec.json.Encoder(order="sorted", enc_hook=of_subclass)
 
 
 def _sampled(annotation: Any, *, owner: str) -> Any:

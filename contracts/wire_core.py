@@ -9,6 +9,7 @@ true is not 1.
 
 from __future__ import annotations
 
+import enum
 import json
 from collections.abc import Mapping, Sequence
 from typing import Any, Final
@@ -68,7 +69,7 @@ def _rewritten(node: Node, settings: CoreConfig) -> Any:
     if copy["type"] == "dict":
         return _dict_or_entries(copy, settings)
     if copy["type"] == "literal":
-        return _of_these_kinds(copy, [getattr(value, "value", value) for value in copy["expected"]])
+        return _of_these_kinds(_members_by_value(copy), [getattr(value, "value", value) for value in copy["expected"]])
     if copy["type"] == "enum":
         return _of_these_kinds(copy, [member.value for member in copy["members"]])
     return copy
@@ -89,6 +90,24 @@ def _field_value(schema: Any) -> Any:
     if not admits_none(schema):
         return schema["schema"] if schema["type"] == "default" else schema
     return schema if schema["type"] == "default" else core_schema.with_default_schema(schema, default=None)
+
+
+def _members_by_value(literal: Any) -> Any:
+    """`literal` for the JSON of its Enum members: pydantic reads that only where the Enum is itself one of strings or integers."""
+    expected = literal["expected"]
+    plain = [value for value in expected if not isinstance(value, enum.Enum)]
+    members = {value.value: value for value in expected if isinstance(value, enum.Enum) and value.value not in plain}
+    if not members:
+        return literal
+
+    shown = " or ".join(repr(getattr(value, "value", value)) for value in expected)
+
+    def member(value: Any) -> Any:
+        if not isinstance(value, (str, int)) or value not in (*members, *plain):
+            raise PydanticKnownError("literal_error", {"expected": shown})
+        return members.get(value, value)
+
+    return core_schema.no_info_before_validator_function(member, literal)
 
 
 def _of_these_kinds(choice: Any, values: Sequence[Any]) -> Any:

@@ -58,7 +58,7 @@ class Compute(Step[P, R], Generic[P, R]):
     async def perform(self, arguments: dict[str, Any], place: Place) -> R:
         record = StepRecord(self, arguments, place)
         if record.recorded is not None:
-            return self.signature.returns.decode(record.recorded)
+            return self.signature.returns.recall(record.recorded)
         token = current_place.set(msgspec.structs.replace(place, step=record.id))
         try:
             with place.run.runtime.spent_in("compute"):

@@ -67,7 +67,7 @@ class FlowCall(Generic[R]):
             raise
         if done is not None:
             await _let_go(runtime, run_id)
-            return self._signature.returns.decode(bytes(done.output))
+            return self._signature.returns.recall(bytes(done.output))
         run = Run(runtime, id=run_id, history=history)
         run.append(
             RunResumed(elapsed_ms=history.elapsed_ms, session=runtime.session, code_digest=self._flow.code_digest)
@@ -95,13 +95,13 @@ class FlowCall(Generic[R]):
             run.finish_badly(error)
             raise
         self._report_divergence(run)
-        await run.commit_result(run.finish(self._signature.returns.encode(result)))
+        await run.commit_result(run.finish(self._signature.returns.record(result)))
         return result
 
     async def _nested(self, arguments: dict[str, Any]) -> R:
         record = StepRecord(self._flow, arguments, self._place)
         if record.recorded is not None:
-            return self._signature.returns.decode(record.recorded)
+            return self._signature.returns.recall(record.recorded)
         try:
             with open_envelope(
                 self._place.run,

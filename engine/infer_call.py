@@ -106,7 +106,7 @@ class InferCall(Generic[R]):
         if self._record.recorded is not None:
             if self._answers is not None:
                 self._answers.remember(self._key, self._record.recorded)
-            return self._step.signature.returns.decode(self._record.recorded)
+            return self._step.signature.returns.recall(self._record.recorded)
         try:
             if self._step.budget is None:
                 return await self._attempts(self._place.envelope)

@@ -81,7 +81,7 @@ class StepRecord:
 
     def completed(self, result: Any, *, before: Sequence[Record] = ()) -> Ticket:
         """The step has its result; `before` is recorded in the same transaction, first."""
-        output = msgspec.Raw(self._step.signature.returns.encode(result))
+        output = msgspec.Raw(self._step.signature.returns.record(result))
         shown = self._step.signature.returns.jsonable(result, redact=True)
         finished = CallFinished(
             elapsed_ms=self.run.elapsed_ms,
@@ -121,7 +121,7 @@ class StepRecord:
         assert self.earlier.finished is not None
         output = bytes(self.earlier.finished.output)
         self.run.completed(
-            self._entered, function=self._step.signature.name, result=self._step.signature.returns.decode(output)
+            self._entered, function=self._step.signature.name, result=self._step.signature.returns.recall(output)
         )
         return output
 

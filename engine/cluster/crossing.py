@@ -56,8 +56,8 @@ def pack(step: Step[Any, Any], result: Any) -> bytes:
     """What a call gave, as bytes."""
     returns = step.signature.returns
     if _is_sampled(result):
-        return _SAMPLES + msgspec.msgpack.encode([returns.encode(sample) for sample in result.samples])
-    return returns.encode(result)
+        return _SAMPLES + msgspec.msgpack.encode([returns.record(sample) for sample in result.samples])
+    return returns.record(result)
 
 
 def unpack(step: Step[Any, Any], packed: bytes) -> Any:
@@ -65,8 +65,8 @@ def unpack(step: Step[Any, Any], packed: bytes) -> Any:
     returns = step.signature.returns
     if packed.startswith(_SAMPLES):
         samples = msgspec.msgpack.decode(packed[1:], type=list[bytes])
-        return Probabilistic(tuple(returns.decode(sample) for sample in samples))
-    return returns.decode(packed)
+        return Probabilistic(tuple(returns.recall(sample) for sample in samples))
+    return returns.recall(packed)
 
 
 def pack_error(error: BaseException, *, at: str = "") -> bytes:

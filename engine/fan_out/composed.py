@@ -42,7 +42,7 @@ async def perform_composed(
     """
     record = StepRecord(step, arguments, place, input_digest=input_digest)
     if record.recorded is not None:
-        recorded: R = step.signature.returns.decode(record.recorded)
+        recorded: R = step.signature.returns.recall(record.recorded)
         return recorded
     try:
         with open_envelope(

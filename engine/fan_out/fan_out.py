@@ -125,7 +125,7 @@ async def decide(what: Decision, branches: Sequence[Branch[T]], place: Place, *,
     """
     require = "0" if need is None else str(need)
     record = StepRecord(what, {"branches": len(branches), "require": require}, place)
-    recorded = None if record.recorded is None else what.signature.returns.decode(record.recorded)
+    recorded = None if record.recorded is None else what.signature.returns.recall(record.recorded)
     fan_out = FanOut(branches, msgspec.structs.replace(place, step=record.id), need=need)
     if recorded is not None:
         await fan_out.run(only=recorded if need is not None else None)

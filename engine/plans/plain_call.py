@@ -30,7 +30,7 @@ class PlainCall:
     def __init__(self, step: Compute[Any, Any]) -> None:
         self.awaited = step.is_async
         self._checked = step.signature.returns.checker(refuse=step.signature.checked)
-        self._encode = step.signature.returns.encoder()
+        self._encode = step.signature.returns.recorder()
         self._function: Callable[..., Any] = step.function
         self._signature = step.signature
         self._codecs: dict[str, Codec[Any]] = {

@@ -11,6 +11,7 @@ import msgspec
 import trio
 
 from stratum.contracts.errors import Completed
+from stratum.contracts.python_value import shown
 from stratum.contracts.records import Record, StepDone, StepsDone
 from stratum.engine.history import within
 from stratum.engine.plans.plan_history import PlanHistory
@@ -121,7 +122,7 @@ class PlanLog(Run):
             if known.recorded.finished is not None and known.recorded.completed
         ]
         return [
-            Completed(call=id, function=id, result=msgspec.json.decode(output))
+            Completed(call=id, function=id, result=shown(output))
             for id, output in done
             if id == path or id.startswith(inside)
         ]

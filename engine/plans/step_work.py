@@ -19,6 +19,7 @@ from stratum.contracts.errors import ContractViolation
 from stratum.contracts.plans.accumulated import accumulated
 from stratum.contracts.plans.errors import MergeConflict, StepRejected
 from stratum.contracts.plans.plan import Accumulate, Kind
+from stratum.contracts.python_value import shown
 from stratum.contracts.records import AttemptFinished, Record, Repeated
 from stratum.contracts.shape import is_dict
 from stratum.contracts.signature import Parameter, Signature
@@ -261,7 +262,7 @@ class StepWork:
         value = self._steps.conditions.value
         enough = bool(value(repeat.until, self._number, result, inputs=inputs))
         score = value(repeat.score, self._number, result, inputs=inputs) if repeat.score else None
-        output = msgspec.Raw(self._codec.encode(self._values.result(self._number)))
+        output = msgspec.Raw(self._codec.record(self._values.result(self._number)))
         same = [bytes(earlier.output) for earlier in past.repeats[-STAGNANT + 1 :]]
         stagnant = len(same) == STAGNANT - 1 and all(each == bytes(output) for each in same)
         last = enough or stagnant or len(past.repeats) + 1 >= repeat.limit
@@ -271,7 +272,7 @@ class StepWork:
             last = once_more.last
         self._log.append(once_more)
         if last:
-            self._steps.accept(self._number, self._codec.decode(past.best))
+            self._steps.accept(self._number, self._codec.recall(past.best))
         return last
 
     def _accumulating(self, repeated: Repeated, how: Accumulate) -> Repeated:
@@ -282,7 +283,7 @@ class StepWork:
         if not last:
             return repeated
         repeated = msgspec.structs.replace(repeated, last=True)
-        best = msgspec.json.decode(best_of([*self._past.repeats, repeated]))
+        best = shown(best_of([*self._past.repeats, repeated]))
         if is_dict(best):
             best = {**best, how.field: found.items}
         return msgspec.structs.replace(repeated, merged=msgspec.Raw(msgspec.json.encode(best)))

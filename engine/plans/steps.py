@@ -212,7 +212,7 @@ class PlanSteps:
             self.standing[number] = "skipped"
             return
         output = past.of(id).output if plain is None else plain
-        self.values.set(number, self.values.codec(number).decode(output))
+        self.values.set(number, self.values.codec(number).recall(output))
         self.standing[number] = "done"
         self._fill_place(number)
 

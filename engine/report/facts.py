@@ -9,6 +9,7 @@ import msgspec
 
 from stratum.contracts.doubts import Doubt, doubts_of
 from stratum.contracts.plans.plan import ExecutionPlan, Step
+from stratum.contracts.python_value import shown
 from stratum.contracts.records import (
     Approved,
     AttemptFinished,
@@ -158,5 +159,5 @@ def _kind(step: Step) -> str:
 
 
 def _plain(output: bytes) -> Any:
-    value = msgspec.json.decode(output)
+    value = shown(output)
     return value["value"] if isinstance(value, dict) and set(value) == {"value"} else value  # pyright: ignore[reportUnknownArgumentType, reportUnknownVariableType]

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from datetime import date, datetime, timedelta
 from pathlib import Path
 from typing import Any
+from zoneinfo import ZoneInfo
 
 import msgspec
 import pytest
@@ -45,6 +47,16 @@ POWER_CUT = KeyboardInterrupt("as sudden as a test can make it")
 @contract
 class Word:
     text: str
+
+
+@contract
+class Place(Word):
+    """Of a meeting."""
+
+
+@contract
+class Room(Place):
+    """In a house."""
 
 
 @infer(intent="Say a word", ensure=lambda r: len(r.text) > 1, max_output_tokens=1000)
@@ -374,3 +386,34 @@ async def test_a_run_killed_before_its_budget_was_recorded_begins_with_the_raise
         assert len(result) == 20
         await runtime.journal.read("killed")
         assert await chorus.resume("killed", runtime.place) == result
+
+
+Either = str | date
+
+
+@compute(inline=True)
+def earliest(found: list[Either]) -> Either:
+    return found[0]
+
+
+@flow
+async def of_kinds(when: Either, meeting: datetime, by_number: dict[int, Place]) -> list[str]:
+    found = [await earliest([when]), await earliest([str(when)])]
+    (place,) = by_number.values()
+    await say("kinds")
+    return [*(type(each).__name__ for each in found), type(place).__name__, (meeting + timedelta(days=1)).isoformat()]
+
+
+async def test_a_resumed_flow_gets_its_arguments_and_results_back_as_the_kinds_they_were(tmp_path: Path) -> None:
+    journal = tmp_path / "stratum.db"
+    by_number: dict[int, Place] = {1: Room(text="w")}
+    arguments = (date(2026, 3, 28), datetime(2026, 3, 28, 12, tzinfo=ZoneInfo("Europe/Berlin")), by_number)
+    with pytest.raises(KeyboardInterrupt):
+        async with open_runtime(provider=scripted(POWER_CUT), journal=journal):
+            await of_kinds(*arguments)
+    async with open_runtime(provider=scripted(Word(text="ok")), journal=journal) as runtime:
+        run = next(run.run for run in await runtime.journal.runs() if run.name != "session")
+        result = await runtime.resume(of_kinds, run)
+        # The clocks went forward that night: an hour of a bare offset would be one o'clock.
+        assert result == ["date", "str", "Room", "2026-03-29T12:00:00+02:00"]
+        assert await runtime.resume(of_kinds, run) == result
