@@ -21,11 +21,12 @@ from stratum.engine.plans.approval.approvals import Approvals
 
 BASELINE = "ping"
 TICKS = os.sysconf("SC_CLK_TCK")
-FILES = {
-    "type": "object",
-    "properties": {"files": {"type": "array", "items": {"type": "string"}}},
-    "required": ["files"],
-}
+
+
+def listing(name: str) -> dict[str, Any]:
+    """The schema of an object with a list of that name."""
+    listed = {"type": "array", "items": {"type": "string"}}
+    return {"type": "object", "properties": {name: listed}, "required": [name]}
 
 
 class Client:
@@ -81,6 +82,7 @@ class Work:
     def __init__(self, client: Client, calls: int) -> None:
         self.client = client
         self.calls = calls
+        self._contracts = 0
         self.running = self._started()
 
     def ping(self) -> None:
@@ -92,6 +94,13 @@ class Work:
             self.client.tool("stratum_status", plan=self.running)
 
     def plan(self) -> None:
+        """With contracts that no plan before had."""
+        for _ in range(self.calls):
+            self._contracts += 1
+            self._proposed("A plan", 2, files=f"files{self._contracts}")
+
+    def like_plan(self) -> None:
+        """With the contracts of the plan before, as one has that is revised."""
         for number in range(self.calls):
             self._proposed(f"Plan {number}", 2)
 
@@ -124,14 +133,14 @@ class Work:
         self.client.tool("stratum_execute", plan=plan)
         return plan
 
-    def _proposed(self, task: str, length: int, **more: Any) -> str:
+    def _proposed(self, task: str, length: int, *, files: str = "files", **more: Any) -> str:
         """A plan's id, once it is approved."""
         steps = [
-            {"id": f"s{n}", "fn": "change", "output": "Files", "ensure": "len(result.files) > 0", **more}
+            {"id": f"s{n}", "fn": "change", "output": "Files", "ensure": f"len(result.{files}) > 0", **more}
             | ({"depends_on": [f"s{n - 1}"]} if n else {})
             for n in range(length)
         ]
-        plan = self.client.tool("stratum_plan", task=task, steps=steps, contracts={"Files": FILES})
+        plan = self.client.tool("stratum_plan", task=task, steps=steps, contracts={"Files": listing(files)})
         self.client.approvals.approve(plan["digest"], by="bench", how="python")
         return str(plan["plan"])
 
@@ -170,6 +179,7 @@ def main() -> None:
             BASELINE: work.ping,
             "stratum_status": work.status,
             "stratum_plan, 2 steps": work.plan,
+            "stratum_plan, like the last": work.like_plan,
             "stratum_step_done, refused": work.refused_report,
             "stratum_step_done, accepted": work.accepted_report,
         }

@@ -8,6 +8,7 @@ from datetime import date
 from decimal import Decimal
 from typing import Any, Final, Generic, Literal, TypeVar, get_args, get_origin
 from uuid import UUID
+from weakref import WeakValueDictionary
 
 import msgspec
 from pydantic import BaseModel, TypeAdapter, ValidationError
@@ -54,7 +55,8 @@ def codec(annotation: Any, *, owner: str, field: str) -> Codec[Any]:
     return known
 
 
-_codecs: dict[tuple[Any, str], Codec[Any]] = {}
+# Held by whoever uses them: a server sees a new type with every plan.
+_codecs: WeakValueDictionary[tuple[Any, str], Codec[Any]] = WeakValueDictionary()
 
 
 class Codec(Generic[T]):

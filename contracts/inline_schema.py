@@ -6,16 +6,18 @@ words what is wrong with a value.
 
 from __future__ import annotations
 
+import json
 import keyword
 import math
+from collections import OrderedDict
 from collections.abc import Mapping
 from datetime import date, datetime
-from typing import Annotated, Any, Literal, Union, cast
+from typing import Annotated, Any, Final, Literal, Union, cast
 from uuid import UUID
 
 from pydantic import BaseModel, ConfigDict, Field, create_model
 
-from stratum.contracts.codec import codec
+from stratum.contracts.codec import Codec, codec
 from stratum.contracts.contract import contract
 from stratum.contracts.errors import ContractDefinitionError
 from stratum.contracts.expressions.limits import Pattern
@@ -28,6 +30,12 @@ from stratum.contracts.type_reference import Names
 
 MAX_SCHEMAS = 1000
 """Schemas in all, those within others and every use of a definition included: each becomes a validator."""
+
+
+KEPT: Final = 256
+"""Schemas that were read last: a plan that is revised, or its like, has mostly the same."""
+_kept: OrderedDict[tuple[str, bytes], tuple[Any, Codec[Any]]] = OrderedDict()
+"""By name and schema, those that refer to nothing outside; each with its codec, which nobody else may hold yet."""
 
 
 class SchemaReader:
@@ -45,19 +53,26 @@ class SchemaReader:
         self._name = self._path = ""
         self._definitions: Mapping[str, Any] = {}
         self._resolving: list[str] = []
+        self._on_its_own = True
+        """Nothing outside of the schema was referred to."""
 
     def read(self, schema: Mapping[str, Any], *, name: str, path: str) -> Any:
         """What the schema, found at `path`, stands for; `Any` if something is wrong with it.
 
         Objects become classes called `name` or after it.
         """
+        key = name, _written(schema)
+        if (kept := _kept.pop(key, None)) is not None:
+            _kept[key] = kept
+            return kept[0]
         outer = self._name, self._path, self._definitions, self._resolving
+        self._on_its_own = True
         self._name, self._path, self._definitions, self._resolving = name, path, _mapping(schema.get("$defs")), []
         known = len(self.problems)
         try:
             annotation = self._inner(schema, path, name)
             if len(self.problems) == known:
-                self._try_out(annotation)
+                self._try_out(annotation, key)
         except _Abandoned as abandoned:
             self.problems.append(Malformed(abandoned.path, abandoned.problem, abandoned.fix))
             return Any
@@ -66,11 +81,17 @@ class SchemaReader:
             self._name, self._path, self._definitions, self._resolving = outer
         return annotation if len(self.problems) == known else Any
 
-    def _try_out(self, annotation: Any) -> None:
+    def _try_out(self, annotation: Any, key: tuple[str, bytes]) -> None:
         try:
-            _ = codec(annotation, owner=self._name, field="").wire_schema
+            compiled = codec(annotation, owner=self._name, field="")
+            _ = compiled.wire_schema
         except ContractDefinitionError as error:
             self.problems.append(Malformed(self._path, error.problem, error.fix))
+            return
+        if self._on_its_own and key[1]:
+            _kept[key] = annotation, compiled
+            if len(_kept) > KEPT:
+                _kept.popitem(last=False)
 
     def _inner(self, schema: object, path: str, name: str) -> Any:
         self._count += 1
@@ -174,7 +195,9 @@ class SchemaReader:
             raise Malformed(path, f"{shown(name)} refers to itself", "write out as many levels as are needed")
         if name not in self._definitions:
             try:
-                return self._names(name)
+                found = self._names(name)
+                self._on_its_own = False  # afterwards: it may have had another schema read
+                return found
             except LookupError:
                 known = did_you_mean(name, self._definitions, otherwise="define it under $defs, or among the contracts")
                 raise Malformed(at(path, "$ref"), f"{shown(reference)} is not defined", known) from None
@@ -277,3 +300,11 @@ _CONSTRAINTS: Mapping[str, str] = {
     "pattern": "pattern",
     "description": "description",
 }
+
+
+def _written(schema: Mapping[str, Any]) -> bytes:
+    """To know it again by, the order of its properties included; empty where it cannot be written."""
+    try:
+        return json.dumps(schema, allow_nan=False).encode()
+    except (TypeError, ValueError, RecursionError):
+        return b""

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import gc
+import weakref
 from typing import Any
 
 import msgspec
 import pytest
 
 from stratum.contracts.codec import Codec, codec
+from stratum.contracts.contract_field import fields_of
 from stratum.contracts.errors import ContractViolation
-from stratum.contracts.inline_schema import SchemaReader
+from stratum.contracts.inline_schema import KEPT, SchemaReader
 from stratum.contracts.registry import value_schema
 from stratum.contracts.type_reference import named_type
 
@@ -148,3 +151,34 @@ def test_reading_one_contract_may_have_another_read() -> None:
     outer = codec(reader.read(schemas["Outer"], name="Outer", path="$"), owner="Outer", field="")
     assert reader.problems == []
     assert outer.decode(b'{"i": {"p": 1}, "q": "x"}').q == "x"
+
+
+def shaped(*names: str) -> dict[str, Any]:
+    return {"type": "object", "properties": {name: {"type": "string"} for name in names}, "required": list(names)}
+
+
+def read_as(name: str, *fields: str) -> Any:
+    return SchemaReader(no_names).read(shaped(*fields), name=name, path="$")
+
+
+def test_a_schema_that_was_read_lately_is_the_same_type_again() -> None:
+    assert read_as("Read", "a", "b") is read_as("Read", "a", "b")
+    assert list(fields_of(read_as("Read", "b", "a"))) == ["b", "a"], "models write fields in their order"
+    assert read_as("Other", "a", "b").__name__ == "Other"
+
+
+def test_a_schema_that_refers_to_another_is_read_each_time() -> None:
+    """What it refers to may have changed."""
+    outer = {"type": "object", "properties": {"one": {"$ref": "#/$defs/Inner"}}, "required": ["one"]}
+    for inner in (str, int):
+        found = SchemaReader(lambda name, inner=inner: inner).read(outer, name="Outer", path="$")
+        assert fields_of(found)["one"].annotation is inner
+
+
+def test_types_that_nobody_uses_any_more_are_let_go() -> None:
+    """A server reads new ones for as long as it runs."""
+    kept = weakref.ref(read_as("First", "first"))
+    for number in range(KEPT + 1):
+        read_as("Later", f"field{number}")
+    gc.collect()
+    assert kept() is None
