@@ -10,6 +10,7 @@ import msgspec
 import trio
 
 from stratum.contracts.money import usd
+from stratum.contracts.price import Usage
 from stratum.contracts.records import CallFinished, Record
 from stratum.contracts.signature import Signature
 from stratum.contracts.trace import Attempt, CallKind, Outcome, TraceRecord
@@ -19,6 +20,8 @@ if TYPE_CHECKING:
     from stratum.actors.journal import Ticket
     from stratum.engine.place import Place
     from stratum.engine.run import PlannedStep
+
+_NOTHING = Usage(input_tokens=0, output_tokens=0)
 
 
 class Recordable(Protocol):
@@ -128,7 +131,7 @@ class StepRecord:
     def _trace(self, outcome: Outcome, *, output: Any = None, error: str = "") -> TraceRecord:
         carried, reruns = (self._planned.carried, self._planned.reruns) if self._planned else ([], 0)
         attempts = [*carried, *self.attempts]
-        usages = [attempt.usage for attempt in attempts if attempt.usage is not None]
+        used = sum((attempt.usage for attempt in attempts if attempt.usage is not None), _NOTHING)
         picousd = sum(attempt.picousd for attempt in attempts)
         return TraceRecord(
             function=self._step.signature.name,
@@ -149,10 +152,10 @@ class StepRecord:
             outcome=outcome,
             error=error,
             attempt_details=attempts,
-            input_tokens=sum(usage.input_tokens for usage in usages),
-            cached_tokens=sum(usage.cached_tokens for usage in usages),
-            output_tokens=sum(usage.output_tokens for usage in usages),
-            reasoning_tokens=sum(usage.reasoning_tokens for usage in usages),
+            input_tokens=used.input_tokens,
+            cached_tokens=used.cached_tokens,
+            output_tokens=used.output_tokens,
+            reasoning_tokens=used.reasoning_tokens,
             cost_picousd=picousd,
             estimated=any(attempt.estimated for attempt in attempts),
             reruns=reruns,
