@@ -8,19 +8,12 @@ from __future__ import annotations
 import os
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Final
 
 import msgspec
-import trio
 
 from stratum.actors.journal_file import FOLDER_MODE
 from stratum.actors.whole_file import write_whole
 from stratum.contracts.errors import OnHold
-
-LOOK_S: Final = 0.25
-"""How often a session looks while it sends requests. Not before each: the system call lets the journal's thread go first, which
-costs a call a tenth of its CPU."""
-
 
 class Hold(msgspec.Struct, frozen=True, kw_only=True):
     """Who wants everything to stand still, since when, and why."""
@@ -40,21 +33,9 @@ class HoldFile:
 
     def __init__(self, journal: Path | None) -> None:
         self.path = None if journal is None else str(hold_path(journal))
-        self._looked_s = -LOOK_S
-
-    def refuse_request(self, call: str) -> None:
-        """Before a request is sent: as `refuse`, by what was there `LOOK_S` ago at the most.
-
-        Raises:
-            OnHold: it must not.
-        """
-        now_s = trio.current_time()
-        if now_s - self._looked_s >= LOOK_S:
-            self.refuse(call)
-            self._looked_s = now_s
 
     def refuse(self, what: str) -> None:
-        """Before something starts.
+        """Before something starts, or is sent. Costs 2 us.
 
         Raises:
             OnHold: it must not.

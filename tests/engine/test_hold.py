@@ -11,8 +11,8 @@ import trio
 from trio.testing import MockClock
 
 from stratum import Budget, OnHold, Runtime, compute, flow, infer, open_runtime
-from stratum.actors.hold import LOOK_S, Hold, hold_path, lift_hold, place_hold, read_hold
-from stratum.contracts.records import RunStarted
+from stratum.actors.hold import Hold, hold_path, lift_hold, place_hold, read_hold
+from stratum.contracts.records import Released, RunStarted
 from stratum.engine.providers.protocol import Answer
 from stratum.engine.providers.scripted import Reply, Scripted, scripted
 from stratum.plans import Approvals, Functions, open_plans, read_plan
@@ -53,7 +53,6 @@ async def test_on_hold_nothing_starts_in_any_session_until_it_is_lifted(
     async with opened(journal, here) as one, opened(journal, there) as other:
         await one.run(say, "x")
         place_hold(journal, HOLD)
-        await trio.sleep(LOOK_S)
         for runtime in (one, other):
             with pytest.raises(OnHold, match=rf"^say#\d: {TOLD}"):
                 await runtime.run(say, "x")
@@ -111,20 +110,25 @@ async def test_a_call_that_waits_for_money_finds_the_hold_when_it_could_go(
         assert runtime.place.envelope.scope.in_flight.tokens == 0
 
 
-async def test_a_session_that_sends_looks_four_times_a_second(journal: Path, autojump_clock: MockClock) -> None:
-    provider = scripted(otherwise=Reply(value="hi", delay_s=0.01))
+async def test_a_hold_is_found_by_the_very_next_request_and_what_was_reserved_for_it_is_given_back(
+    journal: Path, autojump_clock: MockClock
+) -> None:
+    provider = scripted(otherwise="hi")
     async with opened(journal, provider) as runtime:
         await runtime.run(say, "x")
+        spent = runtime.place.envelope.scope.settled
         place_hold(journal, HOLD)
         with pytest.raises(OnHold):
-            while True:
-                await runtime.run(say, "x")
-        assert trio.current_time() <= LOOK_S + 0.02
-        sent = len(provider.requests)
-        for _ in range(3):
-            with pytest.raises(OnHold):
-                await runtime.run(say, "x")
-    assert len(provider.requests) == sent
+            await runtime.run(say, "y")
+        assert trio.current_time() == 0.0
+        scope = runtime.place.envelope.scope
+        assert (scope.settled, scope.in_flight.picousd, scope.in_doubt.picousd) == (spent, 0, 0)
+        lift_hold(journal)
+        assert await runtime.run(say, "y") == "hi"
+        (run,) = [run.run for run in await runtime.journal.runs()]
+        reasons = [record.reason for record in await runtime.journal.read(run) if isinstance(record, Released)]
+    assert len(provider.requests) == 2
+    assert reasons == ["on hold"]
 
 
 async def test_a_flow_at_work_is_refused_its_next_call_and_can_be_gone_on_with(
@@ -140,7 +144,6 @@ async def test_a_flow_at_work_is_refused_its_next_call_and_can_be_gone_on_with(
             if not placed:
                 placed.append(HOLD)
                 place_hold(journal, HOLD)
-                await trio.sleep(LOOK_S)
             return [first, await say(about)]
 
         with pytest.raises(OnHold):
