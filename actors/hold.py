@@ -15,6 +15,7 @@ from stratum.actors.journal_file import FOLDER_MODE
 from stratum.actors.whole_file import write_whole
 from stratum.contracts.errors import OnHold
 
+
 class Hold(msgspec.Struct, frozen=True, kw_only=True):
     """Who wants everything to stand still, since when, and why."""
 
