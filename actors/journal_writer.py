@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import copy
 import heapq
+import os
 import sqlite3
 import threading
 from collections import deque
@@ -157,6 +158,7 @@ class ThreadWriter:
         self._path = path
         self._reads = ReadConnections(path)
         self._loop = trio.lowlevel.current_trio_token()
+        self._process = os.getpid()
         # Appending to a deque and taking from it are atomic; no lock is shared with the loop.
         self._queue: deque[Sequence[Entry] | _Job[object]] = deque()
         self._work = threading.Event()
@@ -236,6 +238,13 @@ class ThreadWriter:
 
     def _refuse_if_ending(self) -> None:
         self.refuse_if_dead()
+        if os.getpid() != self._process:
+            # A fork copies no threads: nobody would ever commit this.
+            raise JournalUnavailable(
+                path=str(self._path),
+                problem="this process was forked from the one that writes it",
+                fix="open a runtime in each process; they may share a journal",
+            )
         if self._closing:
             # The thread is about to end, or has: nobody would ever commit this.
             raise _closed(str(self._path))

@@ -56,13 +56,16 @@ class Signature(Generic[R]):
         self._codecs = [(name, parameter.codec) for name, parameter in parameters.items()]
 
     @classmethod
-    def of(cls, function: Callable[..., Any], *, samples: bool = False) -> Signature[Any]:
+    def of(cls, function: Callable[..., Any], *, samples: bool = False, called_by_name: bool = False) -> Signature[Any]:
         """Read a function's annotations; with `samples`, what it returns is the T of its `Probabilistic[T]`.
 
+        `called_by_name`: its parameters must have names for who calls it.
+
         Raises:
-            ContractDefinitionError: an annotation is missing or unsupported, a default does not
+            ContractDefinitionError: it is no function, or a step already, an annotation is missing or unsupported, a default does not
                 meet its own annotation, or the function takes `self`, `*args` or `**kwargs`.
         """
+        _check_function(function, called_by_name=called_by_name)
         name, module, qualname = function.__name__, function.__module__, function.__qualname__
         signature = inspect.signature(function)
         with definition_errors(name):
@@ -203,6 +206,28 @@ def _sampled(annotation: Any, *, owner: str) -> Any:
 
 def _mismatch(name: str, expected: str, got: str) -> Violation:
     return Violation(kind="schema", condition=f"{name}: expected {expected}", detail=f"got {got}")
+
+
+def _check_function(function: Callable[..., Any], *, called_by_name: bool) -> None:
+    known: object = getattr(function, "signature", None)
+    if isinstance(known, Signature):
+        raise ContractDefinitionError(
+            owner=str(known.name), problem="it is a step already", fix="decorate it once; a step may call another"
+        )
+    if not isinstance(getattr(function, "__name__", None), str):
+        raise ContractDefinitionError(
+            owner=type(function).__name__,
+            problem="a step needs a function with a name",
+            fix="write a `def` that calls it",
+        )
+    for parameter in inspect.signature(function).parameters.values() if called_by_name else ():
+        if parameter.kind is inspect.Parameter.POSITIONAL_ONLY:
+            raise ContractDefinitionError(
+                owner=function.__name__,
+                field=parameter.name,
+                problem="it can be passed by position only",
+                fix="take the `/` out of the parameters",
+            )
 
 
 def _parameter(parameter: inspect.Parameter, hints: Mapping[str, Any], *, owner: str) -> Parameter:

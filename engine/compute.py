@@ -29,7 +29,13 @@ class Compute(Step[P, R], Generic[P, R]):
     kind: CallKind = "compute"
 
     def __init__(self, function: Callable[P, Any], *, inline: bool, process: bool) -> None:
-        super().__init__(function, Signature.of(function))
+        super().__init__(function, Signature.of(function, called_by_name=True))
+        if process and "<locals>" in function.__qualname__ and not inspect.iscoroutinefunction(function):
+            raise ContractDefinitionError(
+                owner=self.signature.name,
+                problem="a worker process finds no function that is defined within another",
+                fix="define it at module level",
+            )
         self.call_here = _caller(function, inline=inline, process=process)
         """Calls the function itself, on this machine; a thread that it leaves running is told of."""
         self.inline = inline

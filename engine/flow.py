@@ -29,7 +29,7 @@ class Flow(Step[P, R], Generic[P, R]):
     kind = "flow"
 
     def __init__(self, function: Callable[P, Coroutine[Any, Any, R]], *, budget: Budget | None) -> None:
-        super().__init__(function, Signature.of(function))
+        super().__init__(function, Signature.of(function, called_by_name=True))
         refuse_other_than_budget(self.signature.name, budget)
         self.budget = budget
         self.target = f"{inspect.getsourcefile(function) or function.__module__}:{function.__qualname__}"

@@ -29,7 +29,7 @@ from stratum.actors.rate_limiter import RateLimit, RateLimiter
 from stratum.actors.supervisor import open_supervisor
 from stratum.contracts.allowance import Allowance
 from stratum.contracts.budget import Budget
-from stratum.contracts.errors import ContractDefinitionError
+from stratum.contracts.errors import ContractDefinitionError, RunError
 from stratum.contracts.price import Price
 from stratum.contracts.records import RunStarted
 from stratum.engine.budget_argument import refuse_other_than_budget
@@ -112,19 +112,26 @@ class Runtime:
         """Of calls that name none."""
         self.prices = prices
         self._served_as_priority: set[str] = set()
+        self._trio = trio.lowlevel.current_trio_token()
         self._reservations = count(1)
         self._timings: Timings | None = None
         self._place: Place | None = None
         self._start = start
         self._tenants: dict[str, Tenant] = {}
 
-    async def run(self, step: Callable[P, Awaitable[R]], *args: P.args, **kwargs: P.kwargs) -> R:
+    async def run(self, step: Callable[P, Awaitable[R]], /, *args: P.args, **kwargs: P.kwargs) -> R:
         """Call `step` in this runtime, from any task of the same trio run.
 
         Raises:
             BudgetExceeded: also when it is the session's own budget that ran out.
-            RunError: the runtime was closed in the meantime.
+            RunError: the runtime was closed in the meantime, or was opened in another trio run.
         """
+        if trio.lowlevel.current_trio_token() is not self._trio:
+            raise RunError(
+                run=self.session,
+                problem="its runtime was opened in another trio run",
+                fix="open one in each of them; they may share a journal",
+            )
         token = current_place.set(self.place)
         try:
             with self.place.envelope.guest():

@@ -53,8 +53,14 @@ class TrioThread(Generic[Value]):
         """Await `function()` in the trio run, as the calling task would.
 
         Raises:
-            RunError: the thread has ended.
+            RunError: the thread has ended, or was started from another event loop.
         """
+        if asyncio.get_running_loop() is not self._loop:
+            raise RunError(
+                run=self._name,
+                problem="its runtime was opened in another event loop",
+                fix="open one in each of them; they may share a journal",
+            )
         if self._ended.done() or self._token is None:
             raise self._failure or self._closed()
         call = _Call(self._loop, function, contextvars.copy_context())

@@ -62,7 +62,7 @@ class Runtime:
         """For `listen`, which any thread may call; its listeners are called in the runtime's thread."""
         return self._runtime.events
 
-    async def run(self, step: Callable[P, Awaitable[R]], *args: P.args, **kwargs: P.kwargs) -> R:
+    async def run(self, step: Callable[P, Awaitable[R]], /, *args: P.args, **kwargs: P.kwargs) -> R:
         """Call a flow, a step or any async function of trio in this runtime.
 
         Raises:
@@ -104,7 +104,7 @@ class Tenant:
         """What its calls count for so far: settled, in doubt, and reserved for those in flight."""
         return self._tenant.spent_usd
 
-    async def run(self, step: Callable[P, Awaitable[R]], *args: P.args, **kwargs: P.kwargs) -> R:
+    async def run(self, step: Callable[P, Awaitable[R]], /, *args: P.args, **kwargs: P.kwargs) -> R:
         """Call `step` for this tenant; raises as `Runtime.run` does."""
         return await self._thread.call(lambda: self._tenant.run(step, *args, **kwargs))
 

@@ -448,3 +448,16 @@ async def test_what_tenants_spend_counts_in_the_session() -> None:
             for name in ("a", "b", "c"):
                 await runtime.tenant(name, budget=Budget(usd=1)).run(speak, "x")
     assert caught.value.step == "session"
+
+
+def test_a_runtime_is_refused_in_another_event_loop() -> None:
+    async def program() -> None:
+        async with opened() as runtime:
+
+            def elsewhere() -> None:
+                with pytest.raises(RunError, match="opened in another event loop; open one in each"):
+                    asyncio.run(runtime.run(speak, "x"))
+
+            await asyncio.to_thread(elsewhere)
+
+    under_asyncio(program)

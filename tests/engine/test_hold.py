@@ -90,7 +90,11 @@ async def test_a_call_that_is_sent_again_or_waits_finds_the_hold_first(
 async def test_a_call_that_waits_for_money_finds_the_hold_when_it_could_go(
     journal: Path, autojump_clock: MockClock
 ) -> None:
-    provider = scripted(otherwise=Reply(value="hi", delay_s=5))
+    def answered_once_on_hold(request: object) -> Reply:
+        place_hold(journal, HOLD)
+        return Reply(value="hi", delay_s=5)
+
+    provider = scripted(otherwise=answered_once_on_hold)
     told: list[str] = []
     async with open_runtime(provider=provider, journal=journal, budget=Budget(tokens=700)) as runtime:
 
@@ -103,8 +107,6 @@ async def test_a_call_that_waits_for_money_finds_the_hold_when_it_could_go(
         async with trio.open_nursery() as nursery:
             nursery.start_soon(ask)
             nursery.start_soon(ask)
-            await trio.sleep(1)
-            place_hold(journal, HOLD)
         assert len(provider.requests) == 1
         assert len(told) == 1
         assert runtime.place.envelope.scope.in_flight.tokens == 0

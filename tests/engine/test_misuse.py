@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import asyncio
 import copy
+import functools
 import pickle
+import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -22,6 +25,7 @@ from stratum import (
     infer,
     open_runtime,
 )
+from stratum.contracts.errors import RunError
 from stratum.providers import OpenAI, scripted
 
 
@@ -163,3 +167,97 @@ async def test_a_folder_is_no_journal(tmp_path: Path) -> None:
     with pytest.raises(JournalUnavailable, match="is a folder; name a file in it: .*stratum.db"):
         async with open_runtime(provider=scripted(), journal=tmp_path):
             pass
+
+
+class Caller:
+    def __call__(self, number: int) -> int:
+        return number
+
+
+async def by_position(number: int, /) -> int:
+    return number
+
+
+@pytest.mark.parametrize(
+    ("decorate", "function", "told"),
+    [
+        (compute, halve, "halve: it is a step already; decorate it once"),
+        (infer(intent="Halve it again"), halve, "halve: it is a step already"),
+        (compute, functools.partial(max, 1), "partial: a step needs a function with a name; write a `def`"),
+        (compute, Caller(), "Caller: a step needs a function with a name"),
+        (compute, by_position, "by_position.number: it can be passed by position only; take the `/` out"),
+        (flow, by_position, "by_position.number: it can be passed by position only"),
+    ],
+)
+def test_what_cannot_be_a_step_is_found_while_decorating(decorate: Any, function: Any, told: str) -> None:
+    with pytest.raises(ContractDefinitionError, match=told):
+        decorate(function)
+
+
+def test_a_function_within_another_is_refused_for_a_process_that_would_not_find_it() -> None:
+    def inner(number: int) -> int:
+        return number
+
+    with pytest.raises(ContractDefinitionError, match="inner: a worker process finds no function.*module level"):
+        compute(process=True)(inner)
+    assert compute(inner)
+
+
+async def test_a_model_is_asked_with_arguments_by_position_only() -> None:
+    @infer(intent="Halve {number}")
+    def half(number: int, /) -> int: ...  # type: ignore[empty-body]
+
+    async with open_runtime(provider=scripted(2), journal=None):
+        assert await half(4) == 2
+
+
+async def test_a_parameter_may_be_called_step() -> None:
+    @compute(inline=True)
+    def told(step: int) -> int:
+        return step
+
+    async with open_runtime(provider=scripted(), journal=None) as runtime:
+        assert await runtime.run(told, step=3) == 3
+
+
+async def test_a_runtime_is_refused_in_another_trio_run() -> None:
+    async with open_runtime(provider=scripted(), journal=None) as runtime:
+
+        def elsewhere() -> None:
+            with pytest.raises(RunError, match="opened in another trio run; open one in each"):
+                trio.run(lambda: runtime.run(double, 2))
+
+        await trio.to_thread.run_sync(elsewhere)
+        assert await runtime.run(double, 2) == 4
+
+
+FORKED = """
+import os, sys, trio
+from stratum import StratumError, compute, open_runtime
+from stratum.providers import scripted
+
+@compute(inline=True)
+def double(number: int) -> int:
+    return 2 * number
+
+async def main():
+    async with open_runtime(provider=scripted(), journal=sys.argv[1]) as runtime:
+        if child := os.fork():
+            os.waitpid(child, 0)
+            print("parent", await runtime.run(double, 2), flush=True)
+            return
+        try:
+            print("child", await runtime.run(double, 2), flush=True)
+        except StratumError as error:
+            print("child", error, flush=True)
+        os._exit(0)
+
+trio.run(main)
+"""
+
+
+def test_a_forked_process_is_told_to_open_a_runtime_of_its_own(tmp_path: Path) -> None:
+    command = [sys.executable, "-W", "ignore", "-c", FORKED, str(tmp_path / "stratum.db")]
+    said = subprocess.run(command, capture_output=True, text=True, check=True, timeout=60).stdout.splitlines()
+    assert "this process was forked from the one that writes it; open a runtime in each process" in said[0]
+    assert said[1] == "parent 4"
