@@ -71,7 +71,9 @@ def _read(file: Path, key: str) -> bytes | None:
         return None
     try:
         with closing(_open(file)) as connection:
-            row = connection.execute("SELECT output FROM answers WHERE key = ?", (key,)).fetchone()
+            row = connection.execute(
+                "SELECT output FROM answers WHERE key = ? AND typeof(output) = 'blob'", (key,)
+            ).fetchone()
     except sqlite3.Error as error:
         _LOG.warning("the cache %s cannot be read: %s; remove it", file, error)
         return None

@@ -119,7 +119,7 @@ class Infer(Step[P, R], Generic[P, R]):
         self.models = model_names(model, owner=signature.name)
         self._temperature = temperature
         self._max_output_tokens = max_output_tokens
-        self._service_tier = checked_tier(service_tier, owner=signature.name)
+        self.service_tier = checked_tier(service_tier, owner=signature.name)
         self._targets: dict[tuple[str, str, ServiceTier | None], Target] = {}
 
     async def perform(self, arguments: dict[str, Any], place: Place) -> R:
@@ -165,14 +165,21 @@ class Infer(Step[P, R], Generic[P, R]):
         return digest12(f"{prompt_hash}:{self.signature.digest(arguments)}:{self.signature.returns.digest}".encode())
 
     def varied(
-        self, *, retries: int, budget: Budget | None, model: Models, also: Sequence[CheckedAnswer]
+        self,
+        *,
+        retries: int,
+        budget: Budget | None,
+        model: Models,
+        also: Sequence[CheckedAnswer],
+        service_tier: ServiceTier | None = None,
     ) -> Infer[P, R]:
-        """The same call with other bounds, other models where any is named, and conditions besides its own."""
+        """The same call with other bounds, other models and another tier where any is named, and conditions besides its own."""
         other = object.__new__(type(self))  # copy.copy gives a step itself, which pickles by its name
         vars(other).update(vars(self))
         other.retries, other.budget = retries, budget
         if model:
             other.models = (model,) if isinstance(model, str) else tuple(model)
+        other.service_tier = service_tier or self.service_tier
         other.ensure = [*self.ensure, *also]
         other.judged_at_once = all(condition.inline for condition in other.ensure)
         return other
@@ -193,7 +200,7 @@ class Infer(Step[P, R], Generic[P, R]):
 
     def target(self, model: str, runtime: Runtime) -> Target:
         """This function on a model."""
-        dialect, tier = runtime.provider.dialect, self._service_tier or runtime.service_tier
+        dialect, tier = runtime.provider.dialect, self.service_tier or runtime.service_tier
         known = self._targets.get((dialect.name, model, tier))
         if known is None:
             known = self._targets[dialect.name, model, tier] = self._on(model, dialect, tier)

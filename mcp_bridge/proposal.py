@@ -88,6 +88,11 @@ STEP: Final[Schema] = {
         },
         "budget": BUDGET,
         "model": {"anyOf": [{"type": "string"}, _ARGV], "description": "For infer steps."},
+        "service_tier": {
+            "type": "string",
+            "enum": ["auto", "default", "flex", "priority"],
+            "description": "For infer steps: how OpenAI serves the call; flex costs half and may take minutes.",
+        },
         "command": {
             "anyOf": [
                 _ARGV,

@@ -446,4 +446,5 @@ def _asks(step: Step) -> bool:
         or step.budget
         or step.repair
         or step.model
+        or step.service_tier
     )

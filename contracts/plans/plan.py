@@ -147,6 +147,8 @@ class Step(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, forbid
     """The step that stands in when this one has failed for good: it runs only then, and its output takes this one's place."""
     repeat: Repeat | None = None
     model: str | Annotated[tuple[Annotated[str, Meta(min_length=1)], ...], Meta(min_length=1)] = ""
+    service_tier: Literal["auto", "default", "flex", "priority"] | None = None
+    """Of an `infer` step; `None`: as its function says, else as the runtime does."""
     command: tuple[str, ...] | Command | None = None
     """Read it by `program`."""
     gate: Gate | None = None

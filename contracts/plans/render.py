@@ -188,6 +188,8 @@ def step_facts(compiled: CompiledPlan, number: int) -> Iterator[str]:
     if step.model:
         models = (step.model,) if isinstance(step.model, str) else step.model
         yield f"model: {', '.join(map(visible, models))}"
+    if step.service_tier:
+        yield f"service tier: {step.service_tier}"
 
 
 def _program(step: Step) -> Iterator[str]:

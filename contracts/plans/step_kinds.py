@@ -12,11 +12,14 @@ from stratum.contracts.registry import Function, Registry
 
 _MEANINGLESS: Mapping[Kind, tuple[str, ...]] = {
     "infer": ("command", "gate", "files"),
-    "compute": ("command", "gate", "model", "files"),
-    "agent": ("command", "gate"),
-    "command": ("gate", "model"),
-    "gate": ("ensure", "retries", "budget", "repair", "on_fail", "repeat", "model", "command", "output", "files"),
-    "plan": ("command", "gate", "model", "output", "retries", "files"),
+    "compute": ("command", "gate", "model", "service_tier", "files"),
+    "agent": ("command", "gate", "service_tier"),
+    "command": ("gate", "model", "service_tier"),
+    "gate": (
+        *("ensure", "retries", "budget", "repair", "on_fail", "repeat", "model", "service_tier", "command", "output"),
+        "files",
+    ),
+    "plan": ("command", "gate", "model", "service_tier", "output", "retries", "files"),
 }
 
 

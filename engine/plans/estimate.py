@@ -17,6 +17,7 @@ from stratum.contracts.plans.plan import Estimate, Kind, Step
 from stratum.contracts.price import Price, Usage
 from stratum.engine.infer import DEFAULT_OUTPUT_TOKENS, Infer
 from stratum.engine.plans.functions import Functions
+from stratum.engine.pricing.service_tier import ServiceTier
 
 BYTES_PER_TOKEN: Final = 4
 """Of English and JSON, about."""
@@ -33,14 +34,14 @@ class _Taken(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Estimator:
-    """Estimates by what a project's functions took, what models cost, and `model`, which calls that name none go to."""
+    """Estimates by what a project's functions took, what models cost in a tier (`None`: in that of calls that name none), and `model`, which calls that name none go to."""
 
     def __init__(
         self,
         functions: Functions,
         *,
         past: Mapping[tuple[str, str], PastCalls],
-        price_of: Callable[[str], Price | None],
+        price_of: Callable[[str, ServiceTier | None], Price | None],
         model: str | None,
     ) -> None:
         self._functions = functions
@@ -102,7 +103,8 @@ class Estimator:
         named = step.model if isinstance(step.model, str) else step.model[0]
         of_call = call.models if call is not None else ()
         model = named or (of_call[0] if of_call else self._model)
-        price = None if model is None else self._price_of(model)
+        tier = step.service_tier or (call.service_tier if call is not None else None)
+        price = None if model is None else self._price_of(model, tier)
         codec = returns if call is None else call.signature.returns
         if price is None or codec is None:
             return None

@@ -70,6 +70,7 @@ def bound_call(
         retries=retries,
         budget=step.budget or function.budget,
         model=step.model,
+        service_tier=step.service_tier,
         also=[] if check is None else [PlanCondition(check)],
     )
     return call, arguments

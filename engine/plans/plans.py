@@ -26,6 +26,7 @@ from stratum.contracts.plans.compiled_plan import CompiledPlan
 from stratum.contracts.plans.errors import NotApproved, StepNotReady
 from stratum.contracts.plans.plan import ExecutionPlan
 from stratum.contracts.plans.status import PlanState, PlanStatus
+from stratum.contracts.price import Price
 from stratum.contracts.records import Approved, RunResumed, RunStarted
 from stratum.engine.file_evidence import file_sources
 from stratum.engine.flow_call import Raised, limits_raised
@@ -45,6 +46,7 @@ from stratum.engine.plans.plan_view import recorded_status
 from stratum.engine.plans.work_trees.rolling_back import roll_back
 from stratum.engine.plans.work_trees.snapshots import Restored
 from stratum.engine.plans.work_trees.workspace import Workspace
+from stratum.engine.pricing.service_tier import ServiceTier
 from stratum.engine.settings import SettingsError
 
 if TYPE_CHECKING:
@@ -262,7 +264,9 @@ class Plans:
         return ruling(policy, compiled, self._estimator(past), self.runtime.prices)
 
     def _estimator(self, past: Mapping[tuple[str, str], PastCalls]) -> Estimator:
-        price_of = partial(self.runtime.price, tier=self.runtime.service_tier)
+        def price_of(model: str, tier: ServiceTier | None) -> Price | None:
+            return self.runtime.price(model, tier=tier or self.runtime.service_tier)
+
         return Estimator(self.functions, past=past, price_of=price_of, model=self.runtime.model)
 
     def _compiled_of(self, past: PlanHistory) -> CompiledPlan:

@@ -368,6 +368,18 @@ def kinds() -> Iterator[Malformed]:
     yield Malformed(step(kind="plan"), "$.steps[2].fn", 'there is no plan "ship"', "declare it under `plans`")
     yield Malformed(step(kind="agent", command=["ls"]), "$.steps[2].command", "kind agent has no command", "remove it")
     yield Malformed(plan({**READ, "model": "gpt-4o"}), "$.steps[0].model", "kind compute has no model", "remove it")
+    yield Malformed(
+        plan({**READ, "service_tier": "flex"}),
+        "$.steps[0].service_tier",
+        "kind compute has no service_tier",
+        "remove it",
+    )
+    yield Malformed(
+        plan({"id": "1", "fn": "a", "service_tier": "batch"}),
+        "$.steps[0].service_tier",
+        "invalid enum value 'batch'",
+        "there are: auto, default",
+    )
     yield Malformed(step(command=["ls"], gate={"question": "?"}), "$.steps[2].gate", "kind command has no gate", "")
     yield Malformed(step(command=["a\x00b"]), "$.steps[2].command", "NUL", "remove them")
     yield Malformed(step(command={"argv": ["a"], "env": {"A=B": "1"}}), '$.steps[2].command.env["A=B"]', "variable", "")

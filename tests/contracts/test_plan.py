@@ -111,6 +111,7 @@ def test_two_ways_to_write_the_same_have_one_digest(one: dict[str, Any], other: 
         {"command": ["x"]},
         {"command": {"argv": ["x"], "shell": True}},
         {"model": "gpt-4o"},
+        {"service_tier": "flex"},
         {"when": "inputs.a == 1"},
     ],
 )

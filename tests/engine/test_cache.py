@@ -5,7 +5,7 @@ from __future__ import annotations
 import sqlite3
 import stat
 from collections.abc import AsyncGenerator
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, closing
 from pathlib import Path
 
 import pytest
@@ -188,3 +188,17 @@ def test_samples_are_not_cached() -> None:
         infer(intent="x", cache="global", quorum=3, agree_on="text", threshold=2)(function)
     with pytest.raises(ContractDefinitionError, match="cache='forever'"):
         infer(intent="x", cache="forever")(function)  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize("altered", ["a text", 7, b'{"count": "x"}', b"{"])
+async def test_an_answer_that_something_else_has_altered_is_a_miss(
+    autojump_clock: MockClock, tmp_path: Path, altered: object
+) -> None:
+    async with session(words(), tmp_path / "journal.db"):
+        await keep("x")
+    with closing(sqlite3.connect(tmp_path / "answers.db")) as answers, answers:
+        answers.execute("UPDATE answers SET output = ?", (altered,))
+    provider = words()
+    async with session(provider, tmp_path / "journal.db"):
+        assert (await keep("x")).count == 0
+    assert len(provider.requests) == 1

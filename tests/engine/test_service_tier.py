@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
+from pathlib import Path
 from typing import Any, Literal
 
 import pytest
@@ -22,6 +23,8 @@ from stratum import (
     infer,
     open_runtime,
 )
+from stratum.contracts.plans.check import compile_plan
+from stratum.contracts.plans.render import render_details
 from stratum.contracts.records import CallFinished, Reserved, Settled
 from stratum.engine.dialects.chat import ChatDialect
 from stratum.engine.dialects.protocol import Dialect
@@ -30,6 +33,7 @@ from stratum.engine.pricing.published_price import price_of
 from stratum.engine.providers.openai import OpenAI
 from stratum.engine.providers.protocol import Answer
 from stratum.engine.providers.scripted import Reply, scripted
+from stratum.plans import Approvals, Functions, open_plans, read_plan
 
 USED = Usage(input_tokens=1000, output_tokens=100)
 # USD per million tokens of gpt-5-mini: OpenAI's price page, 2026-11.
@@ -258,3 +262,25 @@ async def test_what_is_no_tier_is_refused_with_what_to_do(tier: Any, says: str) 
         with pytest.raises(ContractDefinitionError, match=rf"open_runtime\.service_tier: .*{says}"):
             async with open_runtime(provider=scripted(), journal=None, service_tier=tier):
                 raise AssertionError("not reached")
+
+
+@pytest.mark.parametrize(("said", "tier"), [("", "priority"), (", service_tier: flex", "flex")])
+async def test_a_plans_step_is_sent_in_its_own_tier_and_shows_it(said: str, tier: str, tmp_path: Path) -> None:
+    plan = read_plan(f"goal: Say\nsteps:\n- {{id: '1', fn: say_first, inputs: {{about: x}}{said}}}\n")
+    provider, functions = scripted("hi"), Functions([say_first])
+    shown = render_details(compile_plan(plan, functions.registry))
+    assert ("service tier: flex" in shown) == bool(said)
+    async with (
+        open_runtime(provider=provider, journal=tmp_path / "stratum.db") as runtime,
+        open_plans(
+            runtime,
+            functions=functions,
+            workspace=tmp_path,
+            approvals=Approvals(tmp_path, folder=tmp_path / "state"),
+        ) as plans,
+    ):
+        draft = await plans.propose(plan, by="ada")
+        plans.approvals.approve(draft.digest, by="ada", how="python")
+        run = await plans.start(draft.run)
+        assert await run.result() == "hi"
+    assert json.loads(provider.requests[0].body)["service_tier"] == tier

@@ -6,18 +6,18 @@ Above: the command line and the page. As a runtime that was opened now, in this 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from functools import partial
 from typing import Final
 
 from stratum.actors.past_calls import PastCalls
 from stratum.contracts.errors import ContractDefinitionError, ProviderError
 from stratum.contracts.plans.compiled_plan import CompiledPlan
+from stratum.contracts.price import Price
 from stratum.engine.plans.approval.auto_approval import Ruling, ruling
 from stratum.engine.plans.approval.policy import Policy
 from stratum.engine.plans.estimate import Estimator
 from stratum.engine.plans.functions import Functions
 from stratum.engine.pricing.prices import Prices
-from stratum.engine.pricing.service_tier import checked_tier, priced_as
+from stratum.engine.pricing.service_tier import ServiceTier, checked_tier, priced_as
 from stratum.engine.providers.environment import provider_or_absent
 from stratum.engine.settings import SettingsError, read_settings
 
@@ -37,9 +37,11 @@ class Beforehand:
         provider = provider_or_absent(settings.environ)
         tier = checked_tier(settings.environ.get("STRATUM_SERVICE_TIER") or None, owner="STRATUM_SERVICE_TIER")
         self._prices = Prices(provider, settings=settings)
-        self._estimator = Estimator(
-            functions, past=past, price_of=partial(self._prices.of, tiers=priced_as(tier)), model=provider.default_model
-        )
+        self._tier = tier
+        self._estimator = Estimator(functions, past=past, price_of=self._price_of, model=provider.default_model)
+
+    def _price_of(self, model: str, tier: ServiceTier | None) -> Price | None:
+        return self._prices.of(model, tiers=priced_as(tier or self._tier))
 
     def estimated(self, compiled: CompiledPlan) -> CompiledPlan:
         """The plan with what it will probably take."""

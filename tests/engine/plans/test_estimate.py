@@ -33,7 +33,12 @@ FUNCTIONS = Functions([say])
 
 def guess(text: str, *, model: str | None = None) -> Estimate:
     compiled = compile_plan(read_plan(text), FUNCTIONS.registry)
-    return Estimator(FUNCTIONS, past={}, price_of=PRICES.get, model=model).estimate(compiled)
+    return Estimator(
+        FUNCTIONS,
+        past={},
+        price_of=lambda model, tier: PRICES.get(model if tier is None else f"{model} in {tier}"),
+        model=model,
+    ).estimate(compiled)
 
 
 def test_a_call_costs_what_its_prompt_its_schema_and_a_middling_answer_cost() -> None:
@@ -106,3 +111,25 @@ async def test_the_second_time_it_is_what_the_first_time_took(tmp_path: Path) ->
         assert budget_line((await plans.plan(again.run)).estimate, None) == "~6 tool calls, estimated $0.04"
         other = await plans.revise(again.run, read_plan("steps: [{id: a, fn: write_tests}]"), by="agent")
         assert budget_line((await plans.plan(other.run)).estimate, None) == "~2 tool calls, estimated $0.02"
+
+
+@infer(intent="Say a word about {about}", max_output_tokens=100, model="dear", service_tier="priority")
+def say_at_once(about: str) -> Word: ...
+
+
+def test_the_tier_of_the_step_or_else_of_its_function_is_what_is_counted_with() -> None:
+    functions = Functions([say, say_at_once])
+    prices = {None: Price.per_million(input=2, output=8), "flex": Price.per_million(input=1, output=4)}
+    prices["priority"] = Price.per_million(input=4, output=16)
+
+    def cost(step: str) -> int:
+        compiled = compile_plan(read_plan(f"steps: [{{id: a, inputs: {{about: rain}}, {step}}}]"), functions.registry)
+        estimator = Estimator(functions, past={}, price_of=lambda model, tier: prices[tier], model=None)
+        picousd = estimator.estimate(compiled).picousd
+        assert picousd is not None
+        return picousd
+
+    usual = cost("fn: say")
+    assert cost("fn: say, service_tier: flex") * 2 == usual
+    assert cost("fn: say_at_once") == usual * 2
+    assert cost("fn: say_at_once, service_tier: flex") * 2 == usual
