@@ -78,6 +78,12 @@ def visible(text: str) -> str:
     return "".join(char if char.isprintable() else _escaped(char) for char in quoted)
 
 
+def legible(text: str, *, most: int) -> str:
+    """`text` cut to `most` characters, with everything escaped that cannot be seen, but for the ends of its lines."""
+    cut = text if len(text) <= most else f"{text[:most]}…"
+    return "".join(char if char.isprintable() or char == "\n" else _escaped(char) for char in cut)
+
+
 def shown(value: object) -> str:
     """A short rendering of a JSON value, for a message."""
     if isinstance(value, str):

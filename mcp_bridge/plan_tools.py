@@ -30,7 +30,9 @@ MAX_PROPOSAL: Final = 2**20
 
 async def stratum_plan(
     ctx: Call,
-    task: Annotated[str, Field(max_length=20_000, description="What the user asked for: the plan's goal.")],
+    task: Annotated[
+        str, Field(min_length=1, max_length=20_000, description="What the user asked for: the plan's goal.")
+    ],
     steps: Annotated[Any, WithJsonSchema(STEPS)] = None,
     contracts: Annotated[Any, WithJsonSchema(CONTRACTS)] = None,
     input: Annotated[Any, WithJsonSchema(INPUT)] = None,

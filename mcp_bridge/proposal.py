@@ -132,5 +132,11 @@ INPUT: Final[Schema] = {"type": "object", "additionalProperties": _TYPE, "descri
 
 
 def document(**given: Any) -> dict[str, Any]:
-    """The plan document of what was given; absent and empty parts are left to their defaults."""
-    return {key: value for key, value in given.items() if value not in (None, "", {}, [])}
+    """The plan document of what was given; absent and empty parts are left to their defaults.
+
+    What is empty but of another type stays, to be refused: a budget of `[]` may have been meant as none at all, or as nothing.
+    """
+    return {key: value for key, value in given.items() if value is not None and value != _EMPTY[key]}
+
+
+_EMPTY: Final[Schema] = {"goal": "", "contracts": {}, "input": {}, "steps": [], "output": "", "budget": {}}

@@ -28,7 +28,9 @@ async def stratum_rollback(
     ctx: Call,
     plan: PlanId,
     step: StepId,
-    force: Annotated[bool, Field(description="Also where files were changed since; the user must want that.")] = False,
+    force: Annotated[
+        bool, Field(strict=True, description="Also where files were changed since; the user must want that.")
+    ] = False,
 ) -> Annotated[CallToolResult, RollbackView]:
     """Restore the project's files to what they were after a step, if the user wants that. A run at work is stopped first.
 
@@ -37,6 +39,7 @@ async def stratum_rollback(
     plans = await bridge_of(ctx).plans()
     live = plans.live(plan)
     if live is not None and not live.ended.is_set():
+        live.log.past.need_snapshot(step, run=plan)  # before it is stopped: a wrong step must not end a run
         live.cancel("it is rolled back")
         await live.ended.wait()
     restored = await plans.rollback(plan, step, by=str(caller(ctx)), force=force)

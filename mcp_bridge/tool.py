@@ -13,13 +13,15 @@ from mcp_types import CallToolResult, TextContent
 from pydantic import BaseModel, Field
 
 from stratum.contracts.errors import StratumError
-from stratum.contracts.problem import did_you_mean, visible
+from stratum.contracts.problem import did_you_mean, legible, visible
 from stratum.mcp_bridge.bridge import Bridge
 
 P = ParamSpec("P")
 R = TypeVar("R")
 
 MAX_ID: Final = 64
+MAX_TOLD: Final = 10_000
+"""Characters of a refusal: it may quote what was sent."""
 
 Call = Context[Bridge, Any]
 StepId = Annotated[str, Field(max_length=200, description="The step's id.")]
@@ -58,7 +60,7 @@ def told(call: Callable[P, Awaitable[R]]) -> Callable[P, Awaitable[R]]:
         try:
             return await call(*args, **kwargs)
         except StratumError as error:
-            raise ToolError(str(error)) from error
+            raise ToolError(legible(str(error), most=MAX_TOLD)) from error
 
     return wrapped
 

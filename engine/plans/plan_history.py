@@ -7,6 +7,7 @@ from typing import Any, cast
 
 import msgspec
 
+from stratum.contracts.errors import RunError
 from stratum.contracts.plans.plan import ExecutionPlan
 from stratum.contracts.plans.status import PlanState
 from stratum.contracts.records import (
@@ -91,6 +92,14 @@ class PlanHistory(History):
     def done(self, id: str) -> bool:
         """Its result counts."""
         return id in self.plain or (id in self.by_id and self.by_id[id].done)
+
+    def need_snapshot(self, id: str, *, run: str) -> None:
+        """Raises `RunError` unless the files can be restored to what they were after the step."""
+        if id not in self.kept:
+            kept = ", ".join(self.kept) or "no step"
+            raise RunError(
+                run=run, problem=f"step {id} has no snapshot", fix=f"{kept} has; agents' and commands' steps do"
+            )
 
     def began(self, id: str) -> bool:
         """Something of it is recorded."""

@@ -80,7 +80,7 @@ def _git(folder: Path, *arguments: str, said: str = "") -> str:
     command: Sequence[str] = ("git", "-C", str(folder), *arguments)
     try:
         done = subprocess.run(command, capture_output=True, timeout=_TIMEOUT_S, check=False, stdin=subprocess.DEVNULL)
-    except (OSError, subprocess.TimeoutExpired) as error:
+    except (OSError, ValueError, subprocess.TimeoutExpired) as error:  # ValueError: a NUL in the revision
         raise NoChanges(told=str(error)) from error
     if done.returncode:
         told = done.stderr.decode(errors="replace").strip() or f"{said!r} is no revision of this repository"

@@ -7,7 +7,6 @@ from collections.abc import Awaitable, Callable, Sequence
 import trio
 
 from stratum.actors.journal import Journal
-from stratum.contracts.errors import RunError
 from stratum.contracts.plans.compiled_plan import CompiledPlan
 from stratum.contracts.plans.plan import ExecutionPlan
 from stratum.contracts.records import RolledBack
@@ -29,11 +28,7 @@ async def roll_back(
     await journal.claim(run)
     try:
         past = PlanHistory(await journal.read(run))
-        if step not in past.kept:
-            kept = ", ".join(past.kept) or "no step"
-            raise RunError(
-                run=run, problem=f"step {step} has no snapshot", fix=f"{kept} has; agents' and commands' steps do"
-            )
+        past.need_snapshot(step, run=run)
         commit = past.of(step).after
         restored = await (await snapshots()).restore(run, commit, force=force)
         await journal.commit(
