@@ -51,8 +51,10 @@ async def serve_app(app: ASGIApp, listening: socket.socket, *, until: Callable[[
 
 
 async def told_to_stop() -> str:
-    """Wait for SIGINT or SIGTERM: which of them came."""
-    with trio.open_signal_receiver(signal.SIGTERM, signal.SIGINT) as signals:
+    """Wait for SIGINT, SIGTERM or, when a terminal closes, SIGHUP: which of them came."""
+    # Whoever starts us by nohup wants us to outlive the terminal.
+    closes = () if signal.getsignal(signal.SIGHUP) is signal.SIG_IGN else (signal.SIGHUP,)
+    with trio.open_signal_receiver(signal.SIGTERM, signal.SIGINT, *closes) as signals:
         async for number in signals:
             return signal.Signals(number).name
     raise AssertionError("signals do not end")

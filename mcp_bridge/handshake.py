@@ -55,7 +55,10 @@ def open_handshake(wire: Wire) -> Opening:
         request = msgspec.json.decode(line, type=_Initialize)
     except msgspec.DecodeError:
         return Opening(line=line)
-    wire.write(answer(request.id, request.params.protocol_version) + b"\n")
+    try:
+        wire.write(answer(request.id, request.params.protocol_version) + b"\n")
+    except BrokenPipeError:
+        return Opening(line=None)
     return Opening(line=line, answered=request.id)
 
 

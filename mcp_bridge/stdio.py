@@ -2,15 +2,24 @@
 
 from __future__ import annotations
 
-from typing import Any
+import logging
+from types import TracebackType
+from typing import Any, Self
 
+import anyio
 import msgspec
 import trio
 from mcp.server.mcpserver import MCPServer
 from mcp.server.stdio import stdio_server
+from mcp.shared._stream_protocols import ReadStream
+from mcp.shared.message import SessionMessage
+from mcp_types import PARSE_ERROR
+from pydantic import ValidationError
 
 from stratum.mcp_bridge.handshake import Opening
 from stratum.mcp_bridge.wire import Wire
+
+_log = logging.getLogger("stratum.mcp")
 
 
 async def serve_stdio(server: MCPServer[Any], wire: Wire, opening: Opening, *, closing: trio.Event) -> None:
@@ -20,7 +29,7 @@ async def serve_stdio(server: MCPServer[Any], wire: Wire, opening: Opening, *, c
     sink: Any = _Messages(wire, opening, threads)
     lowlevel = server._lowlevel_server  # pyright: ignore[reportPrivateUsage]  # run_stdio_async takes no streams; the SDK's own clients do the same
     async with stdio_server(stdin=source, stdout=sink) as (read, write):
-        await lowlevel.run(read, write, lowlevel.create_initialization_options())
+        await lowlevel.run(_Readable(read, sink), write, lowlevel.create_initialization_options())
 
 
 class _Lines:
@@ -44,6 +53,49 @@ class _Lines:
             self._closing.set()
             raise StopAsyncIteration
         return line.decode("utf-8", errors="replace")
+
+
+class _Readable:
+    """The client's messages without those that cannot be read. Of each it is told: the SDK drops them, and the client waits."""
+
+    def __init__(self, read: ReadStream[SessionMessage | Exception], sink: _Messages) -> None:
+        self._read = read
+        self._sink = sink
+
+    async def receive(self) -> SessionMessage:
+        while isinstance(item := await self._read.receive(), Exception):
+            said = _unreadable(item)
+            _log.warning("%s", said)
+            # Without an id: that of a message which is no message could be another's.
+            error = {"jsonrpc": "2.0", "id": None, "error": {"code": PARSE_ERROR, "message": said}}
+            await self._sink.write(msgspec.json.encode(error).decode() + "\n")
+        return item
+
+    async def aclose(self) -> None:
+        await self._read.aclose()
+
+    def __aiter__(self) -> Self:
+        return self
+
+    async def __anext__(self) -> SessionMessage:
+        try:
+            return await self.receive()
+        except anyio.EndOfStream:
+            raise StopAsyncIteration from None
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(
+        self, exc_type: type[BaseException] | None, exc_val: BaseException | None, exc_tb: TracebackType | None
+    ) -> None:
+        await self.aclose()
+
+
+def _unreadable(problem: Exception) -> str:
+    errors = problem.errors(include_url=False, include_input=False) if isinstance(problem, ValidationError) else []
+    syntax = [f": {error['msg']}" for error in errors if error["type"] == "json_invalid"]
+    return f"a line was left out, because it is no JSON-RPC message{''.join(syntax)}; write one message a line"
 
 
 class _Messages:

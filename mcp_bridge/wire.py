@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import os
+import threading
+from contextlib import suppress
 from typing import Final
 
 MAX_LINE: Final = 32 * 2**20
@@ -18,12 +20,14 @@ class Wire:
         self._source = source
         self._sink = sink
         self._buffer = bytearray()
+        self._writing = threading.Lock()
 
     def read_line(self) -> bytes | None:
         """The next line that is not too long; `None` at the end of input."""
         line = self._line()
         while line is not None and len(line) > MAX_LINE:
-            self.write(_TOO_LONG)
+            with suppress(BrokenPipeError):  # whoever hears no more may still have something to say
+                self.write(_TOO_LONG)
             line = self._line()
         return line
 
@@ -34,8 +38,10 @@ class Wire:
             BrokenPipeError: the client is gone.
         """
         rest = memoryview(text)
-        while rest:
-            rest = rest[os.write(self._sink, rest) :]
+        # One at a time: the thread that reads writes too, to refuse a line, and a pipe takes a long message in parts.
+        with self._writing:
+            while rest:
+                rest = rest[os.write(self._sink, rest) :]
 
     def _line(self) -> bytes | None:
         """A line; of one that is too long only so much that this can be told."""

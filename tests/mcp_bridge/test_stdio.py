@@ -66,20 +66,34 @@ def test_a_client_is_greeted_once_and_served_until_it_leaves(server: Process) ->
     assert server.leave() == (0, "stratum mcp: ended: the client has left")
 
 
-def test_a_signal_ends_it_though_the_client_stays(server: Process) -> None:
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT, signal.SIGHUP])
+def test_a_signal_ends_it_though_the_client_stays(server: Process, number: signal.Signals) -> None:
     server.send(INITIALIZE)
     server.receive()
     server.send({"jsonrpc": "2.0", "id": 1, "method": "ping"})
     server.receive()
-    server.child.send_signal(signal.SIGTERM)
+    server.child.send_signal(number)
 
     assert server.child.wait(30) == 0
     assert server.child.stderr is not None
-    assert server.ended(server.child.stderr.read()) == (0, "stratum mcp: ended: told to stop by SIGTERM")
+    assert server.ended(server.child.stderr.read()) == (0, f"stratum mcp: ended: told to stop by {number.name}")
 
 
 def test_a_client_that_never_speaks_may_leave(server: Process) -> None:
     assert server.leave() == (0, "stratum mcp: ended: the client left without a word")
+
+
+def test_a_client_that_hears_nothing_may_leave(tmp_path: Path) -> None:
+    server = Process(tmp_path)
+    assert server.child.stdout is not None
+    server.child.stdout.close()
+    server.send(INITIALIZE)
+    assert server.child.stdin is not None and server.child.stderr is not None
+    server.child.stdin.close()
+
+    assert server.child.wait(30) == 0
+    with server.child.stderr as said:
+        assert server.ended(said.read()) == (0, "stratum mcp: ended: the client left without a word")
 
 
 async def test_a_client_of_the_stateless_protocol_is_served_too(tmp_path: Path) -> None:

@@ -42,6 +42,13 @@ def test_a_line_that_is_too_long_is_refused_and_the_next_one_read() -> None:
     assert b'"id":null' in os.read(replies, 1000)
 
 
+def test_a_line_that_is_too_long_for_who_hears_nothing_is_passed_over() -> None:
+    wire, replies = piped(b"x" * (MAX_LINE + 2) + b"\n" + b"next\n")
+    os.close(replies)
+
+    assert wire.read_line() == b"next"
+
+
 def test_a_long_line_that_is_not_too_long_comes_whole() -> None:
     wire, _ = piped(b"x" * 5_000_000 + b"\n")
 
