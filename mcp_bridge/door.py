@@ -53,7 +53,9 @@ async def serve_app(app: ASGIApp, listening: socket.socket, *, until: Callable[[
 async def told_to_stop() -> str:
     """Wait for SIGINT, SIGTERM or, when a terminal closes, SIGHUP: which of them came."""
     # Whoever starts us by nohup wants us to outlive the terminal.
-    closes = () if signal.getsignal(signal.SIGHUP) is signal.SIG_IGN else (signal.SIGHUP,)
+    # Windows has no such signal.
+    hangup = getattr(signal, "SIGHUP", None)
+    closes = () if hangup is None or signal.getsignal(hangup) is signal.SIG_IGN else (hangup,)
     with trio.open_signal_receiver(signal.SIGTERM, signal.SIGINT, *closes) as signals:
         async for number in signals:
             return signal.Signals(number).name
