@@ -8,7 +8,6 @@ import signal
 import subprocess
 import sys
 from collections.abc import Generator
-from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -22,15 +21,16 @@ class Process:
     """`stratum mcp` in a project of its own."""
 
     def __init__(self, folder: Path) -> None:
+        # Under nohup, as CI may be, the signal is ignored, and a server that is started so goes on.
+        before = signal.signal(signal.SIGHUP, signal.SIG_DFL)
         self.child = subprocess.Popen(
             [sys.executable, "-m", "stratum", "mcp"],
             cwd=folder,
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
-            # Under nohup, as CI may be, the signal is ignored, and a server that is started so goes on.
-            preexec_fn=partial(signal.signal, signal.SIGHUP, signal.SIG_DFL),
         )
+        signal.signal(signal.SIGHUP, before)
 
     def send(self, *messages: dict[str, Any]) -> None:
         assert self.child.stdin is not None
