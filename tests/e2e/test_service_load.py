@@ -13,9 +13,9 @@ from stratum.cli.reading import list_journal
 pytestmark = pytest.mark.e2e
 
 AT_ONCE = 1000
-REQUESTS = 5000
+REQUESTS = 12_500
 ROUNDS = 3
-"""After one to warm up: 20,000 requests in all, which is what two cores do in five minutes beside the model and the clients."""
+"""After one to warm up: 50,000 requests in all."""
 MOST_GROWTH_MIB = 20
 
 
