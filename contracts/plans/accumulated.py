@@ -7,7 +7,10 @@ from typing import Any
 
 import msgspec
 
+from stratum.contracts.expressions.fields import Schema, Shape
 from stratum.contracts.plans.plan import Accumulate
+from stratum.contracts.problem import Problems, at, visible
+from stratum.contracts.schema_fit import NoSuchField, field_at
 from stratum.contracts.shape import is_dict, is_sequence
 
 _CANONICAL = msgspec.json.Encoder(order="sorted")
@@ -47,3 +50,20 @@ def _items(result: Any, how: Accumulate) -> dict[bytes, Any] | None:
             return None
         by_key.setdefault(_CANONICAL.encode(item[how.key] if how.key else item), item)
     return by_key
+
+
+def check_accumulate(how: Accumulate, result: Shape, *, path: str, problems: Problems) -> None:
+    """Note what cannot be kept together of results of this shape."""
+    try:
+        found = field_at(result, (how.field,))
+        schema: Schema = {} if found is None else found.resolved().schema
+        if schema.get("type", "array") != "array":
+            problems.add(at(path, "field"), f"{visible(how.field)} is no list", "name a list in the result")
+            return
+        if "maxItems" in schema:
+            what = f"{visible(how.field)} holds {schema['maxItems']} items at most"
+            problems.add(at(path, "field"), f"{what}, and all times together may find more", "lift that limit")
+        if how.key:
+            field_at(result, (how.field, "0", how.key))
+    except NoSuchField as error:
+        problems.add(path, error.problem, error.fix)

@@ -1,4 +1,7 @@
-"""`PlanChecker`: one plan, or a plan within it, checked and compiled."""
+"""`PlanChecker`: one plan, or a plan within it, checked and compiled.
+
+Long, and one class: each pass reads what the passes before it filled in. What a check can know by itself has a file of its own.
+"""
 
 from __future__ import annotations
 
@@ -12,15 +15,16 @@ from stratum.contracts.codec import Codec, codec
 from stratum.contracts.errors import ContractViolation
 from stratum.contracts.expressions.expression import Expression
 from stratum.contracts.expressions.fields import Schema, Shape
+from stratum.contracts.plans.accumulated import check_accumulate
 from stratum.contracts.plans.budgets import check_budgets
 from stratum.contracts.plans.compiled_plan import CompiledPlan
 from stratum.contracts.plans.dag import Dag
 from stratum.contracts.plans.expressions import PlanExpressions
 from stratum.contracts.plans.graph import acyclic, check_targets, with_stand_ins
-from stratum.contracts.plans.joins import check_require, is_join, tolerated
+from stratum.contracts.plans.joins import check_require, check_takes_null, is_join, tolerated
 from stratum.contracts.plans.links import Link, conditions_of, links_of
 from stratum.contracts.plans.owned_files import check_apart
-from stratum.contracts.plans.plan import Accumulate, ExecutionPlan, Kind, Step
+from stratum.contracts.plans.plan import ExecutionPlan, Kind, Step
 from stratum.contracts.plans.step_kinds import check_kind, function_of, kind_of
 from stratum.contracts.plans.step_result import CommandResult, GateDecision
 from stratum.contracts.plans.step_types import PlanTypes
@@ -87,9 +91,9 @@ class PlanChecker:
         dag = self._check_graph()
         if dag is None:
             return None
-        may_fail = tolerated(self._plan.steps, dag, returned=self._returned())
+        may_fail = tolerated(self._plan, self._index, dag)
         self._check_nulls(may_fail)
-        check_apart(self._owned(), dag, list(self._index), path=self._path, problems=self._problems)
+        check_apart(self._owned(), dag, self._plan.steps, path=self._path, problems=self._problems)
         if len(self._problems) > known:
             return None
         return self._result(dag, returns, digest=digest, may_fail=may_fail)
@@ -210,7 +214,8 @@ class PlanChecker:
         self._check_parameters(step, path, taken=taken, required=required, linked=linked)
         shape = self._shapes[number]
         if step.repeat is not None and step.repeat.accumulate is not None and shape is not None:
-            self._check_accumulate(step.repeat.accumulate, shape, at(at(path, "repeat"), "accumulate"))
+            where = at(at(path, "repeat"), "accumulate")
+            check_accumulate(step.repeat.accumulate, shape, path=where, problems=self._problems)
         result = shape.schema if shape is not None and shape.schema is shape.root else None
         for condition in conditions_of(step, path):
             expression = self._expressions.compile(
@@ -220,23 +225,6 @@ class PlanChecker:
                 self._compiled[condition.text] = expression
                 for id in expression.steps & self._index.keys():
                     self._wait_for(number, id, path=condition.path)
-
-    def _check_accumulate(self, how: Accumulate, result: Shape, path: str) -> None:
-        try:
-            found = field_at(result, (how.field,))
-            schema: Schema = {} if found is None else found.resolved().schema
-            if schema.get("type", "array") != "array":
-                self._problems.add(at(path, "field"), f"{visible(how.field)} is no list", "name a list in the result")
-                return
-            if "maxItems" in schema:
-                what = f"{visible(how.field)} holds {schema['maxItems']} items at most"
-                self._problems.add(
-                    at(path, "field"), f"{what}, and all times together may find more", "lift that limit"
-                )
-            if how.key:
-                field_at(result, (how.field, "0", how.key))
-        except NoSuchField as error:
-            self._problems.add(path, error.problem, error.fix)
 
     def _parameters(self, step: Step, number: int) -> tuple[Mapping[str, Codec[Any]] | None, frozenset[str]]:
         """What the step takes, `None` if that is not known; and what it needs of it."""
@@ -343,24 +331,11 @@ class PlanChecker:
         owned = ((number, step.files or inside.get(step.fn)) for number, step in enumerate(self._plan.steps))
         return {number: files for number, files in owned if files}
 
-    def _returned(self) -> int:
-        """The step whose output the plan returns, or a part of it."""
-        try:
-            named = read_reference(self._plan.output, path="").step if self._plan.output else ""
-        except Malformed:
-            named = ""
-        return self._index.get(named, len(self._plan.steps) - 1)
-
     def _check_nulls(self, may_fail: bytes) -> None:
         """A join takes null for the output of a step that may have failed."""
         for number, name, consumer, path in self._maybe_null:
-            if self._plan.fail_fast and not may_fail[number]:
-                continue
-            try:
-                consumer.decode_value(b"null")
-            except ContractViolation:
-                what = f"step {visible(self._plan.steps[number].id)} may have failed, and its output is null then"
-                self._problems.add(path, what, f"have {visible(name)} take {consumer.name} | None")
+            if may_fail[number] or not self._plan.fail_fast:
+                check_takes_null(self._plan.steps[number], name, consumer, path=path, problems=self._problems)
 
     # The graph
 
@@ -437,14 +412,5 @@ _DECISION: Codec[Any] = codec(GateDecision, owner="GateDecision", field="")
 
 def _asks(step: Step) -> bool:
     """Whether more is said of it than what it calls, with what, and after what."""
-    return bool(
-        is_join(step)
-        or step.ensure
-        or step.when
-        or step.on_fail
-        or step.repeat
-        or step.budget
-        or step.repair
-        or step.model
-        or step.service_tier
-    )
+    more = (step.ensure, step.when, step.on_fail, step.repeat, step.budget, step.repair, step.model, step.service_tier)
+    return is_join(step) or any(more)

@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Final, TypeVar
 
 from stratum.contracts.plans.dag import Dag
+from stratum.contracts.plans.plan import Step
 from stratum.contracts.problem import Problems, visible
 
 T = TypeVar("T")
@@ -67,7 +68,7 @@ def check_pattern(text: str, path: str, problems: Problems) -> None:
 
 
 def check_apart(
-    owned: Mapping[int, Sequence[str]], dag: Dag, ids: Sequence[str], *, path: str, problems: Problems
+    owned: Mapping[int, Sequence[str]], dag: Dag, steps: Sequence[Step], *, path: str, problems: Problems
 ) -> None:
     """Note every two steps that may be at work at once, and may change the same file. `owned` is by step."""
     if len(owned) > MAX_STEPS:
@@ -89,8 +90,8 @@ def check_apart(
                 )
                 return
             if shared:
-                what = f"step {visible(ids[earlier])} may be at work at once and change the same file: {' and '.join(map(visible, shared))}"
-                fix = f"have one wait for the other: depends_on: [{ids[earlier]}]"
+                what = f"step {visible(steps[earlier].id)} may be at work at once and change the same file: {' and '.join(map(visible, shared))}"
+                fix = f"have one wait for the other: depends_on: [{steps[earlier].id}]"
                 problems.add(f"{path}.steps[{step}].files", what, fix)
         before.append((bit, step))
 

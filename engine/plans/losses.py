@@ -48,7 +48,7 @@ class Losses:
             TooFewSucceeded: it requires more.
         """
         step, before = self._compiled.plan.steps[number], self._compiled.dependencies[number]
-        lost = [other for other in before if other in self._lost]
+        lost = dict.fromkeys(other for other in before if other in self._lost)
         if not lost:
             return []
         required, ids = needed(step, len(before)), self._compiled.plan.steps
@@ -59,8 +59,11 @@ class Losses:
                 succeeded=len(before) - len(lost),
                 lost=[ids[other].id for other in lost],
             )
-        for other in lost:  # grows while it is walked
-            lost += [one for one in self._compiled.dependencies[other] if one in self._lost and one not in lost]
+        to_walk = list(lost)
+        for other in to_walk:  # grows while it is walked
+            further = [one for one in self._compiled.dependencies[other] if one in self._lost and one not in lost]
+            lost.update(dict.fromkeys(further))
+            to_walk += further
         return sorted(other for other in lost if self._compiled.tolerated[other])
 
     @property

@@ -100,6 +100,13 @@ def test_steps_that_may_be_at_work_at_once_share_no_file() -> None:
     assert problems(plan(a, "id: b, fn: y")) == [], "who declares none is not compared"
 
 
+def test_where_an_id_is_there_twice_the_others_are_named_all_the_same() -> None:
+    twice = ["id: a, fn: x"] * 3
+    told = problems(plan(*twice, "id: b, fn: x, files: [f]", "id: c, fn: x, files: [f]"))
+    assert any('step "b" may be at work at once' in problem for problem in told)
+    assert sum("is there twice" in problem for problem in told) == 2
+
+
 def test_what_the_steps_of_an_inner_plan_change_is_its_own_step_s() -> None:
     inner = "plans: {inner: {steps: [{id: x, fn: x, files: [src/a.py]}]}}\n"
     (problem,) = problems(inner + plan("id: a, fn: inner", "id: b, fn: y, files: [src/]"))
