@@ -17,6 +17,7 @@ from mcp_types import PARSE_ERROR
 from pydantic import ValidationError
 
 from stratum.mcp_bridge.handshake import Opening
+from stratum.mcp_bridge.trio_wire import TrioWire
 from stratum.mcp_bridge.wire import Wire
 
 _log = logging.getLogger("stratum.mcp")
@@ -24,9 +25,9 @@ _log = logging.getLogger("stratum.mcp")
 
 async def serve_stdio(server: MCPServer[Any], wire: Wire, opening: Opening, *, closing: trio.Event) -> None:
     """Serve the client at `wire`, which began with `opening`, until it leaves; then `closing` is set."""
-    threads = trio.CapacityLimiter(2)  # our own: no run may keep the client waiting for a thread
-    source: Any = _Lines(wire, opening, threads, closing)
-    sink: Any = _Messages(wire, opening, threads)
+    connected = TrioWire(wire)
+    source: Any = _Lines(connected, opening, closing)
+    sink: Any = _Messages(connected, opening)
     lowlevel = server._lowlevel_server  # pyright: ignore[reportPrivateUsage]  # run_stdio_async takes no streams; the SDK's own clients do the same
     async with stdio_server(stdin=source, stdout=sink) as (read, write):
         await lowlevel.run(_Readable(read, sink), write, lowlevel.create_initialization_options())
@@ -35,10 +36,9 @@ async def serve_stdio(server: MCPServer[Any], wire: Wire, opening: Opening, *, c
 class _Lines:
     """What the client says, a line at a time, the opening line once more."""
 
-    def __init__(self, wire: Wire, opening: Opening, threads: trio.CapacityLimiter, closing: trio.Event) -> None:
+    def __init__(self, wire: TrioWire, opening: Opening, closing: trio.Event) -> None:
         self._wire = wire
         self._first = opening.line
-        self._threads = threads
         self._closing = closing
 
     def __aiter__(self) -> _Lines:
@@ -47,8 +47,7 @@ class _Lines:
     async def __anext__(self) -> str:
         line, self._first = self._first, None
         if line is None:
-            # Abandoned when we are told to stop: nothing can wake a thread that reads a pipe.
-            line = await trio.to_thread.run_sync(self._wire.read_line, abandon_on_cancel=True, limiter=self._threads)
+            line = await self._wire.receive_line()
         if line is None:
             self._closing.set()
             raise StopAsyncIteration
@@ -101,10 +100,9 @@ def _unreadable(problem: Exception) -> str:
 class _Messages:
     """What the client is told, without the answer that it has already."""
 
-    def __init__(self, wire: Wire, opening: Opening, threads: trio.CapacityLimiter) -> None:
+    def __init__(self, wire: TrioWire, opening: Opening) -> None:
         self._wire = wire
         self._answered = opening.answered
-        self._threads = threads
         self._gone = False
 
     async def write(self, text: str) -> None:
@@ -114,7 +112,7 @@ class _Messages:
             return
         try:
             if not self._gone:
-                await trio.to_thread.run_sync(self._wire.write, message, abandon_on_cancel=True, limiter=self._threads)
+                await self._wire.send(message)
         except BrokenPipeError:
             self._gone = True  # its input ends next, and with it the server
 

@@ -3,32 +3,31 @@
 from __future__ import annotations
 
 import os
-import threading
 from contextlib import suppress
 from typing import Final
 
 MAX_LINE: Final = 32 * 2**20
 """Bytes of one message: a plan of 100,000 steps fits."""
-_CHUNK: Final = 2**16
-_TOO_LONG: Final = b'{"jsonrpc":"2.0","id":null,"error":{"code":-32600,"message":"the message is longer than 32 MiB; send less at once"}}\n'
+CHUNK: Final = 2**16
+TOO_LONG: Final = b'{"jsonrpc":"2.0","id":null,"error":{"code":-32600,"message":"the message is longer than 32 MiB; send less at once"}}\n'
 
 
 class Wire:
-    """Two file descriptors; every method blocks its thread."""
+    """Two file descriptors; every method blocks. For the time before trio runs, which has `TrioWire`."""
 
     def __init__(self, source: int, sink: int) -> None:
-        self._source = source
-        self._sink = sink
-        self._buffer = bytearray()
-        self._writing = threading.Lock()
+        self.source = source
+        self.sink = sink
+        self.lines = Lines()
 
     def read_line(self) -> bytes | None:
         """The next line that is not too long; `None` at the end of input."""
-        line = self._line()
-        while line is not None and len(line) > MAX_LINE:
-            with suppress(BrokenPipeError):  # whoever hears no more may still have something to say
-                self.write(_TOO_LONG)
-            line = self._line()
+        while (line := self.lines.take()) is None or len(line) > MAX_LINE:
+            if line is not None:
+                with suppress(BrokenPipeError):  # whoever hears no more may still have something to say
+                    self.write(TOO_LONG)
+            elif not self.lines.add(os.read(self.source, CHUNK)):
+                return None
         return line
 
     def write(self, text: bytes) -> None:
@@ -38,24 +37,32 @@ class Wire:
             BrokenPipeError: the client is gone.
         """
         rest = memoryview(text)
-        # One at a time: the thread that reads writes too, to refuse a line, and a pipe takes a long message in parts.
-        with self._writing:
-            while rest:
-                rest = rest[os.write(self._sink, rest) :]
+        while rest:
+            rest = rest[os.write(self.sink, rest) :]
 
-    def _line(self) -> bytes | None:
-        """A line; of one that is too long only so much that this can be told."""
-        searched = 0
-        while (end := self._buffer.find(b"\n", searched)) < 0:
-            if len(self._buffer) > MAX_LINE:
-                del self._buffer[MAX_LINE + 1 :]
-            searched = len(self._buffer)
-            chunk = os.read(self._source, _CHUNK)
-            if not chunk:
-                return None
-            self._buffer += chunk
+
+class Lines:
+    """What has arrived, by the line."""
+
+    def __init__(self) -> None:
+        self._buffer = bytearray()
+        self._searched = 0
+
+    def add(self, chunk: bytes) -> bool:
+        """False at the end of input."""
+        self._buffer += chunk
+        return bool(chunk)
+
+    def take(self) -> bytes | None:
+        """The first line that is complete; of one that is too long only so much that this can be told."""
+        end = self._buffer.find(b"\n", self._searched)
+        if end < 0:
+            del self._buffer[MAX_LINE + 1 :]
+            self._searched = len(self._buffer)
+            return None
         line = bytes(self._buffer[:end])
         del self._buffer[: end + 1]
+        self._searched = 0
         return line
 
 
