@@ -6,14 +6,16 @@ from collections.abc import Generator
 from contextlib import contextmanager
 
 from mcp.server.mcpserver import MCPServer
-from mcp.server.mcpserver.exceptions import ResourceNotFoundError
+from mcp.server.mcpserver.exceptions import ResourceError, ResourceNotFoundError
 
 from stratum.contracts.audit import render_audit
 from stratum.contracts.doubts import render_doubts
-from stratum.contracts.errors import UnknownRun
+from stratum.contracts.errors import StratumError, UnknownRun
 from stratum.contracts.plans.text import to_json
+from stratum.contracts.problem import legible
 from stratum.mcp_bridge.audit_tool import audited
 from stratum.mcp_bridge.bridge import Bridge
+from stratum.mcp_bridge.refusal import MAX_TOLD
 from stratum.mcp_bridge.run_view import run_view
 from stratum.mcp_bridge.tool import Call, bridge_of
 
@@ -29,26 +31,29 @@ def add_resources(server: MCPServer[Bridge]) -> None:
 
 async def plan(run: str, ctx: Call) -> str:
     """The plan as JSON."""
-    with _not_found():
+    with _told():
         return to_json(await (await bridge_of(ctx).plans()).plan(run))
 
 
 async def state(run: str, ctx: Call) -> str:
     """The run's status as JSON, every step included."""
-    with _not_found():
+    with _told():
         return run_view(await (await bridge_of(ctx).plans()).status(run), every_step=True).model_dump_json()
 
 
 async def audit(run: str, ctx: Call) -> str:
     """The audit, as text."""
-    with _not_found():
+    with _told():
         lines, reruns, doubts = await audited(await bridge_of(ctx).opened(), run)
         return "\n".join([render_audit(lines, extra_retries=reruns), *render_doubts(run, doubts)])
 
 
 @contextmanager
-def _not_found() -> Generator[None]:
+def _told() -> Generator[None]:
+    """The SDK hides the text of all but its own errors."""
     try:
         yield
     except UnknownRun as error:
         raise ResourceNotFoundError(str(error)) from error
+    except StratumError as error:
+        raise ResourceError(legible(str(error), most=MAX_TOLD)) from error

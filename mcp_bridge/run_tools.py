@@ -34,7 +34,9 @@ _TOGETHER_AT_MOST_S: Final = 0.5
 _LOOKED_AGAIN_S: Final = 1.0
 """How often a run in another process is looked at."""
 
-Wait = Annotated[float, Field(ge=0, le=MAX_WAIT_S, description="Seconds to wait until there is something to do.")]
+Wait = Annotated[
+    float, Field(strict=True, ge=0, le=MAX_WAIT_S, description="Seconds to wait until there is something to do.")
+]
 
 
 async def stratum_execute(

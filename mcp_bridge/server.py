@@ -7,8 +7,10 @@ from functools import partial
 from typing import Any
 
 import trio
-from mcp.server.mcpserver import MCPServer
-from mcp_types import ToolAnnotations
+from mcp.server.mcpserver import Context, MCPServer
+from mcp.server.mcpserver.exceptions import ToolError, UnexpectedToolError
+from mcp_types import CallToolResult, InputRequiredResult, ToolAnnotations
+from pydantic import ValidationError
 
 from stratum.mcp_bridge.audit_tool import stratum_audit
 from stratum.mcp_bridge.bridge import Bridge, Project, open_bridge
@@ -17,6 +19,7 @@ from stratum.mcp_bridge.gate_tool import stratum_gate
 from stratum.mcp_bridge.identity import INSTRUCTIONS, NAME, TITLE, server_version
 from stratum.mcp_bridge.plan_tools import stratum_approve, stratum_plan
 from stratum.mcp_bridge.planning_prompt import add_prompt
+from stratum.mcp_bridge.refusal import fault, no_such_tool, wrong_arguments
 from stratum.mcp_bridge.resources import add_resources
 from stratum.mcp_bridge.rollback_tool import stratum_rollback
 from stratum.mcp_bridge.run_tools import stratum_execute, stratum_status, stratum_step_done
@@ -36,7 +39,7 @@ _RUNS = ToolAnnotations(read_only_hint=False, destructive_hint=True, idempotent_
 def build_server(project: Project, *, closing: trio.Event | None = None) -> MCPServer[Bridge]:
     """A server for one project; what it runs begins and ends with its lifespan. `closing` is set by whoever stops it."""
     told_to_stop = trio.Event() if closing is None else closing
-    server: MCPServer[Bridge] = MCPServer(
+    server = _Server(
         NAME,
         title=TITLE,
         version=server_version(),
@@ -59,6 +62,28 @@ def build_server(project: Project, *, closing: trio.Event | None = None) -> MCPS
     add_resources(server)
     add_prompt(server)
     return server
+
+
+class _Server(MCPServer[Bridge]):
+    """Its refusals can be acted on; the SDK tells wrong arguments in pydantic's words, and of an exception nothing."""
+
+    async def call_tool(
+        self, name: str, arguments: dict[str, Any], context: Context[Bridge, Any] | None = None
+    ) -> CallToolResult | InputRequiredResult:
+        try:
+            return await super().call_tool(name, arguments, context)
+        except UnexpectedToolError as error:
+            # Still one of these: the SDK logs their traceback.
+            raise UnexpectedToolError(f"{error}: {fault(error.__cause__ or error, arguments)}") from error.__cause__
+        except ToolError as error:
+            tool = self._tool_manager.get_tool(name)
+            if tool is None:
+                known = (each.name for each in self._tool_manager.list_tools())
+                raise ToolError(no_such_tool(name, known)) from None
+            if isinstance(error.__cause__, ValidationError):
+                told = wrong_arguments(error.__cause__, name, arguments, tool.parameters["properties"])
+                raise ToolError(f"Error executing tool {name}: {told}") from error.__cause__
+            raise
 
 
 def _add_tool(

@@ -13,15 +13,14 @@ from mcp_types import CallToolResult, TextContent
 from pydantic import BaseModel, Field
 
 from stratum.contracts.errors import StratumError
-from stratum.contracts.problem import did_you_mean, legible, visible
+from stratum.contracts.problem import legible
 from stratum.mcp_bridge.bridge import Bridge
+from stratum.mcp_bridge.refusal import MAX_TOLD, unknown_arguments
 
 P = ParamSpec("P")
 R = TypeVar("R")
 
 MAX_ID: Final = 64
-MAX_TOLD: Final = 10_000
-"""Characters of a refusal: it may quote what was sent."""
 
 Call = Context[Bridge, Any]
 StepId = Annotated[str, Field(max_length=200, description="The step's id.")]
@@ -49,14 +48,13 @@ def told(call: Callable[P, Awaitable[R]]) -> Callable[P, Awaitable[R]]:
 
     The SDK hides the text of all but a `ToolError`, and drops what it does not know.
     """
-    known = [name for name in inspect.signature(call).parameters if name != "ctx"]
+    known = {name: None for name in inspect.signature(call).parameters if name != "ctx"}
 
     @functools.wraps(call)
     async def wrapped(*args: P.args, **kwargs: P.kwargs) -> R:
-        for name in arguments(cast(Call, kwargs["ctx"])):
-            if name not in known:
-                fix = did_you_mean(name, known, otherwise="leave it out")
-                raise ToolError(f"there is no argument {visible(name[:MAX_ID])}; {fix}")
+        given = arguments(cast(Call, kwargs["ctx"]))
+        if not given.keys() <= known.keys():
+            raise ToolError(legible("\n".join(unknown_arguments(given, known)), most=MAX_TOLD))
         try:
             return await call(*args, **kwargs)
         except StratumError as error:

@@ -71,13 +71,13 @@ async def test_the_audit_is_a_resource_too(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("arguments", "told"),
     [
-        ({}, "Field required"),
+        ({}, "plan: expected a value (required), got nothing"),
         ({"plan": "nothing"}, "run nothing: not in this journal"),
         ({"plan": "../../etc/passwd"}, "not in this journal"),
         ({"plan": "x' OR '1'='1"}, "not in this journal"),
-        ({"plan": None}, "valid string"),
-        ({"plan": 7}, "valid string"),
-        ({"plan": ["nothing"]}, "valid string"),
+        ({"plan": None}, "plan: expected string, got null"),
+        ({"plan": 7}, "plan: expected string, got 7"),
+        ({"plan": ["nothing"]}, "plan: expected string, got array of 1 item"),
         ({"plan": "x" * 5_000_000}, "at most 64 characters"),
         ({"plan": "nothing", "plam": 1}, 'there is no argument "plam"; did you mean "plan"?'),
     ],

@@ -28,7 +28,7 @@ async def standing(codex: Agent, plan: str) -> str:
 
 
 REFUSED: list[tuple[str, dict[str, Any], str]] = [
-    ("stratum_plan", {}, "Field required"),
+    ("stratum_plan", {}, "task: expected a value (required), got nothing"),
     ("stratum_plan", {"task": "x"}, "give either the steps"),
     ("stratum_plan", {"task": "x", "steps": []}, "it has no 'steps'"),
     ("stratum_plan", {"task": "x", "steps": "read, then write"}, "$.steps"),
@@ -50,18 +50,18 @@ REFUSED: list[tuple[str, dict[str, Any], str]] = [
     ("stratum_approve", {"plan": "nothing", "digest": "0" * 64}, 'no argument "digest"'),
     ("stratum_execute", {"plan": "nothing"}, "not in this journal"),
     ("stratum_execute", {"plan": "../../../etc/passwd"}, "not in this journal"),
-    ("stratum_execute", {"plan": "x", "wait_s": 3600}, "less than or equal to 25"),
-    ("stratum_execute", {"plan": "x", "wait_s": -1}, "greater than or equal to 0"),
-    ("stratum_execute", {"plan": "x", "wait_s": "soon"}, "valid number"),
+    ("stratum_execute", {"plan": "x", "wait_s": 3600}, "wait_s: expected number <= 25, got 3600"),
+    ("stratum_execute", {"plan": "x", "wait_s": -1}, "wait_s: expected number >= 0, got -1"),
+    ("stratum_execute", {"plan": "x", "wait_s": "soon"}, 'wait_s: expected number, got "soon"'),
     ("stratum_step_done", {"plan": "nothing", "step": "1", "ticket": TICKET, "result": 1}, "not in this journal"),
-    ("stratum_step_done", {"plan": "x", "step": "1", "result": 1}, "Field required"),
+    ("stratum_step_done", {"plan": "x", "step": "1", "result": 1}, "ticket: expected a value (required), got nothing"),
     ("stratum_step_done", {"plan": "x", "step": "1", "ticket": TICKET}, "give either the step's result"),
     ("stratum_step_done", {"plan": "x", "step": "1", "ticket": TICKET, "result": LONG}, "longer than 1 MiB"),
     ("stratum_status", {"plan": "nothing"}, "not in this journal"),
     ("stratum_status", {"plan": LONG}, "at most 64 characters"),
-    ("stratum_status", {"plan": ["a"]}, "valid string"),
+    ("stratum_status", {"plan": ["a"]}, "plan: expected string, got array of 1 item"),
     ("stratum_gate", {"plan": "nothing", "step": "ok"}, "not in this journal"),
-    ("stratum_gate", {"plan": "nothing", "step": {"a": 1}}, "valid string"),
+    ("stratum_gate", {"plan": "nothing", "step": {"a": 1}}, "step: expected string, got object with 1 field"),
 ]
 
 

@@ -54,9 +54,9 @@ MEANT: dict[tuple[str, str], set[str]] = {
     ("stratum_status", "plan"): {"an empty text"},
     ("stratum_drift", "paths"): {"null", "an empty list"},
     ("stratum_drift", "since"): {"an empty text"},
-    # Seconds within the limits, whichever way they are written.
+    # Seconds within the limits.
     **{
-        (tool, "wait_s"): {"a boolean", "a number", "a fraction"}
+        (tool, "wait_s"): {"a number", "a fraction"}
         for tool in ("stratum_execute", "stratum_status", "stratum_step_done", "stratum_gate")
     },
     ("stratum_rollback", "force"): {"a boolean"},
@@ -86,7 +86,8 @@ def is_plain(told: str, tool: str) -> bool:
     """A refusal that says something, in few words, all of which can be seen."""
     says = told.removeprefix(f"Error executing tool {tool}")
     seen = all(char.isprintable() or char == "\n" for char in says)
-    return says not in (told, "") and len(says) < LONGEST and seen and "Traceback" not in says
+    foreign = [each for each in ("Traceback", "validation error", "[type=", "fault in Stratum") if each in says]
+    return says not in (told, "") and len(says) < LONGEST and seen and not foreign
 
 
 async def refusal(codex: Agent, tool: str, arguments: dict[str, Any]) -> str:

@@ -1,0 +1,75 @@
+"""What an agent is told of a call that its tool could not answer: arguments it does not take, no such tool, a fault of ours."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping
+from typing import Any, Final
+
+from pydantic import ValidationError
+
+from stratum.contracts.mismatch import violations_of
+from stratum.contracts.problem import did_you_mean, legible, visible
+
+MAX_TOLD: Final = 10_000
+"""Characters of a refusal: it may quote what was sent."""
+_NAME_SHOWN: Final = 64
+_FAULT_SHOWN: Final = 1_000
+
+
+def unknown_arguments(given: Iterable[str], known: Iterable[str]) -> list[str]:
+    """A sentence for each argument that the tool does not have."""
+    known = list(known)
+    return [
+        f"there is no argument {visible(name[:_NAME_SHOWN])}; {did_you_mean(name, known, otherwise='leave it out')}"
+        for name in given
+        if name not in known
+    ]
+
+
+def wrong_arguments(
+    error: ValidationError, tool: str, given: Mapping[str, Any], fields: Mapping[str, Mapping[str, Any]]
+) -> str:
+    """Each mismatch, and what the argument is for, by the JSON Schemas of the tool's `fields`."""
+    wrong = dict.fromkeys(str(each["loc"][0]) for each in error.errors(include_url=False))
+    lines = [
+        *(violation.for_prompt.removeprefix("schema: ") for violation in violations_of(error, given)),
+        *(_meaning(name, fields[name]) for name in wrong),
+        *unknown_arguments(given, fields),
+        f"Nothing was done: correct this and call {tool} again.",
+    ]
+    return legible("\n".join(lines), most=MAX_TOLD)
+
+
+def no_such_tool(name: str, known: Iterable[str]) -> str:
+    """Which tool may have been meant."""
+    return f"there is no tool {visible(name[:_NAME_SHOWN])}; {did_you_mean(name, known, otherwise='list the tools')}"
+
+
+def fault(error: BaseException, given: Mapping[str, Any]) -> str:
+    """An exception that is no refusal: what it is, and how to go on."""
+    what = legible("; ".join(_named(each) for each in _leaves(error)), most=_FAULT_SHOWN)
+    plan = given.get("plan")
+    of_plan = f"plan={visible(plan[:_NAME_SHOWN])}" if isinstance(plan, str) else ""
+    return (
+        f"{what}\nThis is a fault in Stratum, not in your call. Nothing is lost: what was recorded is in the journal. "
+        f"stratum_status({of_plan}) tells how far it came: go on from there, or make the call again. "
+        "If it fails again, tell the user; the traceback is in the server's log."
+    )
+
+
+def _meaning(name: str, schema: Mapping[str, Any]) -> str:
+    optional = " It may be left out." if "default" in schema else ""
+    return f"{name} is: {schema.get('description', 'any JSON value.')}{optional}"
+
+
+def _named(error: BaseException) -> str:
+    text = str(error)
+    return f"{type(error).__name__}: {text}" if text else type(error).__name__
+
+
+def _leaves(error: BaseException) -> Iterator[BaseException]:
+    if isinstance(error, BaseExceptionGroup):
+        for each in error.exceptions:
+            yield from _leaves(each)
+    else:
+        yield error
