@@ -6,11 +6,11 @@ import dataclasses
 import functools
 import inspect
 import sys
-from typing import Annotated, Any, TypeVar, dataclass_transform
+from typing import Annotated, Any, Final, TypeVar, dataclass_transform
 
 import msgspec
 import pydantic.dataclasses
-from pydantic import BaseModel, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from pydantic.fields import FieldInfo
 from pydantic_core import PydanticUndefined
 
@@ -28,6 +28,10 @@ from stratum.contracts.struct_schema import check_struct, struct_core_schema
 from stratum.contracts.supported_type import check_type
 
 T = TypeVar("T")
+
+# A pattern must not be able to hang: pydantic's own engine is linear, Python's is not.
+MODEL: Final = ConfigDict(**STRICT, frozen=True, regex_engine="rust-regex")
+"""The configuration of a pydantic model that is a contract."""
 
 
 @dataclass_transform(kw_only_default=True, frozen_default=True, field_specifiers=(Field, dataclasses.field))
@@ -150,9 +154,10 @@ def _adopt_model(cls: type[BaseModel]) -> None:
         raise ContractDefinitionError(
             owner=cls.__name__, problem='extra="allow" lets unknown fields through', fix="remove it, or declare a dict"
         )
-    # A pattern must not be able to hang: pydantic's own engine is linear, Python's is not.
-    cls.model_config = {**cls.model_config, **STRICT, "frozen": True, "regex_engine": "rust-regex"}
-    cls.model_rebuild(force=True, raise_errors=False)
+    adopted: ConfigDict = {**cls.model_config, **MODEL}
+    if cls.model_config != adopted:
+        cls.model_config = adopted
+        cls.model_rebuild(force=True, raise_errors=False)
     _raise_our_errors(cls)
 
 

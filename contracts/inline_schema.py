@@ -18,11 +18,12 @@ from uuid import UUID
 from pydantic import BaseModel, ConfigDict, Field, create_model
 
 from stratum.contracts.codec import Codec, codec
-from stratum.contracts.contract import contract
+from stratum.contracts.contract import MODEL, contract
 from stratum.contracts.errors import ContractDefinitionError
 from stratum.contracts.expressions.limits import Pattern
 from stratum.contracts.problem import at, did_you_mean, shown
 from stratum.contracts.reference import MAX_DEPTH, Malformed
+from stratum.contracts.schema import MAX_DEPTH as MAX_OBJECT_DEPTH
 from stratum.contracts.schema import MAX_ENUM_VALUES
 from stratum.contracts.shape import is_dict, is_sequence
 from stratum.contracts.strict import definition_errors
@@ -49,7 +50,8 @@ class SchemaReader:
         self.problems: list[Malformed] = []
         self._names = names
         self._count = 0
-        self._depth = 0
+        self._depth = self._deepest = 0
+        self._enum_values = 0
         self._name = self._path = ""
         self._definitions: Mapping[str, Any] = {}
         self._resolving: list[str] = []
@@ -67,6 +69,7 @@ class SchemaReader:
             return kept[0]
         outer = self._name, self._path, self._definitions, self._resolving
         self._on_its_own = True
+        self._deepest = self._enum_values = 0
         self._name, self._path, self._definitions, self._resolving = name, path, _mapping(schema.get("$defs")), []
         known = len(self.problems)
         try:
@@ -84,7 +87,8 @@ class SchemaReader:
     def _try_out(self, annotation: Any, key: tuple[str, bytes]) -> None:
         try:
             compiled = codec(annotation, owner=self._name, field="")
-            _ = compiled.wire_schema
+            if self._may_exceed_limits():
+                _ = compiled.wire_schema
         except ContractDefinitionError as error:
             self.problems.append(Malformed(self._path, error.problem, error.fix))
             return
@@ -93,9 +97,18 @@ class SchemaReader:
             if len(_kept) > KEPT:
                 _kept.popitem(last=False)
 
+    def _may_exceed_limits(self) -> bool:
+        """Of strict mode; known for sure once the schema for a provider is made, which takes as long as all else.
+
+        So few schemas cannot have too many properties.
+        """
+        small = self._deepest < MAX_OBJECT_DEPTH and self._enum_values <= MAX_ENUM_VALUES
+        return not (small and self._on_its_own)
+
     def _inner(self, schema: object, path: str, name: str) -> Any:
         self._count += 1
         self._depth += 1
+        self._deepest = max(self._deepest, self._depth)
         try:
             if self._count > MAX_SCHEMAS:
                 fix = "declare types once, under `contracts`, or take some from the functions"
@@ -125,7 +138,9 @@ class SchemaReader:
             return self._union(members["anyOf"], path, name)
         if "const" in members or "enum" in members:
             self._check_keywords(members, _ANYWHERE | {"const", "enum", "type"}, path)
-            return _literal(members, path)
+            values = _enumerated(members, path)
+            self._enum_values += len(values)
+            return Literal[values]
         kind = members.get("type")
         if is_sequence(kind):
             options = [{**members, "type": each} for each in kind]
@@ -177,7 +192,7 @@ class SchemaReader:
         if len(self.problems) > known:
             return Any
         with definition_errors(name):
-            model = create_model(name, __config__=ConfigDict(protected_namespaces=()), **definitions)
+            model = create_model(name, __config__=_CONFIG, **definitions)
         return contract(model)
 
     def _union(self, options: object, path: str, name: str) -> Any:
@@ -236,7 +251,7 @@ class _Abandoned(Malformed):
     """A schema that is not read to its end, since that would take too long."""
 
 
-def _literal(members: Mapping[str, Any], path: str) -> Any:
+def _enumerated(members: Mapping[str, Any], path: str) -> tuple[Any, ...]:
     values = [members["const"]] if "const" in members else members["enum"]
     if not is_sequence(values) or not values:
         raise Malformed(at(path, "enum"), "it has no values", 'write "enum": ["low", "high"]')
@@ -245,7 +260,7 @@ def _literal(members: Mapping[str, Any], path: str) -> Any:
     for value in values:
         if not isinstance(value, (str, int, type(None))):
             raise Malformed(at(path, "enum"), f"{shown(value)} cannot be one of its values", "use strings or integers")
-    return Literal[tuple(values)]
+    return tuple(values)
 
 
 def _unfit(word: str, value: object) -> str:
@@ -274,6 +289,8 @@ def _is_attribute(name: str) -> bool:
     return name.isidentifier() and not name.startswith("_") and not keyword.iskeyword(name) and name not in _TAKEN
 
 
+_CONFIG: Final = ConfigDict(**MODEL, protected_namespaces=())
+"""A contract's from the start, so that the model is built once."""
 _TAKEN = frozenset(dir(BaseModel))
 _SIMPLE: Mapping[str, Any] = {"string": str, "integer": int, "number": float, "boolean": bool, "null": type(None)}
 _FORMATS: Mapping[str, Any] = {"date": date, "date-time": datetime, "uuid": UUID}

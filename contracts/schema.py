@@ -112,6 +112,10 @@ _LISTS: Final = ("anyOf", "oneOf", "prefixItems")
 class _Local(GenerateJsonSchema):
     """Nothing has a default: on the wire no field may be left out but those that admit null."""
 
+    def build_schema_type_to_method(self) -> dict[Any, Callable[[Any], JsonSchemaValue]]:
+        # pydantic looks up all of its sixty methods for every schema, which takes longer than a small schema does.
+        return _Methods(self)
+
     def sort(self, value: JsonSchemaValue, parent_key: str | None = None) -> JsonSchemaValue:
         return value
 
@@ -138,6 +142,19 @@ class _Local(GenerateJsonSchema):
     def _array_without_uniqueness(array: JsonSchemaValue) -> JsonSchemaValue:
         # A repeated item is read once: not worth a retry.
         return {name: value for name, value in array.items() if name != "uniqueItems"}
+
+
+class _Methods(dict[str, Callable[[Any], JsonSchemaValue]]):
+    """A generator's methods by the kind of core schema that they are for, looked up when first asked for."""
+
+    def __init__(self, generator: GenerateJsonSchema) -> None:
+        super().__init__()
+        self._generator = generator
+
+    def __missing__(self, kind: str) -> Callable[[Any], JsonSchemaValue]:
+        method: Callable[[Any], JsonSchemaValue] = getattr(self._generator, f"{kind.replace('-', '_')}_schema")
+        self[kind] = method
+        return method
 
 
 class _Answer(_Local):

@@ -182,3 +182,42 @@ def test_types_that_nobody_uses_any_more_are_let_go() -> None:
         read_as("Later", f"field{number}")
     gc.collect()
     assert kept() is None
+
+
+def nested(levels: int) -> dict[str, Any]:
+    """Objects within one another."""
+    within = nested(levels - 1) if levels > 1 else {"type": "string"}
+    return {"type": "object", "properties": {"of": within}, "required": ["of"]}
+
+
+def enumerated(count: int) -> dict[str, Any]:
+    """Two fields with `count` values together."""
+    half = count // 2
+    fields = {
+        "one": {"enum": [f"a{n}" for n in range(half)]},
+        "two": {"enum": [f"b{n}" for n in range(count - half)]},
+    }
+    return {"type": "object", "properties": fields, "required": ["one", "two"]}
+
+
+@pytest.mark.parametrize(
+    ("most", "one_more", "problem"),
+    [
+        (nested(10), nested(11), "more than 10 levels of nested objects"),
+        (
+            {"type": "array", "items": nested(9)},
+            {"type": "array", "items": nested(10)},
+            "more than 10 levels of nested objects",
+        ),
+        (enumerated(1000), enumerated(1001), "more than 1000 enum values"),
+    ],
+)
+def test_what_no_provider_takes_is_refused_when_the_schema_is_read(
+    most: dict[str, Any], one_more: dict[str, Any], problem: str
+) -> None:
+    assert read(most).wire_schema
+
+    reader = SchemaReader(no_names)
+    reader.read(one_more, name="Deep", path="$.output")
+    assert [wrong.path for wrong in reader.problems] == ["$.output"]
+    assert problem in reader.problems[0].problem
