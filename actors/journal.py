@@ -21,7 +21,7 @@ import trio
 
 from stratum.actors.journal_file import open_file, open_memory, sessions_folder
 from stratum.actors.journal_records import Run, find_run, list_runs, read_run, verified_bodies
-from stratum.actors.journal_store import Store, entry, last_link
+from stratum.actors.journal_store import LETS_GO, Store, entry, last_link
 from stratum.actors.journal_writer import InlineWriter, ThreadWriter, Ticket, Writer
 from stratum.actors.past_calls import PastCalls, RecentCalls
 from stratum.actors.session_lock import session_alive
@@ -29,7 +29,7 @@ from stratum.actors.spend_by_day import counted_since
 from stratum.contracts.allowance import Allowance
 from stratum.contracts.errors import RunLocked, UnknownRun
 from stratum.contracts.messages import Message
-from stratum.contracts.records import Record, RunFinished, RunStarted
+from stratum.contracts.records import Record, RunStarted
 
 __all__ = ["Journal", "Run", "Ticket", "open_journal"]
 
@@ -62,7 +62,8 @@ class Journal:
     def append(self, run: str, *records: Record) -> Ticket:
         """Queue records of a run, in order; they are committed together or not at all.
 
-        The first record of a run is its `RunStarted`, the last its `RunFinished`. Does not checkpoint.
+        The first record of a run is its `RunStarted`, the last its `RunFinished`. With that, and with a `PlanProposed`, the run is
+        let go. Does not checkpoint.
 
         Raises:
             JournalUnavailable: nothing can be written any more.
@@ -74,7 +75,7 @@ class Journal:
         if (run in self._owned) is isinstance(records[0], RunStarted):
             raise UnknownRun(run=run, problem="not open in this session", fix="start it, once, or claim it")
         self._last = self._writer.put([entry(run, record) for record in records])
-        if isinstance(records[-1], RunFinished):
+        if isinstance(records[-1], LETS_GO):
             self._owned.discard(run)
         else:
             self._owned.add(run)

@@ -35,6 +35,9 @@ _INSERTS = {
     for size in _CHUNKS
 }
 
+LETS_GO = (RunFinished, PlanProposed)
+"""Records after which nobody owns the run: it has ended, or waits until somebody starts it."""
+
 _Row = tuple[object, ...]
 _Tip = tuple[int, bytes]
 """How many records a run has, and the hash of the last one."""
@@ -92,7 +95,7 @@ class Store:
         # Only now: had the transaction failed, the tips would be those of records that do not exist.
         self._tips |= tips
         for one in entries:
-            if isinstance(one.record, RunFinished):
+            if isinstance(one.record, LETS_GO):
                 self._tips.pop(one.run, None)
         return seq + len(entries)
 
@@ -172,9 +175,10 @@ class Store:
                     " VALUES (?, ?, ?, ?, ?, 'running', '', ?)",
                     (run, record.name, record.target, record.session, self._session, at),
                 )
-            case PlanProposed() | Approved():
-                state = "draft" if isinstance(record, PlanProposed) else "approved"
-                self.connection.execute("UPDATE _runs SET state = ? WHERE run = ?", (state, run))
+            case PlanProposed():
+                self.connection.execute("UPDATE _runs SET state = 'draft', owner = NULL WHERE run = ?", (run,))
+            case Approved():
+                self.connection.execute("UPDATE _runs SET state = 'approved' WHERE run = ?", (run,))
             case RunResumed():
                 self.connection.execute(
                     "UPDATE _runs SET session = ?, state = 'running', error = '', ended_at = NULL WHERE run = ?",

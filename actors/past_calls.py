@@ -10,13 +10,15 @@ from typing import Final, NamedTuple
 
 import msgspec
 
+from stratum.actors.journal_store import last_seq
+
 RECENT: Final = 20
 """Calls of a function that are averaged: what it took a year ago, with other prompts and prices, says little."""
 LOOKED_AT: Final = 100_000
 """Records, the newest, at the first look; some 0.2 s."""
 
 _FINISHED_SINCE: Final = """
-    SELECT seq, run, call,
+    SELECT run, call,
         json_extract(body, '$.outcome') = 'ok',
         json_extract(body, '$.trace.function'),
         coalesce(json_extract(body, '$.trace.kind'), 'infer'),
@@ -24,7 +26,7 @@ _FINISHED_SINCE: Final = """
         CASE WHEN json_extract(body, '$.trace.cost_usd') IS NOT NULL
             THEN coalesce(json_extract(body, '$.trace.cost_picousd'), 0) END
     FROM _records
-    WHERE seq > max(:seen, (SELECT coalesce(max(seq), 0) FROM _records) - :looked_at) AND kind = 'call_finished'
+    WHERE seq > :seen AND seq <= :last AND kind = 'call_finished'
     ORDER BY seq
 """
 
@@ -50,13 +52,15 @@ class RecentCalls:
     def read(self, connection: sqlite3.Connection) -> Mapping[tuple[str, str], PastCalls]:
         """What functions took lately, by name and kind."""
         with self._lock:
-            for row in connection.execute(_FINISHED_SINCE, {"seen": self._seen, "looked_at": LOOKED_AT}):
+            last = last_seq(connection)
+            seen = max(self._seen, last - LOOKED_AT)
+            for row in connection.execute(_FINISHED_SINCE, {"seen": seen, "last": last}):
                 self._note(*row)
+            self._seen = last
             return {function: _average(list(calls.values())) for function, calls in self._by_function.items() if calls}
 
     def _note(
         self,
-        seq: int,
         run: str,
         call: str,
         accepted: int,
@@ -65,7 +69,6 @@ class RecentCalls:
         attempts: int | None,
         picousd: int | None,
     ) -> None:
-        self._seen = seq
         calls = self._by_function[function, kind]
         # A step that is done again is finished again: the last time counts, with all that it took before.
         calls.pop((run, call), None)

@@ -109,10 +109,9 @@ class Plans:
         policy = read_policy(self.approvals.home)
         compiled = await self._estimated(self._compiled.of(plan))
         checked = checked_inputs(compiled, inputs or {})
-        run, journal = uuid.uuid4().hex[:12], self.runtime.journal
+        run = uuid.uuid4().hex[:12]
         name = compiled.plan.goal or next((step.fn for step in compiled.plan.steps if step.fn), "plan")
-        journal.append(
-            run,
+        records = (
             RunStarted(
                 session=self.runtime.session,
                 name=name,
@@ -121,8 +120,8 @@ class Plans:
             ),
             proposed(compiled, checked, by=by, modules=modules),
         )
-        await journal.release(run)
-        return await self._status(run, await self._past(run), policy)
+        await self.runtime.journal.commit(run, *records)
+        return await self._status(run, PlanHistory(records), policy)
 
     async def revise(self, run: str, plan: ExecutionPlan | CompiledPlan, *, by: str) -> PlanStatus:
         """Replace a plan that has not begun; it has to be approved anew.

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import closing
 from pathlib import Path
 
 import pytest
@@ -10,7 +11,8 @@ from hypothesis import strategies as st
 from tests.fakes.journals import STARTED
 
 from stratum.actors.journal import Journal, open_journal
-from stratum.actors.past_calls import RECENT, PastCalls
+from stratum.actors.journal_file import open_read_only
+from stratum.actors.past_calls import RECENT, PastCalls, RecentCalls
 from stratum.contracts.records import CallFinished
 from stratum.contracts.trace import Outcome, TraceRecord
 
@@ -82,3 +84,24 @@ async def test_many_looks_see_what_one_sees(calls: list[tuple[str, int, Outcome]
             await once.commit("r", record)
             await often.past_calls()
         assert await often.past_calls() == await once.past_calls()
+
+
+async def test_what_was_looked_at_is_not_read_again_whatever_it_was(tmp_path: Path) -> None:
+    async with open_journal(tmp_path / "j.db", session="s") as journal:
+        for number in range(2000):
+            journal.append(f"r{number}", STARTED)
+        await journal.read("r0")
+
+        with closing(open_read_only(tmp_path / "j.db")) as connection:
+            steps = [0]
+
+            def count() -> int:
+                steps[0] += 1
+                return 0
+
+            connection.set_progress_handler(count, 100)
+            recent = RecentCalls()
+            recent.read(connection)
+            first, steps[0] = steps[0], 0
+            recent.read(connection)
+            assert steps[0] * 10 < first
