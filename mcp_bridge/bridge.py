@@ -23,6 +23,7 @@ from stratum.mcp_bridge.spending import Spending
 if TYPE_CHECKING:
     from stratum.engine.plans.approval.approvals import Approvals
     from stratum.engine.plans.case import Judge
+    from stratum.engine.plans.functions import Functions
     from stratum.engine.plans.plans import Plans
     from stratum.engine.providers.protocol import Provider
     from stratum.engine.runtime import Runtime
@@ -65,18 +66,24 @@ class Bridge:
         self.closing = closing
         """Once it is set, a call that is cancelled is cancelled by us, not by its client."""
         self._ready = trio.Event()
+        self._again = trio.Event()
+        self._functions: Functions | None = None
         self._opened: Opened | None = None
         self._failure: BaseException | None = None
         self.spending = Spending()
         self._told: dict[str, frozenset[str]] = {}
 
     async def opened(self) -> Opened:
-        """The project, once it is open.
+        """The project, once it is open. One that failed is opened anew for whoever asks: a full disk may have room again.
 
         Raises:
-            StratumError: it could not be opened, or something has ended it since.
+            StratumError: it cannot be opened.
         """
-        await self._ready.wait()
+        if self._failure is not None:
+            self._failure, self._ready = None, trio.Event()
+            self._again.set()
+        while not self._ready.is_set():  # or somebody else has it opened anew before we go on
+            await self._ready.wait()
         if self._failure is not None:
             raise self._failure
         assert self._opened is not None, "opened, and not failed"
@@ -98,12 +105,19 @@ class Bridge:
         return self._told.get(run, frozenset())
 
     async def run(self) -> None:
+        """Keep the project open; once something has ended it, open it anew for whoever asks."""
+        while True:
+            await self._keep_open()
+            await self._again.wait()
+            self._again = trio.Event()
+
+    async def _keep_open(self) -> None:
         """Open the project, go on with the plans whose process is gone, and keep it open.
 
-        What ends it is kept for those who ask: the agent is told why.
+        What ends it is kept for those who wait: the agent is told why.
         """
         try:
-            async with _open(self.project) as opened:
+            async with _open(self.project, await self._imported()) as opened:
                 self._opened = opened
                 await _go_on(opened)
                 self._ready.set()
@@ -113,6 +127,13 @@ class Bridge:
             _log.error("%s", self._failure)
         finally:
             self._ready.set()
+
+    async def _imported(self) -> Functions:
+        """The functions that plans may name: imported once, as the contracts they are of are known by their types."""
+        if self._functions is None:
+            module = await trio.to_thread.run_sync(import_module, "stratum.engine.plans.functions")
+            self._functions = module.Functions(await trio.to_thread.run_sync(self.project.steps))
+        return self._functions
 
 
 @asynccontextmanager
@@ -129,12 +150,11 @@ async def open_bridge(project: Project, *, closing: trio.Event) -> AsyncGenerato
 
 
 @asynccontextmanager
-async def _open(project: Project) -> AsyncGenerator[Opened]:
+async def _open(project: Project, functions: Functions) -> AsyncGenerator[Opened]:
     # Half a second of CPU, off the loop: tools are listed meanwhile.
     provider_or_absent, read_settings = await trio.to_thread.run_sync(_import_providers)
     engine = await trio.to_thread.run_sync(import_module, "stratum.engine.runtime")
     plans = await trio.to_thread.run_sync(import_module, "stratum.engine.plans.plans")
-    functions = plans.Functions(await trio.to_thread.run_sync(project.steps))
     provider = project.provider or provider_or_absent(read_settings().environ)
     async with (
         engine.open_runtime(provider=provider, model=project.model, journal=project.journal) as runtime,

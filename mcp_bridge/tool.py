@@ -12,7 +12,7 @@ from mcp.server.mcpserver.exceptions import ToolError
 from mcp_types import CallToolResult, TextContent
 from pydantic import BaseModel, Field
 
-from stratum.contracts.errors import StratumError
+from stratum.contracts.errors import JournalUnavailable, StratumError
 from stratum.contracts.problem import legible
 from stratum.mcp_bridge.bridge import Bridge
 from stratum.mcp_bridge.refusal import MAX_TOLD, unknown_arguments
@@ -57,6 +57,10 @@ def told(call: Callable[P, Awaitable[R]]) -> Callable[P, Awaitable[R]]:
             raise ToolError(legible("\n".join(unknown_arguments(given, known)), most=MAX_TOLD))
         try:
             return await call(*args, **kwargs)
+        except JournalUnavailable as error:
+            # The bridge opens it anew for whoever asks next.
+            text = f"{error}. Nothing more was recorded: once that is done, make this call again."
+            raise ToolError(legible(text, most=MAX_TOLD)) from error
         except StratumError as error:
             raise ToolError(legible(str(error), most=MAX_TOLD)) from error
 

@@ -347,7 +347,9 @@ class PlanRun:
         return msgspec.structs.replace(handout.verdict, again=handout.again)
 
     async def _waiting_handout(self, step: str, ticket: str) -> Handout:
-        """The hand-out, once it is out again if its report is being taken back."""
+        """The hand-out, once it is out again: its report is being taken back, or the run has just been gone on with."""
+        if ticket not in self._handouts:
+            await self._handed_out_before(step, ticket)
         handout = self._handout(step, ticket)
         if not handout.verification.cancel_called:
             return handout
@@ -355,6 +357,14 @@ class PlanRun:
         if self._handouts[ticket] is handout:
             raise self._void(step)
         return self._handout(step, ticket)
+
+    async def _handed_out_before(self, step: str, ticket: str) -> None:
+        """Wait for a hand-out that keeps its ticket from before the run was stopped; nothing else is waited for."""
+        past = self.log.past.by_id.get(step)
+        while past is not None and past.handed_out is not None and past.handed_out.ticket == ticket:
+            if ticket in self._handouts or self.ended.is_set():
+                return
+            await self.until_changed(self.version)
 
     def _handout(self, step: str, ticket: str) -> Handout:
         handout = self._handouts.get(ticket)

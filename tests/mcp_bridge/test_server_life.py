@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -180,7 +181,32 @@ async def test_a_server_that_ends_leaves_the_run_to_the_next(tmp_path: Path) -> 
     assert begun == ["x", "x"]
 
 
-def test_functions_that_cannot_be_imported_are_told_to_the_agent(tmp_path: Path) -> None:
+async def test_a_journal_that_cannot_be_opened_is_opened_once_it_can_be(tmp_path: Path) -> None:
+    imported: list[int] = []
+    served = replace(project(tmp_path), steps=lambda: imported.append(1) or ())
+    served.journal.mkdir(parents=True)  # a folder of this name
+    refusals: list[str] = []
+
+    async with agent(served, approving()) as codex:
+
+        async def ask() -> None:
+            with pytest.raises(Refused, match="is a folder.*make this call again") as refused:
+                await codex.call("stratum_status")
+            refusals.append(str(refused.value))
+
+        async with trio.open_nursery() as nursery:
+            for _ in range(5):
+                nursery.start_soon(ask)
+        await ask()
+        served.journal.rmdir()
+        listed = await codex.call("stratum_status")
+
+    assert len(refusals) == 6
+    assert listed["plans"] == []
+    assert imported == [1]
+
+
+def test_functions_that_cannot_be_imported_are_told_to_the_agent_and_imported_once_they_can_be(tmp_path: Path) -> None:
     (tmp_path / "steps.py").write_text("from stratum import nothing_of_this_name\n")
     messages = (
         '{"jsonrpc":"2.0","id":0,"method":"initialize","params":{"protocolVersion":"2025-06-18","capabilities":{},'
@@ -197,9 +223,16 @@ def test_functions_that_cannot_be_imported_are_told_to_the_agent(tmp_path: Path)
         server.stdin.flush()
         server.stdout.readline()
         told = server.stdout.readline()
+        (tmp_path / "steps.py").write_text(
+            "from stratum import compute\n\n@compute\nasync def half(of: int) -> int: return of // 2\n"
+        )
+        server.stdin.write(messages.splitlines()[-1] + "\n")
+        server.stdin.flush()
+        mended = server.stdout.readline()
 
-    assert "--steps steps.py: it cannot be imported" in told
+    assert "--steps steps.py: it cannot be imported" in told and "correct it: the next call imports it again" in told
     assert '"isError":true' in told
+    assert '"isError":false' in mended
 
 
 async def test_the_files_are_restored_to_what_they_were_after_a_step(tmp_path: Path) -> None:

@@ -160,6 +160,6 @@ def _steps(places: tuple[str, ...]) -> list[Step[Any, Any]]:
             raise ContractDefinitionError(
                 owner=f"--steps {place}",
                 problem=f"it cannot be imported: {described(error)}",
-                fix="correct it, and start the server again",
+                fix="correct it: the next call imports it again",
             ) from error
     return steps

@@ -129,13 +129,18 @@ def _load_file(path: Path) -> ModuleType:
     if not path.is_file():
         raise click.UsageError(f"no file {path}")
     # As `python FILE` would: the file's own folder can be imported from.
-    sys.path.insert(0, str(path.resolve().parent))
+    if (folder := str(path.resolve().parent)) not in sys.path[:1]:
+        sys.path.insert(0, folder)
     name = path.stem if path.stem not in sys.modules else f"{path.stem}_flow"  # a file may be called queue.py
     spec = importlib.util.spec_from_file_location(name, path)
     assert spec is not None and spec.loader is not None, "a .py file has a loader"
     module = importlib.util.module_from_spec(spec)
     sys.modules[name] = module
-    spec.loader.exec_module(module)
+    try:
+        spec.loader.exec_module(module)
+    except BaseException:
+        del sys.modules[name]  # as `import` does: whoever corrects it can import it again
+        raise
     return module
 
 

@@ -409,6 +409,32 @@ async def test_a_run_is_cancelled_and_gone_on_with(tmp_path: Path) -> None:
             await plans.start(run.id)
 
 
+async def test_a_report_that_comes_before_its_step_is_out_again_waits_for_that(tmp_path: Path) -> None:
+    async with open_project(tmp_path) as plans:
+        run = await started(plans, AGENTS)
+        before = await assigned(run, "a")
+    async with open_project(tmp_path) as plans:
+        run = await plans.start(run.id)
+        assert run.assignments == {}
+        with pytest.raises(StepNotReady):
+            await run.report("a", {"count": 1}, ticket="a:1:guess")
+    async with open_project(tmp_path) as plans:
+        run = await plans.start(run.id)
+        assert run.assignments == {}
+        assert (await run.report("a", {"count": 1}, ticket=before.ticket)).accepted
+
+
+async def test_a_report_that_comes_before_its_step_is_out_again_learns_of_the_runs_end(tmp_path: Path) -> None:
+    async with open_project(tmp_path) as plans:
+        run = await started(plans, AGENTS)
+        before = await assigned(run, "a")
+    async with open_project(tmp_path) as plans:
+        run = await plans.start(run.id)
+        run.cancel("enough for today")
+        with pytest.raises(StepNotReady):
+            await run.report("a", {"count": 1}, ticket=before.ticket)
+
+
 async def test_a_session_that_ends_leaves_the_run_to_the_next(tmp_path: Path) -> None:
     """CASES H19, H39."""
     async with open_project(tmp_path) as plans:
