@@ -122,6 +122,8 @@ def run_view(
 
 def in_plan_order(status: PlanStatus, assignments: Sequence[Assignment]) -> list[Assignment]:
     """As the plan lists their steps; those of a plan within it where that one stands."""
+    if len(assignments) < 2:
+        return list(assignments)
     places = {step.id: place for place, step in enumerate(status.steps)}
     return sorted(assignments, key=lambda each: places.get(each.step.partition("/")[0], 0))
 

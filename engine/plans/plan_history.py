@@ -42,6 +42,7 @@ class PlanHistory(History):
         self.rolled_back = False
         """And not gone on with since."""
         self._begun = False
+        self._altered: set[str] = set()
         super().__init__(records)
 
     @property
@@ -93,6 +94,11 @@ class PlanHistory(History):
         """Its result counts."""
         return id in self.plain or (id in self.by_id and self.by_id[id].done)
 
+    def take_altered(self) -> Collection[str]:
+        """The ids of the steps of which anything was recorded or voided since this was asked last."""
+        altered, self._altered = self._altered, set()
+        return altered
+
     def need_snapshot(self, id: str, *, run: str) -> None:
         """Raises `RunError` unless the files can be restored to what they were after the step."""
         if id not in self.kept:
@@ -107,6 +113,7 @@ class PlanHistory(History):
 
     def _void(self, ids: Collection[str]) -> list[StepHistory]:
         """The histories of these steps and of the steps of the plans that they run; what merely computed is forgotten."""
+        self._altered.update(ids)
         for id in [id for id in self.plain if _is_within(id, ids)]:
             del self.plain[id]
         self.lost = {id for id in self.lost if not _is_within(id, ids)}
@@ -118,6 +125,7 @@ class PlanHistory(History):
         of_a_step = call and "#" not in call
         if of_a_step:
             self.of(call)
+            self._altered.add(call)
         super().note(record)
         match record:
             case StartedOver():
@@ -167,6 +175,7 @@ class PlanHistory(History):
         for known in self.by_id.values():
             finished = known.recorded.finished
             if finished is not None and finished.outcome == "failed" and known.id not in self.lost:
+                self._altered.add(known.id)
                 known.begin_anew(rerun=False)
 
 

@@ -56,28 +56,20 @@ class ShownSteps:
     """The statuses of a live run's steps as they were shown last: in a long plan few of them have changed since."""
 
     def __init__(self) -> None:
-        self._shown: dict[int, tuple[tuple[object, ...], StepStatus]] = {}
+        self._standing: list[StepStanding] = []
+        self._shown: list[StepStatus] = []
 
     def all(self, steps: PlanSteps, past: PlanHistory) -> tuple[StepStatus, ...]:
         """As they stand now."""
-        return tuple(self._one(steps, past, number, standing) for number, standing in enumerate(steps.standing))
-
-    def _one(self, steps: PlanSteps, past: PlanHistory, number: int, standing: StepStanding) -> StepStatus:
-        error = steps.errors.get(number, "")
-        made_of = (standing, error, *_recorded(past.by_id.get(steps.compiled.plan.steps[number].id)))
-        if (shown := self._shown.get(number)) is not None and shown[0] == made_of:
-            return shown[1]
-        status = _step(steps.compiled, number, past, standing=standing, error=error)
-        self._shown[number] = made_of, status
-        return status
-
-
-def _recorded(known: StepHistory | None) -> tuple[object, ...]:
-    """What tells that a step's records have changed: more are added, and none is altered."""
-    if known is None:
-        return ()
-    last = known.attempts[-1] if known.attempts else None
-    return last, len(known.attempts), len(known.carried), known.reruns, known.recorded.finished
+        index, altered = steps.compiled.index, past.take_altered()
+        changed = {number for number, then in enumerate(self._standing) if steps.standing[number] is not then}
+        changed |= {index[id] for id in altered if id in index}
+        for number in changed if self._shown else range(len(steps.standing)):
+            error = steps.errors.get(number, "")
+            status = _step(steps.compiled, number, past, standing=steps.standing[number], error=error)
+            self._shown[number : number + 1] = [status]
+        self._standing = list(steps.standing)
+        return tuple(self._shown)
 
 
 def recorded_status(run: str, compiled: CompiledPlan, past: PlanHistory, *, state: PlanState) -> PlanStatus:

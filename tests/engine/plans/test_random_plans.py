@@ -22,6 +22,8 @@ from stratum.contracts.plans.dag import Dag
 from stratum.contracts.plans.plan import Ensure, ExecutionPlan, Step
 from stratum.engine.plans.approval.approvals import Approvals
 from stratum.engine.plans.functions import Functions
+from stratum.engine.plans.plan_run import PlanRun
+from stratum.engine.plans.plan_view import ShownSteps
 from stratum.engine.plans.plans import open_plans
 from stratum.engine.providers.scripted import scripted
 
@@ -148,6 +150,15 @@ def reference(drawn: list[Task]) -> dict[str, str | int]:
     return known
 
 
+async def watched(live: PlanRun) -> None:
+    """Until it has ended. What is shown of its steps, of which only the changed ones are made anew, is what they are."""
+    while not live.ended.is_set():
+        status = live.status()
+        if live.steps is not None:
+            assert status.steps == ShownSteps().all(live.steps, live.log.past)
+        await live.until_changed(status.version)
+
+
 def may_fail(drawn: list[Task], number: int) -> bool:
     """Whether only steps come after it that can do without."""
     after = [other for other, task in enumerate(drawn) if number in task.before]
@@ -183,7 +194,7 @@ def test_a_plan_does_what_a_reference_does_however_often_its_session_ends(
                     runs = Counter(world.runs)
                     live = await plans.start(run)
                     with trio.move_on_after(float("inf") if end is None else end / 10):
-                        await live.ended.wait()
+                        await watched(live)
                 repaired = {task.repairs for task in drawn if task.repairs >= 0}
                 if not repaired:
                     again = [number for number in done if world.runs[number] > runs[number]]
