@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import shlex
-from typing import TYPE_CHECKING, Final
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any, Final
 
 from mcp.server.mcpserver.exceptions import ToolError
 from mcp_types import InputRequiredResult
 
 from stratum.actors.page_address import page_of
 from stratum.contracts.plans.compiled_plan import CompiledPlan
-from stratum.contracts.plans.render import programs, render_details, render_plan
+from stratum.contracts.plans.render import given_inputs, programs, render_details, render_plan
 from stratum.contracts.plans.status import PlanStatus
 from stratum.mcp_bridge.asking import ask
 from stratum.mcp_bridge.caller import person
@@ -39,7 +40,7 @@ async def obtain(ctx: Call, plans: Plans, run: str) -> InputRequiredResult | Non
         return None
     if await plans.shown_digest(run) != status.digest:
         raise ToolError("The plan has just been changed: look at it with stratum_status, then call again.")
-    message = consent_message(status, await plans.compiled(run))
+    message = consent_message(status, await plans.compiled(run), await plans.inputs(run))
     page = page_of(plans.runtime.journal.path, run=run)
     by_hand = f"have the user run `stratum approve {run}` in a terminal, or approve it on {page}, then call again"
     if sum(1 + len(line) // _COLUMNS for line in message.splitlines()) > MAX_LINES:
@@ -58,10 +59,17 @@ async def obtain(ctx: Call, plans: Plans, run: str) -> InputRequiredResult | Non
     return None
 
 
-def consent_message(status: PlanStatus, compiled: CompiledPlan) -> str:
-    """All that is approved: first the programs that are run, then the plan as it is read, then everything in it."""
+def consent_message(status: PlanStatus, compiled: CompiledPlan, inputs: Mapping[str, Any]) -> str:
+    """All that is approved: first the programs that are run, then what the plan is given and how it reads, then all of it."""
     found = [f"  {shlex.join(argv)}" for argv in programs(compiled)]
     runs = ["It runs:", *found, ""] if found else []
     full = [line for line in render_details(compiled).splitlines()[1:] if line]
-    lines = ["Approve this plan?", *runs, render_plan(compiled), f"In full, digest {status.digest[:12]}:", *full]
+    lines = [
+        "Approve this plan?",
+        *runs,
+        *given_inputs(inputs),
+        render_plan(compiled),
+        f"In full, digest {status.digest[:12]}:",
+        *full,
+    ]
     return "\n".join(lines)

@@ -124,6 +124,18 @@ def test_without_a_terminal_a_plan_waits_to_be_approved(project: Path) -> None:
     assert not list(project.parent.rglob("approvals/*/*.json"))
 
 
+def test_a_plan_is_approved_with_its_inputs_and_not_by_the_digest_of_the_plan_alone(project: Path) -> None:
+    run, digest = proposed()
+    alone = call("plan", "check", "plan.yaml", "--steps", str(FLOWS)).stdout.split()[-1]
+    mistaken = Terminal("approve", run)
+    mistaken.expect(f"digest of all this: {digest}")
+    mistaken.type(alone[:6])
+    assert mistaken.ended() == 6
+    assert alone[:12] not in mistaken.said
+    assert f'"{alone[:6]}" is not the beginning of that digest' in mistaken.said
+    assert 'given "text": "hello"' in call("plan", "show", run, "--as", "details").stdout
+
+
 def test_a_plan_is_approved_by_typing_its_digests_head_and_then_runs(project: Path) -> None:
     run, digest = proposed()
     wrong = Terminal("approve", run)
@@ -133,6 +145,7 @@ def test_a_plan_is_approved_by_typing_its_digests_head_and_then_runs(project: Pa
     assert "was not approved" in wrong.said
     right = Terminal("approve", run)
     right.expect("step a \\(infer\\)")
+    right.expect('given "text": "hello"\r?\n')
     right.expect("first 6 characters of the digest")
     right.type(digest[:6])
     assert right.ended() == 0
@@ -159,7 +172,7 @@ def test_an_approval_is_bound_to_the_inputs(project: Path) -> None:
 
 def test_a_gate_is_asked_where_the_plan_runs(project: Path) -> None:
     terminal = Terminal("run", "gated.yaml", "--steps", str(FLOWS))
-    digest = terminal.expect(r"digest: (\w+)")[1]
+    digest = terminal.expect(r"digest of all this: (\w+)")[1]
     terminal.expect("first 6 characters")
     terminal.type(digest[:6])
     terminal.expect("gate g asks: Go on")

@@ -6,9 +6,11 @@ able to look like another.
 
 from __future__ import annotations
 
+import json
 import shlex
 import textwrap
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
 
 from stratum.contracts.budget import Budget
 from stratum.contracts.digest import canonical_json
@@ -64,6 +66,16 @@ def render_details(compiled: CompiledPlan) -> str:
         waiting |= {other: plan for other, plan in inner.plans.items() if other not in told}
         lines += ["", f"plan {visible(name)}", textwrap.indent("\n".join(_plan_details(inner)), "  ")]
     return "\n".join(lines)
+
+
+def given_inputs(inputs: Mapping[str, Any]) -> list[str]:
+    """What a run gives its plan, each as `given "name": value`: an approval covers it, too."""
+    return [f"given {visible(name)}: {in_full(value)}" for name, value in inputs.items()]
+
+
+def in_full(value: object) -> str:
+    """The whole of a JSON value, with everything escaped that cannot be seen."""
+    return visible(value) if isinstance(value, str) else json.dumps(value)
 
 
 def _plan_details(compiled: CompiledPlan) -> list[str]:
@@ -169,7 +181,7 @@ def step_facts(compiled: CompiledPlan, number: int) -> Iterator[str]:
     if compiled.tolerated and compiled.tolerated[number]:
         yield "may fail: what comes after it can do without"
     for name, value in step.inputs.items():
-        yield f"input {visible(name)}: {visible(value) if isinstance(value, str) else ascii(value)}"
+        yield f"input {visible(name)}: {in_full(value)}"
     if output := _output(compiled, number):
         yield f"output: {output}"
     if step.program is not None:

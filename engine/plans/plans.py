@@ -156,6 +156,10 @@ class Plans:
         """The same, checked. Raises as `status`."""
         return self._compiled_of(await self._past(run))
 
+    async def inputs(self, run: str) -> Mapping[str, Any]:
+        """What it is given, which is part of what is approved. Raises as `status`."""
+        return (await self._past(run)).inputs
+
     def live(self, run: str) -> PlanRun | None:
         """The run, if it is at work in this process."""
         return self._live.get(run)

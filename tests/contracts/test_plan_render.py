@@ -13,7 +13,7 @@ from stratum.contracts.plans.check import compile_plan
 from stratum.contracts.plans.compiled_plan import CompiledPlan
 from stratum.contracts.plans.mermaid import render_mermaid
 from stratum.contracts.plans.plan import Estimate, ExecutionPlan
-from stratum.contracts.plans.render import budget_line, dollars, render_details, render_plan, render_table
+from stratum.contracts.plans.render import budget_line, dollars, given_inputs, render_details, render_plan, render_table
 from stratum.contracts.registry import Registry
 
 CENT = 10**10
@@ -181,7 +181,7 @@ step test (command): "pytest"
 step look (agent): "Find out why"
   intent: "Find out why"
   after: test
-  input "n": {{'a': [1]}}
+  input "n": {{"a": [1]}}
   model: "gpt-5", "gpt-4o"
 
 step report (infer): "Report"
@@ -303,6 +303,14 @@ def test_what_cannot_be_seen_is_escaped_and_nothing_breaks_out_of_its_quotes(ren
     assert '\n  budget: "free"' not in text
     if render is render_mermaid:
         assert "<" not in text
+
+
+def test_what_a_plan_is_given_is_shown_whole_with_nothing_hidden_in_it() -> None:
+    assert given_inputs({"folder": "src", "names": ["a\u202eb", None], HOSTILE: 1}) == [
+        'given "folder": "src"',
+        'given "names": ["a\\u202eb", null]',
+        'given "x\\"\\u202e} ],\\n  budget: \\"free\\"\\u0000<script>": 1',
+    ]
 
 
 def test_a_plan_that_is_run_from_many_plans_is_shown_once() -> None:

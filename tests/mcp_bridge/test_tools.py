@@ -324,6 +324,17 @@ async def test_the_programs_of_a_plan_are_the_first_that_its_user_sees(tmp_path:
     assert form.requested_schema["properties"]["decision"]["enum"][0] == "reject"
 
 
+async def test_the_form_shows_what_the_plan_is_given(tmp_path: Path) -> None:
+    user = approving()
+    steps = [{"id": "1", "command": ["rm", "-r", "$.input.folder"]}]
+    async with agent(project(tmp_path), user) as codex:
+        plan = await codex.plan(steps=steps, input={"folder": "str"}, inputs={"folder": "src\u202e"})
+        await codex.call("stratum_approve", plan=plan)
+
+    (form,) = user.asked
+    assert 'given "folder": "src\\u202e"' in form.message.splitlines()
+
+
 @pytest.mark.parametrize("mode", MODES)
 async def test_a_gate_is_answered_by_the_user(mode: Mode, tmp_path: Path) -> None:
     steps = [

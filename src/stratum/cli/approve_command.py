@@ -39,5 +39,5 @@ def command(run: str, *, revoke: bool, journal: Path) -> None:
     functions = functions_in(past.proposed.modules)
     compiled = compile_plan(past.plan, functions.registry)
     policy = ruling_on(compiled, functions=functions, journal=journal).said
-    approve_at_terminal(run, digest, compiled, approvals=approvals, journal=journal, policy=policy)
+    approve_at_terminal(run, digest, compiled, inputs=past.inputs, approvals=approvals, journal=journal, policy=policy)
     click.echo(f"{run}: approved, digest {digest[:12]}")

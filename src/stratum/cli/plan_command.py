@@ -5,8 +5,9 @@ from __future__ import annotations
 import getpass
 import sys
 import uuid
+from collections.abc import Mapping
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import click
 import trio
@@ -22,7 +23,7 @@ from stratum.contracts.plans.check import compile_plan
 from stratum.contracts.plans.compiled_plan import CompiledPlan
 from stratum.contracts.plans.diff import plan_changes
 from stratum.contracts.plans.mermaid import render_mermaid
-from stratum.contracts.plans.render import render_details, render_plan, render_table
+from stratum.contracts.plans.render import given_inputs, render_details, render_plan, render_table
 from stratum.contracts.plans.text import load_plan, to_yaml
 from stratum.engine.plans.approval.beforehand import Beforehand
 from stratum.engine.plans.approval.proposal import revise_draft
@@ -64,6 +65,8 @@ def show(plan: str, *, modules: tuple[str, ...], form: str, journal: Path) -> No
     If anything is wrong with it, that is printed instead."""
     named = _named(plan, modules, journal)
     click.echo(FORMS[form](named.compiled))
+    if named.inputs and form == "details":
+        click.echo("\n".join(["", *given_inputs(named.inputs)]))
     if not named.begun:
         _tell_policy(named.compiled, named.functions, journal)
 
@@ -124,6 +127,7 @@ async def _replace(journal: Path, run: str, compiled: CompiledPlan) -> None:
 class _Named(NamedTuple):
     compiled: CompiledPlan
     functions: Functions
+    inputs: Mapping[str, Any]
     begun: bool = False
 
 
@@ -132,12 +136,12 @@ def _named(plan: str, modules: tuple[str, ...], journal: Path) -> _Named:
     file = Path(plan)
     if file.is_file():
         functions = functions_in(modules)
-        return _Named(load_plan(file.read_bytes(), functions.registry), functions)
+        return _Named(load_plan(file.read_bytes(), functions.registry), functions, {})
     if file.suffix:
         raise click.UsageError(f"no file {plan}")
     past = read_plan_history(journal, find_run(journal, plan))
     functions = functions_in([*past.modules, *modules])
-    return _Named(compile_plan(past.plan, functions.registry), functions, begun=past.begun)
+    return _Named(compile_plan(past.plan, functions.registry), functions, past.inputs, begun=past.begun)
 
 
 def _tell_policy(compiled: CompiledPlan, functions: Functions, journal: Path) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import getpass
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -19,8 +19,9 @@ from stratum.cli.target import load_module, steps_of
 from stratum.contracts.plans.check import compile_plan
 from stratum.contracts.plans.compiled_plan import CompiledPlan
 from stratum.contracts.plans.errors import NotApproved
-from stratum.contracts.plans.render import render_details
+from stratum.contracts.plans.render import given_inputs, render_details
 from stratum.contracts.plans.status import PlanStatus, Question
+from stratum.contracts.problem import shown
 from stratum.engine.flow_call import Raised
 from stratum.engine.plans.approval.approvals import Approvals
 from stratum.engine.plans.approval.auto_approval import Ruling
@@ -50,7 +51,14 @@ def ruling_on(compiled: CompiledPlan, *, functions: Functions, journal: Path) ->
 
 
 def approve_at_terminal(
-    run: str, digest: str, compiled: CompiledPlan, *, approvals: Approvals, journal: Path | None, policy: str
+    run: str,
+    digest: str,
+    compiled: CompiledPlan,
+    *,
+    inputs: Mapping[str, Any],
+    approvals: Approvals,
+    journal: Path | None,
+    policy: str,
 ) -> None:
     """Show all that would be approved, and have the head of its digest typed; or go on once it was approved on the page.
 
@@ -61,18 +69,23 @@ def approve_at_terminal(
     """
     if approvals.find(digest) is not None:
         return
-    click.echo(render_details(compiled), err=True)
+    # Without its first line, the plan's own digest: what is approved has the inputs in it, and two would be one too many.
+    click.echo(render_details(compiled).partition("\n")[2], err=True)
+    if inputs:
+        click.echo("\n".join(["", *given_inputs(inputs)]), err=True)
     if policy:
         click.echo(f"policy: {policy}", err=True)
-    if digest != compiled.digest:
-        click.echo(f"with these inputs: {digest}", err=True)
+    click.echo(f"digest of all this: {digest}", err=True)
     if journal is not None and (address := page_address(journal, run=run)) is not None:
         click.echo(f"or approve it at {address}, then press Enter here", err=True)
-    typed = click.prompt(f"to approve, type the first {TYPED} characters of the digest", err=True, default="")
+    typed = click.prompt(
+        f"to approve, type the first {TYPED} characters of the digest", err=True, default="", show_default=False
+    ).strip()
     if approvals.find(digest) is not None:  # on the page, meanwhile
         return
-    if typed.strip().lower() != digest[:TYPED]:
-        raise NotApproved(run=run, digest=digest, problem="this plan was not approved")
+    if len(typed) < TYPED or not digest.startswith(typed.lower()):
+        why = f": {shown(typed)} is not the beginning of that digest" if typed else ""
+        raise NotApproved(run=run, digest=digest, problem=f"this plan was not approved{why}")
     approvals.approve(digest, by=getpass.getuser(), how="terminal")
 
 
@@ -114,7 +127,15 @@ async def _begun(
     run, journal = status.run, plans.runtime.journal.path
     if sys.stdin.isatty():
         # Not in a thread: Ctrl-C must reach the prompt, and nothing else is to do yet.
-        approve_at_terminal(run, digest, compiled, approvals=plans.approvals, journal=journal, policy=status.policy)
+        approve_at_terminal(
+            run,
+            digest,
+            compiled,
+            inputs=await plans.inputs(run),
+            approvals=plans.approvals,
+            journal=journal,
+            policy=status.policy,
+        )
     try:
         live = await plans.start(run, raised=raised, by=getpass.getuser())
     except NotApproved as refused:

@@ -11,7 +11,7 @@ import msgspec
 from stratum.contracts.plans.compiled_plan import CompiledPlan
 from stratum.contracts.plans.diff import plan_changes
 from stratum.contracts.plans.plan import ExecutionPlan
-from stratum.contracts.plans.render import budget_line, plan_facts, programs, step_facts, step_name
+from stratum.contracts.plans.render import budget_line, in_full, plan_facts, programs, step_facts, step_name
 from stratum.contracts.problem import visible
 from stratum.engine.report.sections import MOST_TEXT, plan_graph
 from stratum.engine.report.text import escaped
@@ -73,10 +73,7 @@ def _plan(sight: Sight) -> Iterator[str]:
     yield from _programs(sight.compiled)
     if inputs := sight.past.inputs:
         yield '<section><h2>Its inputs</h2><p class="hint">They are part of what is approved.</p>'
-        yield from _facts(
-            f"{visible(name)[1:-1]}: {visible(value) if isinstance(value, str) else msgspec.json.encode(value).decode()}"
-            for name, value in inputs.items()
-        )
+        yield from _facts(f"{visible(name)[1:-1]}: {in_full(value)}" for name, value in inputs.items())
         yield "</section>"
     yield from plan_graph(sight.facts)
     yield from _steps(sight.compiled, prefix="")
