@@ -31,12 +31,19 @@ class Run(msgspec.Struct, frozen=True, kw_only=True):
     ended_at: int | None
 
 
-def list_runs(connection: sqlite3.Connection, *, alive: Callable[[str], bool], limit: int) -> list[Run]:
-    """The last `limit` runs, newest first."""
+def list_runs(
+    connection: sqlite3.Connection, *, alive: Callable[[str], bool], limit: int, idle: bool = True
+) -> list[Run]:
+    """The last `limit` runs, newest first.
+
+    Every runtime has one of its own, for what is called outside of any flow; not `idle`: without those in which nothing was.
+    """
     rows = connection.execute(
-        "SELECT run, name, target, session, owner, state, error, started_at, ended_at"
-        " FROM _runs ORDER BY started_at DESC, run LIMIT ?",
-        (limit,),
+        "SELECT run, name, target, session, owner, state, error, started_at, ended_at FROM _runs AS listed"
+        " WHERE ? OR target <> '' OR EXISTS"
+        " (SELECT 1 FROM _records WHERE run = listed.run AND kind = 'call_started')"
+        " ORDER BY started_at DESC, run LIMIT ?",
+        (idle, limit),
     )
     return [_run(row, alive) for row in rows]
 

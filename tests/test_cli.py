@@ -213,6 +213,46 @@ def test_an_unknown_run_is_said_to_be_unknown(project: Path) -> None:
     assert "`stratum runs` lists what is" in result.stderr
 
 
+def test_calls_outside_of_a_flow_are_listed_and_audited_and_a_session_without_any_is_neither(project: Path) -> None:
+    none = call("audit")
+    assert (none.exit_code, "no journal here yet" in none.stderr) == (4, True)
+    assert run("judge_all", "--input", 'texts=["a"]').exit_code == 0
+    assert call("run", f"{FLOWS}:judge", "--input", "text=a").exit_code == 0
+    listed = [line.split(maxsplit=3) for line in call("runs", "--limit", "2").stdout.splitlines()]
+    assert [(state, name) for _, state, _, name in listed] == [
+        ("succeeded", "(calls outside a flow)"),
+        ("succeeded", "judge_all"),
+    ]
+    assert call("audit").stdout.startswith("Step judge#1: 1 attempt, 0.0")
+    assert call("report", "-o", "run.html").exit_code == 0
+    resumed = call("resume", listed[0][0])
+    assert (resumed.exit_code, "make them in a @flow" in resumed.stderr) == (2, True)
+
+
+def test_a_run_that_is_over_is_not_told_to_be_gone_on_with_when_it_is_cancelled(project: Path) -> None:
+    run("judge_all", "--input", "texts=[]")
+    run_id = call("runs").stdout.split()[0]
+    result = call("cancel", run_id)
+    assert (result.exit_code, f"{run_id} is not at work (succeeded)" in result.stderr) == (2, True)
+
+
+def test_a_lost_answer_to_a_call_outside_of_a_flow_is_reconciled_too(
+    project: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with serve_process(tmp_path / "bill", "--arguments", ANSWER, "--fault", "500", "--fault-every", "1") as server:
+        monkeypatch.setenv("STRATUM_BASE_URL", server.url)
+        monkeypatch.setattr("stratum.engine.exchange.FIRST_BACKOFF_S", 0.0)
+        assert call("run", f"{FLOWS}:judge", "--input", "text=a").exit_code == 1
+    run_id = call("runs").stdout.split()[0]
+    reservations = [line.split()[0] for line in call("reconcile", run_id).stdout.splitlines()]
+    unnamed = call("reconcile", run_id, "--usd", "0")
+    assert (unnamed.exit_code, reservations[0] in unnamed.stderr) == (2, True)
+    for reservation in reservations:
+        assert call("reconcile", run_id, reservation, "--usd", "0").exit_code == 0
+    assert "In doubt" not in call("audit").stdout
+    assert "nothing of" in call("reconcile", run_id, reservations[0], "--usd", "0").stderr
+
+
 def test_the_journals_own_commands_check_export_and_accept(project: Path) -> None:
     run("judge_all", "--input", 'texts=["a"]')
     assert call("journal", "verify").stdout.endswith("0 faults\n")

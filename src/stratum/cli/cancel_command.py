@@ -8,7 +8,7 @@ from pathlib import Path
 import click
 
 from stratum.cli.options import journal_option
-from stratum.cli.reading import find_run, post, post_to_all
+from stratum.cli.reading import find_listed, post, post_to_all
 from stratum.contracts.messages import CancelRun
 
 
@@ -33,6 +33,10 @@ def command(run: str | None, *, every: bool, because: str, journal: Path) -> Non
             click.echo(f"{each.run}: asked to stop {each.name}")
         click.echo(f"{len(stopping)} asked to stop; `stratum runs` shows when they have", err=True)
     else:
-        found = find_run(journal, run)
-        post(journal, found, asked)
-        click.echo(f"{found}: asked to stop")
+        found = find_listed(journal, run)
+        if found.state != "running":
+            raise click.UsageError(f"{found.run} is not at work ({found.state})")
+        if not found.target:
+            raise click.UsageError(f"{found.run} is of calls outside a flow: stop the process that makes them")
+        post(journal, found.run, asked)
+        click.echo(f"{found.run}: asked to stop")

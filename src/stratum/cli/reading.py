@@ -33,13 +33,13 @@ LISTED = 10_000
 
 
 def list_journal(journal: Path, *, limit: int) -> list[Run]:
-    """The latest runs of flows, newest first.
+    """The latest runs, newest first: of flows, of plans, and of sessions for what was called outside of both.
 
     Raises:
         JournalError: there is no journal, or it cannot be read.
     """
     alive = partial(session_alive, sessions_folder(journal))
-    return [run for run in _read(journal, lambda file: list_runs(file, alive=alive, limit=limit)) if run.target]
+    return _read(journal, lambda file: list_runs(file, alive=alive, limit=limit, idle=False))
 
 
 def find_run(journal: Path, typed: str) -> str:
@@ -48,13 +48,19 @@ def find_run(journal: Path, typed: str) -> str:
     Raises:
         UnknownRun: none does, or several do.
     """
-    found = [run.run for run in list_journal(journal, limit=LISTED) if run.run.startswith(typed)]
+    return find_listed(journal, typed).run
+
+
+def find_listed(journal: Path, typed: str) -> Run:
+    """The run itself, as the journal lists it. Raises as `find_run`."""
+    found = [run for run in list_journal(journal, limit=LISTED) if run.run.startswith(typed)]
+    if not found and not typed:
+        raise UnknownRun(run="(latest)", problem="there is none yet", fix="run a flow, a step or a plan first")
     if not found:
-        raise UnknownRun(run=typed or "(latest)")
+        raise UnknownRun(run=typed)
     if typed and len(found) > 1:
-        raise UnknownRun(
-            run=typed, problem=f"{len(found)} runs begin so: {', '.join(found[:5])}", fix="type more of its id"
-        )
+        ids = ", ".join(run.run for run in found[:5])
+        raise UnknownRun(run=typed, problem=f"{len(found)} runs begin so: {ids}", fix="type more of its id")
     return found[0]
 
 
@@ -81,7 +87,7 @@ def read_plan_history(journal: Path, run: str) -> PlanHistory:
     """
     past = PlanHistory(read_records(journal, run))
     if past.proposed is None:
-        raise click.UsageError(f"{run} is a flow's run, not a plan's; see `stratum audit {run}`")
+        raise click.UsageError(f"{run} is not the run of a plan; see `stratum audit {run}`")
     return past
 
 
@@ -91,8 +97,8 @@ def read_past_calls(journal: Path) -> Mapping[tuple[str, str], PastCalls]:
 
 
 def post_to_all(journal: Path, message: Message) -> list[Run]:
-    """Ask the same of every run that is going on: those that were asked."""
-    going_on = [run for run in list_journal(journal, limit=LISTED) if run.state == "running"]
+    """Ask the same of every flow and plan that is going on: those that were asked."""
+    going_on = [run for run in list_journal(journal, limit=LISTED) if run.state == "running" and run.target]
 
     async def main() -> list[Run]:
         async with open_journal(journal, session=uuid.uuid4().hex[:12]) as here:

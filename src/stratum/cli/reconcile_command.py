@@ -33,13 +33,15 @@ def command(run: str, reservation: str, *, usd: float | None, tokens: int, journ
     run_id = find_run(journal, run)
     records = read_records(journal, run_id)
     doubts = {doubt.reservation: doubt for doubt in doubts_of(records, alive=is_alive(journal, run_id))}
-    if not reservation:
+    if not reservation and usd is None:
         for doubt in doubts.values():
             click.echo(str(doubt))
         click.echo(f"{len(doubts)} in doubt", err=True)
         return
     if reservation not in doubts or usd is None:
-        raise click.UsageError(f"name one of: {', '.join(doubts) or 'none is in doubt'}; and say --usd")
+        if not doubts:
+            raise click.UsageError(f"nothing of {run_id} is in doubt")
+        raise click.UsageError(f"name one of: {', '.join(doubts)}; and say --usd")
     try:
         picousd = limit_picousd(usd)
     except ValueError as error:

@@ -67,6 +67,8 @@ def command(
             asks=True,
         )
         return
+    if not started.target:
+        raise click.UsageError(f"{run_id} is of calls outside a flow, which are not gone on with; make them in a @flow")
     step = load_step(target or started.target)
     if not isinstance(step, Flow):
         raise click.UsageError(f"{started.target} is not a flow any more; name one with --flow")
