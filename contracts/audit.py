@@ -104,7 +104,9 @@ def render_audit(lines: Sequence[AuditLine], *, extra_retries: int = 0) -> str:
 
 def _verdict(lines: Sequence[AuditLine]) -> str:
     counts = {state: sum(line.state == state for line in lines) for state in ("failed", "cancelled", "running")}
-    return ", ".join(f"{count} {state}" for state, count in counts.items() if count) or "all passing"
+    return ", ".join(f"{count} {state}" for state, count in counts.items() if count) or (
+        "all passing" if lines else "nothing was done"
+    )
 
 
 def _amount(picousd: int | None) -> str:

@@ -121,6 +121,7 @@ def test_without_a_terminal_a_plan_waits_to_be_approved(project: Path) -> None:
     assert call("resume", run).exit_code == 6
     status = json.loads(call("status", run, "--json").stdout)
     assert (status["state"], status["digest"][:12]) == ("draft", digest)
+    assert call("audit", run).stdout == "Total: 0.000 USD, 0 retries, nothing was done\n"
     assert not list(project.parent.rglob("approvals/*/*.json"))
 
 
@@ -214,7 +215,7 @@ def test_a_gate_is_answered_and_a_run_cancelled_from_another_process(project: Pa
     told.close()
     refused = call("cancel", run)
     assert refused.exit_code == 2
-    assert "no process is running it" in refused.stderr.replace(run, "it")
+    assert f"{run} is not at work (succeeded)" in refused.stderr
 
 
 def test_a_run_is_cancelled_from_another_process_and_gone_on_with(project: Path) -> None:
@@ -232,7 +233,13 @@ def test_a_plan_with_agent_steps_needs_an_agent(project: Path) -> None:
     Path("agents.yaml").write_text("steps: [{id: a, intent: Look around, output: str}]", encoding="utf-8")
     result = call("run", "agents.yaml")
     assert result.exit_code == 2
-    assert "steps a are for an agent, and none is here: pass --agent codex" in result.stderr
+    assert "an agent would have to do these steps, and none is here: a; if" in result.stderr
+    forgotten = call("run", "plan.yaml", "--input", "text=hello")
+    assert (
+        forgotten.exit_code,
+        'a ("judge"), b ("loud"); if they are functions of yours, name their file with --steps' in forgotten.stderr,
+    ) == (2, True)
+    assert call("runs").exit_code == 4  # nothing was kept
 
 
 def test_codex_has_to_be_installed_to_be_the_agent(project: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -271,7 +278,11 @@ def test_what_is_wrong_with_a_plan_is_told_before_anything_is_kept(project: Path
     Path("bad.yaml").write_text("steps: [{id: a, fn: nothing, kind: compute}]", encoding="utf-8")
     assert call("run", "bad.yaml").exit_code == 2
     assert call("run", "plan.yaml", "--steps", str(FLOWS), "--input", "txt=x").exit_code == 2
-    assert call("run", "none.yaml").exit_code == 2
+    absent = call("run", "none.yaml")
+    assert (absent.exit_code, "no file none.yaml" in absent.stderr) == (2, True)
+    without = call("run", "plan.yaml", "--steps", str(FLOWS))
+    assert without.exit_code == 2
+    assert "not a valid input of the plan:\n  - schema: text: expected str, got nothing" in without.stderr
     assert "no runs" in call("runs").stderr or call("runs").exit_code == 4
 
 

@@ -58,7 +58,7 @@ def checked_inputs(compiled: CompiledPlan, inputs: Mapping[str, Any]) -> dict[st
             continue
         wrong += _violations(codec, inputs[name], name)
     if wrong:
-        raise ContractViolation(contract="the plan's input", violations=wrong)
+        raise ContractViolation(contract="input of the plan", violations=wrong)
     return dict(inputs)
 
 

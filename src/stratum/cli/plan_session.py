@@ -21,7 +21,7 @@ from stratum.contracts.plans.compiled_plan import CompiledPlan
 from stratum.contracts.plans.errors import NotApproved
 from stratum.contracts.plans.render import given_inputs, render_details
 from stratum.contracts.plans.status import PlanStatus, Question
-from stratum.contracts.problem import shown
+from stratum.contracts.problem import shown, visible
 from stratum.engine.flow_call import Raised
 from stratum.engine.plans.approval.approvals import Approvals
 from stratum.engine.plans.approval.auto_approval import Ruling
@@ -101,8 +101,6 @@ async def run_plan(
     """Propose a plan, have it approved at the terminal, and run it to its end."""
     async with open_plans(runtime, functions=functions, agents=_agents(agent)) as plans:
         draft = await plans.propose(compiled.plan, inputs, by=getpass.getuser(), modules=modules)
-        if agent is None:
-            _refuse_agent_steps(draft)
         return await _begun(plans, draft, draft.digest, compiled)
 
 
@@ -114,7 +112,8 @@ async def resume_plan(
     async with open_plans(runtime, functions=functions, agents=_agents(agent)) as plans:
         status = await plans.status(run)
         if agent is None:
-            _refuse_agent_steps(status)
+            left = [step for step in status.steps if step.kind == "agent" and step.standing not in ("done", "skipped")]
+            refuse_agent_steps([(step.id, step.fn) for step in left])
         compiled = compile_plan(await plans.plan(run), functions.registry)
         digest = await plans.shown_digest(run)
         return await _begun(plans, status, digest, compiled, raised=raised)
@@ -197,12 +196,13 @@ def _agents(agent: str | None) -> CodexWorker | None:
     return CodexWorker(codex)
 
 
-def _refuse_agent_steps(status: PlanStatus) -> None:
-    agents = [step.id for step in status.steps if step.kind == "agent" and step.standing not in ("done", "skipped")]
-    if agents:
+def refuse_agent_steps(steps: Sequence[tuple[str, str]]) -> None:
+    """Say what to do about steps, by id and name, that no agent is here for; they may be functions that were not found."""
+    if steps:
+        named = ", ".join(f"{id} ({visible(fn)})" if fn else id for id, fn in steps[:10])
         raise click.UsageError(
-            f"steps {', '.join(agents[:10])} are for an agent, and none is here: "
-            "pass --agent codex, or let one run the plan through `stratum mcp`"
+            f"an agent would have to do these steps, and none is here: {named}; if they are functions of yours, name their file with "
+            "--steps; else pass --agent codex, or let an agent run the plan through `stratum mcp`"
         )
 
 

@@ -9,10 +9,12 @@ import click
 
 from stratum.cli.dry_run import show_plan_quotes, show_step_quotes
 from stratum.cli.options import agent_option, journal_option, runtime_options, steps_option
-from stratum.cli.plan_session import functions_in, is_plan_file, run_plan
+from stratum.cli.plan_session import functions_in, is_plan_file, refuse_agent_steps, run_plan
 from stratum.cli.session import run_and_show
 from stratum.cli.target import load_step, read_file, read_inputs, read_values
 from stratum.contracts.any_json import ANY_JSON
+from stratum.contracts.errors import ContractViolation
+from stratum.contracts.plans.compiled_plan import CompiledPlan
 from stratum.contracts.plans.text import load_plan
 from stratum.engine.plans.approval.proposal import checked_inputs
 from stratum.engine.runtime import Runtime
@@ -53,12 +55,13 @@ def command(
     if is_plan_file(target):
         functions = functions_in(modules)
         compiled = load_plan(read_file(Path(target)), functions.registry)
-        values = read_values(inputs, compiled.inputs or None, of=target)
+        values = _given(compiled, read_values(inputs, compiled.inputs or None, of=target))
         if dry_run:
-            show_plan_quotes(
-                compiled, checked_inputs(compiled, values), functions=functions, model=model, as_json=as_json
-            )
+            show_plan_quotes(compiled, values, functions=functions, model=model, as_json=as_json)
             return
+        if agent is None:
+            kinds = zip(compiled.plan.steps, compiled.kinds, strict=True)
+            refuse_agent_steps([(step.id, step.fn) for step, kind in kinds if kind == "agent"])
         run_and_show(
             ANY_JSON,
             lambda runtime: run_plan(runtime, compiled, values, functions=functions, modules=modules, agent=agent),
@@ -79,3 +82,11 @@ def command(
         return await runtime.run(step, **arguments)
 
     run_and_show(step.signature.returns, work, model=model, journal=journal, as_json=as_json, profile=profile)
+
+
+def _given(compiled: CompiledPlan, values: dict[str, Any]) -> dict[str, Any]:
+    """What the plan takes, checked before anything is kept."""
+    try:
+        return checked_inputs(compiled, values)
+    except ContractViolation as error:
+        raise click.UsageError(str(error)) from error

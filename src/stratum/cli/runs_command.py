@@ -10,7 +10,6 @@ import click
 from stratum.cli.options import journal_option
 from stratum.cli.reading import list_journal
 
-
 OUTSIDE = "(calls outside a flow)"
 """What the run of a session is called, which has those."""
 

@@ -95,6 +95,8 @@ def read_file(path: Path) -> str:
     """
     try:
         return path.read_text(encoding="utf-8")
+    except FileNotFoundError as error:
+        raise click.UsageError(f"no file {path}") from error
     except (OSError, UnicodeDecodeError) as error:
         raise click.UsageError(f"cannot read {path}: {error}") from error
 
