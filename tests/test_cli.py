@@ -129,7 +129,7 @@ def test_inputs_come_from_files_and_text_needs_no_quotes(project: Path) -> None:
         ([f"{FLOWS}:judge_all", "--input", "texts"], "name=value"),
         ([f"{FLOWS}:judge_all", "--input", "txets=[]"], "judge_all takes texts, times"),
         ([f"{FLOWS}:judge_all", "--input", "texts=7"], "texts"),
-        ([f"{FLOWS}:judge_all", "--input", "@nosuch.json"], "cannot read nosuch.json"),
+        ([f"{FLOWS}:judge_all", "--input", "@nosuch.json"], "no file nosuch.json"),
     ],
 )
 def test_wrong_usage_says_what_to_do_and_runs_nothing(project: Path, arguments: list[str], said: str) -> None:
