@@ -104,9 +104,7 @@ class PlanHistory(History):
         if id not in self.kept:
             kept = ", ".join(self.kept) or "no step"
             raise RunError(
-                run=run,
-                problem=f"step {id} has no snapshot",
-                fix=f"{kept} has; agents' and commands' steps do, in a git repository",
+                run=run, problem=f"step {id} has no snapshot", fix=f"{kept} has; agents' and commands' steps do"
             )
 
     def began(self, id: str) -> bool:
