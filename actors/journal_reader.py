@@ -127,4 +127,4 @@ def _problem(error: sqlite3.Error | sqlite3.Warning) -> tuple[str, str]:
         return "the query took too long and was stopped", "narrow it: WHERE run_id = ..., or LIMIT"
     if name in ("SQLITE_AUTH", "SQLITE_READONLY"):
         return f"only SELECT is allowed ({error})", "the journal is written by runs alone"
-    return f"{error}", f"the views are {', '.join(VIEWS)}; docs/journal.md lists their columns"
+    return f"{error}", f"the views are {', '.join(VIEWS)}; `SELECT * FROM` one shows its columns"

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, Final, Generic, TypeVar, cast
 
 import msgspec
@@ -287,7 +287,8 @@ class InferCall(Generic[R]):
         )
         if earlier.verdict is not None:
             self._record.attempts.append(earlier.verdict)
-            return Judgement(completion=completion, violations=earlier.verdict.violations, raw=earlier.body)
+            # Read again, so that the call fails in the way it did: a flow may have caught that.
+            return replace(self._read(completion), violations=earlier.verdict.violations)
         judgement = await self._judge(completion)
         attempt = Attempt(
             number=earlier.number,
@@ -306,8 +307,8 @@ class InferCall(Generic[R]):
             self._run.append(finished)
         return judgement
 
-    async def _judge(self, completion: Completion) -> Judgement[R]:
-        """The contract first, then every postcondition: all violations of one answer are found together."""
+    def _read(self, completion: Completion) -> Judgement[R]:
+        """By the contract alone."""
         if completion.status != "called" or completion.tool not in ("", tool_name(self._step.signature.name)):
             return Judgement(completion=completion, violations=(_unusable(completion),), raw=completion.text)
         raw = completion.arguments.decode(errors="replace")
@@ -315,11 +316,18 @@ class InferCall(Generic[R]):
             value = self._step.signature.returns.decode(completion.arguments)
         except ContractViolation as error:
             return Judgement(completion=completion, violations=tuple(error.violations), raw=raw)
+        return Judgement(completion=completion, violations=(), raw=raw, parsed=True, answer=value)
+
+    async def _judge(self, completion: Completion) -> Judgement[R]:
+        """The contract first, then every postcondition: all violations of one answer are found together."""
+        read = self._read(completion)
+        if not read.parsed:
+            return read
         violations: list[Violation] = []
         with self._run.runtime.spent_in("ensure"):
             for postcondition in self._step.ensure:
-                violations += await postcondition.check(value, self._arguments, self._record.leaked)
-        return Judgement(completion=completion, violations=tuple(violations), raw=raw, parsed=True, answer=value)
+                violations += await postcondition.check(read.value, self._arguments, self._record.leaked)
+        return replace(read, violations=tuple(violations)) if violations else read
 
     def _attempt(self, number: int, exchange: Exchange, violations: tuple[Violation, ...]) -> Attempt:
         usage = exchange.completion.usage

@@ -166,6 +166,31 @@ def test_a_flow_that_raises_shows_its_error_and_can_be_resumed(project: Path) ->
     assert re.search(r"^[0-9a-f]{12}  failed      \d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\+00:00  broken$", listed, re.MULTILINE)
 
 
+def test_a_run_that_is_gone_on_with_is_shown_with_what_it_did_before(
+    project: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    answers = [part for answer in (ANSWER, REJECTED, REJECTED) for part in ("--arguments", answer)]
+    with serve_process(tmp_path / "bill", *answers) as server:
+        monkeypatch.setenv("STRATUM_BASE_URL", server.url)
+        failed = run("judge_all", "--input", 'texts=["a", "b"]').stderr.splitlines()
+        run_id = call("runs").stdout.split()[0]
+        again = call("resume", run_id).stderr.splitlines()
+        sent = len((tmp_path / "bill").read_text().splitlines())
+    assert sent == 3
+    assert again[-5:] == failed[-5:]  # the error, "2 steps completed, 0.0... of 1.000 USD", and how to go on
+    assert any(line.startswith("2 steps completed, 0.0") for line in again)
+
+
+@pytest.mark.parametrize("command", ["report", "trace"])
+def test_a_file_that_cannot_be_written_is_wrong_usage(project: Path, command: str) -> None:
+    run("judge_all", "--input", "texts=[]")
+    refused = call(command, "-o", str(project / "none" / "file"))
+    assert refused.exit_code == 2
+    assert "none/file: No such file or directory; name another file with -o" in refused.stderr
+    assert call(command, "-o", str(project / "file")).stdout == f"{project / 'file'}\n"
+    assert (project / "file").read_bytes()
+
+
 def test_the_audit_is_data_for_other_tools(project: Path) -> None:
     run("judge_all", "--input", 'texts=["a", "b"]')
     traces = [json.loads(line) for line in call("audit", "--jsonl").stdout.splitlines()]

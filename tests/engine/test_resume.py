@@ -14,7 +14,9 @@ import trio
 from stratum import (
     Budget,
     BudgetExceeded,
+    CallFailed,
     Flow,
+    PostconditionFailed,
     ProviderError,
     UnknownRun,
     compute,
@@ -83,6 +85,17 @@ async def inner(about: str) -> Word:
 
 
 @flow(budget=Budget(usd=0.1))
+async def forgiving(count: int) -> str:
+    try:
+        return (await say("0")).text
+    except CallFailed as failed:
+        how = (
+            f"{type(failed).__name__} {failed.output if isinstance(failed, PostconditionFailed) else failed.violations}"
+        )
+        return f"{how}, {(await say(f'instead of {count}')).text}"
+
+
+@flow(budget=Budget(usd=0.1))
 async def outer(count: int) -> list[str]:
     return [(await inner(f"{number % 2}")).text for number in range(count)]
 
@@ -139,6 +152,19 @@ async def test_a_resumed_call_goes_on_from_its_rejected_answers(tmp_path: Path) 
     ]
     assert finished.trace.attempts == 2
     assert [record.attempt.number for record in records if isinstance(record, AttemptFinished)] == [1, 2]
+
+
+@pytest.mark.parametrize("rejected", [Word(text="x"), Reply(text="No word comes to mind.")])
+async def test_a_call_that_had_failed_fails_again_in_the_same_way(tmp_path: Path, rejected: Word | Reply) -> None:
+    script = scripted(*[rejected] * 4, Word(text="else"))
+    async with open_runtime(provider=script, journal=None):
+        at_once = await forgiving(1)
+    run = await interrupted(forgiving, scripted(*[rejected] * 4, POWER_CUT), tmp_path / "stratum.db", 1)
+    provider = scripted(Word(text="else"))
+    later, _ = await resumed(forgiving, run, provider=provider, journal=tmp_path / "stratum.db")
+    assert later == at_once
+    assert ("PostconditionFailed" in later) is isinstance(rejected, Word)
+    assert len(provider.received) == 1
 
 
 @pytest.mark.parametrize(

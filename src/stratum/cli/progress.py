@@ -6,7 +6,7 @@ Everything shown is a fold over records: nothing here asks the engine anything.
 from __future__ import annotations
 
 import sys
-from collections.abc import AsyncGenerator, Generator
+from collections.abc import AsyncGenerator, Generator, Sequence
 from contextlib import asynccontextmanager, contextmanager
 from typing import TYPE_CHECKING, Protocol
 
@@ -24,6 +24,7 @@ from stratum.contracts.records import (
     Leaked,
     LeftInDoubt,
     LostWorker,
+    Reconciled,
     Record,
     RunFinished,
     RunResumed,
@@ -49,6 +50,12 @@ class Progress:
         self.running: dict[str, str] = {}
         """Step id to what it is doing."""
 
+    def recall(self, run: str, records: Sequence[Record]) -> None:
+        """Take in what was recorded before the run is gone on with."""
+        for record in records:
+            self.read(run, record)
+        self.running = {}
+
     def read(self, run: str, record: Record) -> str | None:
         """Take a record in; the line that says what it means, where it means something to a person."""
         match record:
@@ -66,7 +73,7 @@ class Progress:
             case CallStarted():
                 self.running[record.call] = record.type
                 return None
-            case Settled():
+            case Settled() | Reconciled():
                 self.spent_picousd += record.picousd
                 return None
             case AttemptFinished() if record.attempt.violations:
@@ -162,18 +169,19 @@ def _view(*, quiet: bool, live: bool) -> Generator[View]:
 
 
 @asynccontextmanager
-async def shown_progress(runtime: Runtime, *, quiet: bool, live: bool = True) -> AsyncGenerator[Progress]:
+async def shown_progress(
+    runtime: Runtime, progress: Progress, *, quiet: bool, live: bool = True
+) -> AsyncGenerator[None]:
     """Show what happens in `runtime` until the block ends; everything that happened in it has then been shown.
 
     Not `live`, there are lines alone: a table would be drawn over whatever a person is asked.
     """
-    progress = Progress()
     with _view(quiet=quiet, live=live) as view:
         async with trio.open_nursery() as nursery, runtime.events.subscribe() as events:
             followed = trio.Event()
             nursery.start_soon(_follow, events, progress, view, followed)
             try:
-                yield progress
+                yield
             finally:
                 events.close()
                 with trio.CancelScope(shield=True):

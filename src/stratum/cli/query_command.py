@@ -22,8 +22,10 @@ from stratum.cli.reading import require_journal
 def command(sql: str, *, as_json: bool, as_csv: bool, journal: Path) -> None:
     """Run one SELECT over the journal's views.
 
-    They are runs, steps, attempts, reservations, traces, violations and records; docs/journal.md lists their columns.
+    They are runs, steps, attempts, reservations, traces, violations and records; `SELECT * FROM` one shows its columns.
     """
+    if as_json and as_csv:
+        raise click.UsageError("pass --json or --csv")
     require_journal(journal)
     with open_reader(journal) as reader:
         if reader.partial:

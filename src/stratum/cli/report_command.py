@@ -7,6 +7,7 @@ from pathlib import Path
 import click
 
 from stratum.cli.options import journal_option
+from stratum.cli.output import write_output
 from stratum.cli.plan_session import functions_in
 from stratum.cli.reading import find_run, is_alive, read_records
 from stratum.contracts.plans.check import compile_plan
@@ -37,6 +38,4 @@ def command(run: str, *, output: Path | None, journal: Path) -> None:
             id: tuple(ids[other] for other in others) for id, others in zip(ids, compiled.dependencies, strict=True)
         }
     page = report_page(facts_of(run, records, before=before, alive=is_alive(journal, run)))
-    file = output or Path(f"{run}.html")
-    file.write_text(page, encoding="utf-8")
-    click.echo(f"{file}")
+    write_output(output or Path(f"{run}.html"), page.encode())

@@ -10,6 +10,7 @@ import click
 
 from stratum.cli.options import agent_option, journal_option, runtime_options
 from stratum.cli.plan_session import resume_plan
+from stratum.cli.progress import Progress
 from stratum.cli.reading import find_run, read_plan_history, read_records
 from stratum.cli.session import run_and_show
 from stratum.cli.target import load_step
@@ -55,6 +56,8 @@ def command(
     run_id = find_run(journal, run)
     records = read_records(journal, run_id)
     started = next(record for record in records if isinstance(record, RunStarted))
+    before = Progress()
+    before.recall(run_id, records)
     raised = None if (usd, tokens, ms) == (None, None, None) else {scope: _limits(usd=usd, tokens=tokens, ms=ms)}
     if started.target == PLAN_TARGET:
         modules = read_plan_history(journal, run_id).modules
@@ -65,6 +68,7 @@ def command(
             journal=journal,
             as_json=as_json,
             asks=True,
+            progress=before,
         )
         return
     if not started.target:
@@ -76,7 +80,7 @@ def command(
     async def work(runtime: Runtime) -> Any:
         return await runtime.resume(step, run_id, raised=raised, by=getpass.getuser())
 
-    run_and_show(step.signature.returns, work, model=model, journal=journal, as_json=as_json)
+    run_and_show(step.signature.returns, work, model=model, journal=journal, as_json=as_json, progress=before)
 
 
 def _limits(*, usd: float | None, tokens: int | None, ms: float | None) -> Budget:

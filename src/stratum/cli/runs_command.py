@@ -15,7 +15,7 @@ OUTSIDE = "(calls outside a flow)"
 
 
 @click.command("runs")
-@click.option("--limit", default=20, show_default=True, help="The latest so many.")
+@click.option("--limit", type=click.IntRange(min=1), default=20, show_default=True, help="The latest so many.")
 @journal_option
 def command(*, limit: int, journal: Path) -> None:
     """List the latest runs: id, state, start, name."""

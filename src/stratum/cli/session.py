@@ -33,12 +33,14 @@ def run_and_show(
     as_json: bool,
     asks: bool = False,
     profile: bool = False,
+    progress: Progress | None = None,
 ) -> None:
     """Do `work` in a runtime of its own; prints its result on standard output and exits with a code that says how it ended.
 
     `asks`: it is a plan, which may have questions to a person at the terminal, and no need of a model. `profile`: say at the end where the time went.
+    `progress`: of a run that is gone on with, what it did before.
     """
-    shown = Progress()
+    shown = progress or Progress()
     where: TimeSpent | None = None
     choose = provider_or_absent if asks else provider_from_environment
     provider = choose(read_settings().environ, progress=download_lines("the embedded model"))
@@ -47,10 +49,10 @@ def run_and_show(
     sinks = None if sys.stdin.isatty() else [PageSink(journal)]
 
     async def main() -> Any:
-        nonlocal shown, where
+        nonlocal where
         async with (
             open_runtime(provider=provider, model=model, journal=journal, sinks=sinks) as runtime,
-            shown_progress(runtime, quiet=as_json, live=not asks) as shown,
+            shown_progress(runtime, shown, quiet=as_json, live=not asks),
         ):
             timings = runtime.start_timing() if profile else None
             try:

@@ -48,7 +48,7 @@ class TimeSpent(msgspec.Struct, frozen=True, kw_only=True):
         rows.sort(key=lambda row: -row[1])
         lines = [f"{self.seconds:.3f} s in all, steps at the same time sharing the clock:"]
         for name, seconds, times in [*rows, ("everything else", self.elsewhere, 0)]:
-            often = f"  {times:,} times" if times else ""
+            often = f"  {times:,} times" if times > 1 else "  once" if times else ""
             lines.append(f"  {name:28} {seconds:9.3f} s {self._share(seconds):4.0%}{often}")
         return "\n".join(lines)
 

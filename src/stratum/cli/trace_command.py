@@ -9,6 +9,7 @@ import msgspec
 
 from stratum.actors.journal_reader import Rows, open_reader
 from stratum.cli.options import journal_option
+from stratum.cli.output import write_output
 from stratum.cli.reading import find_run
 from stratum.engine.report.timeline import Bar, chrome_trace
 
@@ -41,8 +42,7 @@ def command(run: str, *, output: Path | None, journal: Path) -> None:
     if output is None:
         click.echo(encoded)
         return
-    output.write_bytes(encoded)
-    click.echo(f"{output}")
+    write_output(output, encoded)
 
 
 def _bars(steps: Rows, attempts: Rows) -> list[Bar]:
