@@ -131,8 +131,9 @@ class StepRecord:
     def _trace(self, outcome: Outcome, *, output: Any = None, error: str = "") -> TraceRecord:
         carried, reruns = (self._planned.carried, self._planned.reruns) if self._planned else ([], 0)
         attempts = [*carried, *self.attempts]
-        used = sum((attempt.usage for attempt in attempts if attempt.usage is not None), _NOTHING)
-        picousd = sum(attempt.picousd for attempt in attempts)
+        usages = [attempt.usage for attempt in attempts if attempt.usage is not None]
+        used = usages[0] if len(usages) == 1 else sum(usages, _NOTHING)
+        picousd = sum([attempt.picousd for attempt in attempts])
         return TraceRecord(
             function=self._step.signature.name,
             model=self.model,
@@ -161,7 +162,7 @@ class StepRecord:
             reruns=reruns,
             cache_hit=self.cache_hit,
             review_id=self.review_id,
-            transport_retries=sum(attempt.transport_retries for attempt in attempts),
+            transport_retries=sum([attempt.transport_retries for attempt in attempts]),
             fallbacks=self.fallbacks,
             started_at=self._started_at.isoformat(timespec="milliseconds"),
         )

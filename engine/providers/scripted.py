@@ -5,8 +5,8 @@ from __future__ import annotations
 import inspect
 import math
 from collections import deque
-from collections.abc import AsyncGenerator, AsyncIterator, Generator, Mapping, Sequence
-from contextlib import aclosing, asynccontextmanager, contextmanager
+from collections.abc import AsyncGenerator, AsyncIterator, Mapping, Sequence
+from contextlib import aclosing, asynccontextmanager
 from typing import Any, Literal, TypeAlias
 
 import msgspec
@@ -116,31 +116,32 @@ class Scripted:
         pass
 
     async def send(self, request: Request) -> Answer:
-        with self._counted():
+        self._begin()
+        try:
             _, answer = await self._answer(request)
             return answer
+        finally:
+            self.in_flight -= 1
 
     @asynccontextmanager
     async def stream(self, request: Request) -> AsyncGenerator[AsyncIterator[bytes]]:
-        with self._counted():
+        self._begin()
+        try:
             reply, answer = await self._answer(request)
             if answer.status >= 300:
                 raise StatusError(answer=answer)
             async with aclosing(_paced(self.dialect.write_stream(answer.body), pace_s=reply.pace_s)) as events:
                 yield events
+        finally:
+            self.in_flight -= 1
 
     @asynccontextmanager
     async def open(self) -> AsyncGenerator[None]:
         yield
 
-    @contextmanager
-    def _counted(self) -> Generator[None]:
+    def _begin(self) -> None:
         self.in_flight += 1
         self.most_in_flight = max(self.most_in_flight, self.in_flight)
-        try:
-            yield
-        finally:
-            self.in_flight -= 1
 
     async def _answer(self, request: Request) -> tuple[Reply, Answer]:
         received = self.dialect.receive(request.body)
