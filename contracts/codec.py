@@ -23,6 +23,7 @@ from stratum.contracts.errors import ContractViolation
 from stratum.contracts.hot_decoder import REFUSALS, hot_decoder
 from stratum.contracts.image_places import holds_image
 from stratum.contracts.json_value import json_value, of_subclass, split
+from stratum.contracts.literal_kinds import kind_validator
 from stratum.contracts.mismatch import violations_of
 from stratum.contracts.opaque import is_opaque
 from stratum.contracts.python_value import MEMBER, classes_of, looks_alike, same, tagged, untagged
@@ -81,7 +82,7 @@ class Codec(Generic[T]):
         self._looks_alike = any(map(looks_alike, written_here))
         self._hides = self.opaque or any(field.opaque for cls in reachable for field in fields_of(cls).values())
         self._adapter: TypeAdapter[T] = adapter_of(annotation, owner=owner, field=field)
-        self._check = self._adapter.validator.validate_python
+        self._check = (kind_validator(self._adapter.core_schema) or self._adapter.validator).validate_python
 
     def decode(self, arguments: bytes) -> T:
         """Read what a model wrote.

@@ -22,6 +22,7 @@ from stratum.contracts.annotation import (
 )
 from stratum.contracts.contract_field import ContractField, fields_of, opaque_at
 from stratum.contracts.errors import ContractDefinitionError, ContractViolation
+from stratum.contracts.literal_kinds import kind_validator
 from stratum.contracts.mismatch import violations_of
 from stratum.contracts.strict import STRICT, adapter_of, definition_errors, is_constrained
 from stratum.contracts.struct_schema import check_struct, struct_core_schema
@@ -47,6 +48,12 @@ def contract(cls: type[T], /) -> type[T]:
         ContractDefinitionError: no annotated field, an unsupported type, a constraint or
             a default that cannot hold.
     """
+    if not isinstance(cls, type):  # pyright: ignore[reportUnnecessaryIsInstance]  # who decorates a function is told
+        raise ContractDefinitionError(
+            owner=getattr(cls, "__qualname__", repr(cls)),
+            problem="it is not a class",
+            fix="write @contract above a class",
+        )
     setattr(cls, CONTRACT_MARK, False)  # first, since a field may name the class itself
     try:
         _make_contract(cls)
@@ -69,6 +76,7 @@ def complete(cls: type) -> None:
             _rebuild(cls)
     for field in fields_of(cls).values():
         check_type(field.annotation, owner=cls.__name__, field=field.name)
+    _tell_kinds(cls)
     setattr(cls, CONTRACT_MARK, True)
     for field in fields_of(cls).values():
         _check_field(field, owner=cls.__name__)
@@ -133,6 +141,12 @@ def _move_field_into_annotation(cls: type, name: str) -> None:
         setattr(cls, name, info.default)
 
 
+def _tell_kinds(cls: Any) -> None:
+    """Have construction tell true from 1; the schema stays, which others are derived from."""
+    if not issubclass(cls, msgspec.Struct):  # whose constructor validates nothing
+        cls.__pydantic_validator__ = kind_validator(cls.__pydantic_core_schema__) or cls.__pydantic_validator__
+
+
 def _check_field(field: ContractField, *, owner: str) -> None:
     """Build its validator alone, so that what is wrong has a name; pass the default through it."""
     if field.default is msgspec.NODEFAULT and not is_constrained(field.annotation):
@@ -141,7 +155,7 @@ def _check_field(field: ContractField, *, owner: str) -> None:
     if field.default is msgspec.NODEFAULT:
         return
     try:
-        adapter.validate_python(field.default)
+        (kind_validator(adapter.core_schema) or adapter.validator).validate_python(field.default)
     except ValidationError as error:
         mismatch = violations_of(error, field.default)[0].for_prompt.removeprefix("schema: ")
         raise ContractDefinitionError(

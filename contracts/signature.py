@@ -220,6 +220,10 @@ def _check_function(function: Callable[..., Any], *, called_by_name: bool) -> No
             problem="a step needs a function with a name",
             fix="write a `def` that calls it",
         )
+    if isinstance(function, type):
+        raise ContractDefinitionError(
+            owner=function.__name__, problem="a class is not a step", fix="write a `def` that makes one"
+        )
     for parameter in inspect.signature(function).parameters.values() if called_by_name else ():
         if parameter.kind is inspect.Parameter.POSITIONAL_ONLY:
             raise ContractDefinitionError(

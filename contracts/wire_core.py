@@ -10,8 +10,8 @@ true is not 1.
 from __future__ import annotations
 
 import enum
-import json
 from collections.abc import Mapping, Sequence
+from functools import partial
 from typing import Any, Final
 
 from pydantic_core import (
@@ -23,15 +23,11 @@ from pydantic_core import (
     core_schema,
 )
 
-from stratum.contracts.shape import is_dict, is_sequence
+from stratum.contracts.literal_kinds import NESTED, mapped, of_these_kinds
 from stratum.contracts.strict import STRICT_CORE
 
 Node = dict[str, Any]
 
-_NESTED: Final = (
-    *("schema", "items_schema", "keys_schema", "values_schema", "json_schema", "python_schema"),
-    *("choices", "definitions", "steps", "fields"),
-)
 _FIELDS: Final = frozenset({"dataclass-field", "model-field", "typed-dict-field"})
 
 
@@ -63,27 +59,17 @@ def admits_none(schema: Any) -> bool:
 
 def _rewritten(node: Node, settings: CoreConfig) -> Any:
     settings = node.get("config", settings)
-    copy = {name: _within(value, settings) if name in _NESTED else value for name, value in node.items()}
+    within = partial(_rewritten, settings=settings)
+    copy = {name: mapped(value, within) if name in NESTED else value for name, value in node.items()}
     if copy["type"] in _FIELDS:
         copy["schema"] = _field_value(copy["schema"])
     if copy["type"] == "dict":
         return _dict_or_entries(copy, settings)
     if copy["type"] == "literal":
-        return _of_these_kinds(_members_by_value(copy), [getattr(value, "value", value) for value in copy["expected"]])
+        return of_these_kinds(_members_by_value(copy), [getattr(value, "value", value) for value in copy["expected"]])
     if copy["type"] == "enum":
-        return _of_these_kinds(copy, [member.value for member in copy["members"]])
+        return of_these_kinds(copy, [member.value for member in copy["members"]])
     return copy
-
-
-def _within(value: Any, settings: CoreConfig) -> Any:
-    if is_dict(value):
-        if isinstance(value.get("type"), str):
-            return _rewritten(value, settings)
-        return {name: _within(item, settings) for name, item in value.items()}  # by field name, or by tag
-    if is_sequence(value):
-        items = [_within(item, settings) for item in value]
-        return tuple(items) if isinstance(value, tuple) else items  # a tuple: a union's choice with its label
-    return value
 
 
 def _field_value(schema: Any) -> Any:
@@ -108,21 +94,6 @@ def _members_by_value(literal: Any) -> Any:
         return members.get(value, value)
 
     return core_schema.no_info_before_validator_function(member, literal)
-
-
-def _of_these_kinds(choice: Any, values: Sequence[Any]) -> Any:
-    """`choice` for values of the kinds it names: to Python, and so to pydantic, true is 1."""
-    kinds: set[type[Any]] = {type(value) for value in values}
-    if kinds <= {str, type(None)}:
-        return choice
-    expected = " or ".join(json.dumps(value) for value in values)
-
-    def check(value: Any) -> Any:
-        if type(value) not in kinds:
-            raise PydanticKnownError("literal_error", {"expected": expected})
-        return value
-
-    return core_schema.no_info_before_validator_function(check, choice)
 
 
 def _dict_or_entries(as_object: Any, settings: CoreConfig) -> Any:

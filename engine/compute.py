@@ -142,6 +142,11 @@ def compute(function: Callable[..., Any] | None = None, /, *, inline: bool = Fal
     means one of its workers, for an `async def` too.
     """
 
+    if function is not None and not callable(function):
+        raise ContractDefinitionError(
+            owner="compute", problem=f"{function!r} is not a function", fix="write @compute, or @compute(inline=True)"
+        )
+
     def decorate(function: Callable[P, Any]) -> Step[P, Any]:
         if inline and process:
             raise ContractDefinitionError(

@@ -17,6 +17,7 @@ from stratum.contracts.violation import Violation
 from stratum.engine.budget_argument import refuse_other_than_budget
 from stratum.engine.dialects.protocol import CallShape, Dialect, Prompt
 from stratum.engine.dialects.tool_name import tool_name
+from stratum.engine.named_options import named_options
 from stratum.engine.place import current_place
 from stratum.engine.postconditions.condition import OnLeak
 from stratum.engine.postconditions.postcondition import Ensure, Postcondition, Precondition
@@ -193,6 +194,7 @@ class Infer(Step[P, R], Generic[P, R]):
         if self.models:
             return self.models
         if runtime.model is None:
+            runtime.need_provider()
             raise NoProvider(
                 message=f"{self.signature.name}: no model is named", fix="pass model=..., or set STRATUM_MODEL"
             )
@@ -241,6 +243,7 @@ class InferDecorator(Protocol):
     def __call__(self, function: Callable[P, R], /) -> Step[P, R]: ...
 
 
+@named_options(write='@infer(intent="what the model is to do")')
 def infer(
     *,
     intent: str,
@@ -286,6 +289,7 @@ def infer(
         PreconditionFailed, ParseFailure, PostconditionFailed: all are `CallFailed`.
         ConsensusFailure: too few samples of a quorum agree.
         BudgetExceeded: this call's own budget ran out.
+        NoProvider: there is nothing to send the call to.
         ProviderError: the provider refused the call or could not be reached.
         OnHold: a person has stopped everything of the project (`stratum hold`).
     """

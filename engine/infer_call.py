@@ -101,6 +101,7 @@ class InferCall(Generic[R]):
             ParseFailure: retries are used up, and the last answer did not fit the contract.
             PostconditionFailed: retries are used up, and the last answer did not satisfy `ensure`.
             BudgetExceeded: this call's own budget ran out.
+            NoProvider: there is none; nothing was reserved.
             ProviderError: the provider refused the call or could not be reached.
         """
         if self._record.recorded is not None:
@@ -254,6 +255,7 @@ class InferCall(Generic[R]):
 
     async def _answered(self, line: Line, *, number: int) -> Exchange:
         """By the first model that can be reached."""
+        self._run.runtime.need_provider()
         while True:
             self._pass_over_outages(line)
             if not self._fallbacks:

@@ -14,6 +14,7 @@ from stratum.contracts.json_value import split
 from stratum.engine.fan_out.composed import Composed, perform_composed
 from stratum.engine.infer import Infer
 from stratum.engine.infer_call import InferCall
+from stratum.engine.named_options import named_options
 from stratum.engine.place import Place
 from stratum.engine.step import Step
 
@@ -76,6 +77,7 @@ class Refine(Step[P, R], Generic[P, R]):
             addition = _addition(output, await _answer(self._feedback(output)))
 
 
+@named_options(write="@refine(until=..., feedback=..., max_iterations=...) above an @infer")
 def refine(
     *,
     until: Callable[[Any], bool | Awaitable[bool]],

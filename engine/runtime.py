@@ -42,7 +42,8 @@ from stratum.engine.parking import Parking
 from stratum.engine.place import Place, current_place
 from stratum.engine.pricing.prices import Prices
 from stratum.engine.pricing.service_tier import ServiceTier, applied_tier, checked_tier, priced_as
-from stratum.engine.providers.environment import provider_from_environment
+from stratum.engine.providers.absent import Absent
+from stratum.engine.providers.environment import provider_or_absent
 from stratum.engine.providers.protocol import Provider
 from stratum.engine.review import ReviewDesk, Sink
 from stratum.engine.run import Run
@@ -186,6 +187,15 @@ class Runtime:
         """Wait for a provider that has to start something; before any clock runs."""
         await self.provider.ready()
 
+    def need_provider(self) -> None:
+        """Before anything is reserved.
+
+        Raises:
+            NoProvider: there is nothing to send a call to.
+        """
+        if isinstance(self.provider, Absent):
+            raise self.provider.refusal()
+
     @property
     def provider_name(self) -> str:
         """Who answers."""
@@ -274,7 +284,8 @@ async def open_runtime(
     """Open a session: calls made inside share its provider, journal, limits and budget.
 
     What is not passed here is what the environment says, else the project's settings file (docs/configuration.md).
-    `provider` defaults to what they name (`OPENAI_API_KEY`, `STRATUM_BASE_URL`), else the embedded model.
+    `provider` defaults to what they name (`OPENAI_API_KEY`, `STRATUM_BASE_URL`), else the embedded model; where there is
+    neither, what calls no model works, and a call of one raises `NoProvider`.
     `service_tier` is that of calls that name none, as `@infer` takes it. `budget` is this session's; `allowance` is shared
     with every other session that writes to the same journal.
     `journal` is a file, by default `.stratum/stratum.db`; `None` keeps it in memory, and nothing survives the process.
@@ -286,7 +297,6 @@ async def open_runtime(
 
     Raises:
         BudgetExceeded: on leaving, when the session's own budget ran out.
-        NoProvider: there is nothing to call.
         NoRuntime: entered under asyncio.
         JournalError: the journal cannot be opened.
         ClusterError: the cluster's workers do not start, on entering or later.
@@ -300,7 +310,7 @@ async def open_runtime(
     session = uuid.uuid4().hex[:12]
     settings = read_settings()
     tier = checked_tier(service_tier or settings.environ.get("STRATUM_SERVICE_TIER") or None, owner="open_runtime")
-    chosen = provider or provider_from_environment(settings.environ)
+    chosen = provider or provider_or_absent(settings.environ)
     path = None if journal is None else Path(journal or settings.environ.get("STRATUM_JOURNAL") or PROJECT_JOURNAL)
     async with (
         open_journal(path, session=session) as open_file,

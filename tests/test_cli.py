@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import getpass
+import importlib.util
 import json
 import os
 import re
@@ -11,6 +12,7 @@ import subprocess
 import sys
 from collections.abc import Generator, Iterator
 from contextlib import contextmanager
+from importlib.machinery import ModuleSpec
 from pathlib import Path
 
 import click
@@ -450,6 +452,38 @@ def test_everything_wrong_with_a_plan_is_told_at_once(project: Path) -> None:
     assert "txet" in result.stderr
     assert "did you mean" in result.stderr
     assert result.stderr.count("\n  - ") >= 2
+
+
+@pytest.fixture
+def without_provider(project: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    real = importlib.util.find_spec
+
+    def without(name: str) -> ModuleSpec | None:
+        return None if name == "xllamacpp" else real(name)
+
+    monkeypatch.setattr(importlib.util, "find_spec", without)
+    for name in ("STRATUM_BASE_URL", "STRATUM_MODEL", "OPENAI_API_KEY"):
+        monkeypatch.delenv(name)
+
+
+@pytest.mark.usefixtures("without_provider")
+def test_what_calls_no_model_runs_without_a_provider() -> None:
+    result = run("loud", "--input", 'verdict={"label": "x", "score": 1}')
+    assert (result.exit_code, json.loads(result.stdout)) == (0, "X")
+
+
+@pytest.mark.usefixtures("without_provider")
+def test_what_calls_one_is_told_that_there_is_none(url: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    alone = run("judge", "--input", "text=a")
+    assert (alone.exit_code, Path(".stratum").exists()) == (5, False)
+    assert "no model to call" in alone.stderr and "set OPENAI_API_KEY" in alone.stderr
+    flow = run("judge_all", "--input", 'texts=["a"]')
+    assert flow.exit_code == 5
+    assert "no model to call" in flow.stderr and "set OPENAI_API_KEY" in flow.stderr
+    (resume,) = re.findall(r"stratum (resume \w+)", flow.stderr)
+    monkeypatch.setenv("STRATUM_BASE_URL", url)
+    monkeypatch.setenv("STRATUM_MODEL", "house-model")
+    assert json.loads(call(*resume.split()).stdout) == ["Y"]
 
 
 def dry(*arguments: str) -> Result:

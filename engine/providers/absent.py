@@ -1,7 +1,8 @@
-"""`Absent`: in place of a provider where there is none. Plans whose steps call no model need none."""
+"""`Absent`: in place of a provider where there is none. What calls no model needs none."""
 
 from __future__ import annotations
 
+import copy
 from collections.abc import AsyncGenerator, AsyncIterator
 from contextlib import asynccontextmanager
 
@@ -9,11 +10,11 @@ import trio
 
 from stratum.contracts.errors import NoProvider
 from stratum.engine.dialects.responses import ResponsesDialect
-from stratum.engine.providers.protocol import Answer, Request, TransportFailure
+from stratum.engine.providers.protocol import Answer, Request
 
 
 class Absent:
-    """Refuses what is sent to it, in the words of why there is no provider; nothing has left, so nothing is billed."""
+    """Refuses every call, in the words of why there is no provider; nothing leaves, so nothing is billed."""
 
     name = "no provider"
     default_model = None
@@ -30,17 +31,18 @@ class Absent:
 
     async def send(self, request: Request) -> Answer:
         await trio.lowlevel.checkpoint()
-        raise self._refusal()
+        raise self.refusal()
 
     @asynccontextmanager
     async def stream(self, request: Request) -> AsyncGenerator[AsyncIterator[bytes]]:
         await trio.lowlevel.checkpoint()
-        raise self._refusal()
+        raise self.refusal()
         yield  # it is a generator
 
     @asynccontextmanager
     async def open(self) -> AsyncGenerator[None]:
         yield
 
-    def _refusal(self) -> TransportFailure:
-        return TransportFailure(reason=self._why.message, sent=False, retryable=False, fix=self._why.fix)
+    def refusal(self) -> NoProvider:
+        """Why there is none: to be raised, by each call a copy of its own."""
+        return copy.copy(self._why)

@@ -25,7 +25,7 @@ def provider_from_environment(environ: Mapping[str, str], *, progress: Progress 
 
 
 def provider_or_absent(environ: Mapping[str, str], *, progress: Progress | None = None) -> Provider:
-    """The same for plans, which may have no step that calls a model: where there is no provider, one that refuses."""
+    """The same for what may call no model at all: where there is no provider, one that refuses."""
     try:
         return provider_from_environment(environ, progress=progress)
     except NoProvider as why:

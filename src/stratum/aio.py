@@ -132,7 +132,7 @@ async def open_runtime(
 
     Raises:
         BudgetExceeded: on leaving, when the session's own budget ran out.
-        NoProvider, JournalError: as `stratum.open_runtime` does.
+        JournalError: as `stratum.open_runtime` does.
     """
     held = partial(
         trio_side.open_runtime,

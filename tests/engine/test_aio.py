@@ -7,13 +7,14 @@ import threading
 from collections.abc import AsyncGenerator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from contextvars import ContextVar
+from pathlib import Path
 
 import pytest
 import trio
 import trio.lowlevel
 
 import stratum
-from stratum import Budget, BudgetExceeded, NoProvider, NoRuntime, Price, aio, contract, flow, infer
+from stratum import Budget, BudgetExceeded, JournalUnavailable, NoRuntime, Price, aio, contract, flow, infer
 from stratum.contracts.errors import RunError
 from stratum.engine.providers.scripted import Reply, scripted
 
@@ -373,14 +374,10 @@ def test_a_session_whose_budget_ran_out_ends_the_block_with_its_error() -> None:
     under_asyncio(program)
 
 
-def test_a_runtime_that_cannot_be_opened_says_why(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("STRATUM_MODEL", "gpt-4o")
-    for name in ("OPENAI_API_KEY", "OPENAI_BASE_URL", "STRATUM_BASE_URL", "STRATUM_REPLAY"):
-        monkeypatch.delenv(name, raising=False)
-
+def test_a_runtime_that_cannot_be_opened_says_why(tmp_path: Path) -> None:
     async def program() -> None:
-        with pytest.raises(NoProvider):
-            async with aio.open_runtime(journal=None):
+        with pytest.raises(JournalUnavailable, match="is a folder"):
+            async with aio.open_runtime(provider=scripted(), journal=tmp_path):
                 pytest.fail("it opened")
 
     under_asyncio(program)

@@ -21,9 +21,11 @@ from stratum import (
     JournalUnavailable,
     NoRuntime,
     compute,
+    contract,
     flow,
     infer,
     open_runtime,
+    refine,
 )
 from stratum.contracts.errors import RunError
 from stratum.providers import OpenAI, scripted
@@ -88,6 +90,41 @@ def test_a_budget_in_the_functions_place_is_named() -> None:
     wrong: Any = Budget(usd=1)
     with pytest.raises(ContractDefinitionError, match=r"is not a function; write @flow, or @flow\(budget=...\)"):
         flow(wrong)
+
+
+def test_a_decorator_without_its_brackets_or_options_says_what_to_write() -> None:
+    def number(text: str) -> int: ...  # type: ignore[empty-body]
+
+    bare: Any = infer
+    refining: Any = refine
+    for wrong in (lambda: bare(number), lambda: bare(number, intent="Count")):
+        with pytest.raises(ContractDefinitionError, match=r"number: @infer takes .* by name; write @infer\(intent="):
+            wrong()
+    with pytest.raises(ContractDefinitionError, match=r"'Count': @infer takes its options by name; write @infer\("):
+        bare("Count")
+    with pytest.raises(ContractDefinitionError, match=r"^@infer: it is used without intent=; write @infer\(intent="):
+        bare(model="gpt-4o")
+    with pytest.raises(ContractDefinitionError, match=r"number: @refine takes its .* write @refine\(until="):
+        refining(number)
+    with pytest.raises(ContractDefinitionError, match="without until=, feedback=, max_iterations=; write @refine"):
+        refining()
+    assert infer(intent="Count")(number).signature.name == "number"
+
+
+def test_what_is_no_function_is_no_step_and_what_is_no_class_no_contract() -> None:
+    wrong: Any = "x"
+    with pytest.raises(
+        ContractDefinitionError, match=r"compute: 'x' is not a function; write @compute, or @compute\(inl"
+    ):
+        compute(wrong)
+    with pytest.raises(ContractDefinitionError, match="int: a class is not a step; write a `def` that makes one"):
+        compute(int)
+    with pytest.raises(ContractDefinitionError, match="int: a class is not a step"):
+        infer(intent="Count")(int)
+    with pytest.raises(ContractDefinitionError, match="test_folder: it is not a class; write @contract above a class"):
+
+        @contract  # type: ignore[type-var]
+        def test_folder() -> None: ...
 
 
 def test_under_asyncio_a_runtime_says_what_to_do_instead() -> None:

@@ -81,7 +81,15 @@ def command(
     async def work(runtime: Runtime) -> Any:
         return await runtime.run(step, **arguments)
 
-    run_and_show(step.signature.returns, work, model=model, journal=journal, as_json=as_json, profile=profile)
+    run_and_show(
+        step.signature.returns,
+        work,
+        model=model,
+        journal=journal,
+        as_json=as_json,
+        calls_model=step.kind == "infer",
+        profile=profile,
+    )
 
 
 def _given(compiled: CompiledPlan, values: dict[str, Any]) -> dict[str, Any]:

@@ -32,17 +32,19 @@ def run_and_show(
     journal: Path,
     as_json: bool,
     asks: bool = False,
+    calls_model: bool = False,
     profile: bool = False,
     progress: Progress | None = None,
 ) -> None:
     """Do `work` in a runtime of its own; prints its result on standard output and exits with a code that says how it ended.
 
-    `asks`: it is a plan, which may have questions to a person at the terminal, and no need of a model. `profile`: say at the end where the time went.
+    `asks`: it is a plan, which may have questions to a person at the terminal. `calls_model`: it is nothing without a model, and where
+    there is none no run begins. `profile`: say at the end where the time went.
     `progress`: of a run that is gone on with, what it did before.
     """
     shown = progress or Progress()
     where: TimeSpent | None = None
-    choose = provider_or_absent if asks else provider_from_environment
+    choose = provider_from_environment if calls_model else provider_or_absent
     provider = choose(read_settings().environ, progress=download_lines("the embedded model"))
 
     # At a terminal the runtime asks there by itself.
