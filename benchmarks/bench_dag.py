@@ -120,13 +120,21 @@ def measure(name: str, dag: Dag, *, rounds: int, peers: bool) -> list[Row]:
     return rows
 
 
-def print_memory(name: str, dag: Dag) -> None:
-    print(f"\nmemory, {name}, {len(dag):,} suspending steps, bytes a step at the peak, the graph not counted")
+def print_memory(name: str, dag: Dag, larger: Dag) -> None:
+    """At most a thousand steps are in flight, at 2 KB each, so what a step takes falls with size: to what one takes that waits."""
+    more = len(larger) - len(dag)
+    print(f"\nmemory, {name}, suspending steps, bytes at the peak, the graph not counted")
+    print(f"  {'':20} {f'a step of {len(dag):,}':>20} {f'each of {more:,} more':>20}")
+    twice = contenders(larger, suspend=True)
     for contender, run in contenders(dag, suspend=True).items():
-        print(f"  {contender:20} {peak_bytes(run, units=len(dag)):8.0f}")
-    plan = plan_of(dag, suspend=True)
-    peak_of(plan, units=len(dag))  # what is loaded for the first plan of a process is no step's
-    print(f"  {PLAN:20} {peak_of(plan, units=len(dag)):8.0f}")
+        _print_row(contender, peak_bytes(run, units=1), peak_bytes(twice[contender], units=1), units=len(dag), more=more)
+    plan, large = plan_of(dag, suspend=True), plan_of(larger, suspend=True)
+    peak_of(plan, units=1)  # what is loaded for the first plan of a process is no step's
+    _print_row(PLAN, peak_of(plan, units=1), peak_of(large, units=1), units=len(dag), more=more)
+
+
+def _print_row(contender: str, peak: float, larger: float, *, units: int, more: int) -> None:
+    print(f"  {contender:20} {peak / units:20.0f} {(larger - peak) / more:20.0f}")
 
 
 def main() -> None:
@@ -136,20 +144,22 @@ def main() -> None:
     options.add_argument(
         "--workflows", type=Path, help="a folder of recorded workflows, to run instead of the patterns"
     )
-    options.add_argument("--memory", action="store_true", help="peak memory a step instead of time")
+    options.add_argument("--memory", action="store_true", help="peak memory a step of the patterns instead of time")
     options.add_argument("--alone", action="store_true", help="without the other engines")
     arguments = options.parse_args()
     asked = common_options(arguments)
     sizes = [1000] if asked.quick else [int(size) for size in arguments.sizes.split(",")]
+    names = arguments.patterns.split(",")
+    if arguments.memory:
+        for size in sizes:
+            for name in names:
+                print_memory(name, PATTERNS[name](size), PATTERNS[name](2 * size))
+        return
     graphs = (
         workflows(arguments.workflows)
         if arguments.workflows
-        else ((name, PATTERNS[name](size)) for size in sizes for name in arguments.patterns.split(","))
+        else ((name, PATTERNS[name](size)) for size in sizes for name in names)
     )
-    if arguments.memory:
-        for name, dag in graphs:
-            print_memory(name, dag)
-        return
     rows = [row for name, dag in graphs for row in measure(name, dag, rounds=asked.rounds, peers=not arguments.alone)]
     report(__doc__ or "", rows, asked, packages=["stratum-runtime", "trio"], unit="step")
 
