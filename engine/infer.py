@@ -351,7 +351,8 @@ def _several_times(
 def _several(conditions: Condition | Sequence[Condition] | None) -> Sequence[Condition]:
     if conditions is None:
         return ()
-    return (conditions,) if isinstance(conditions, Ensure) or callable(conditions) else conditions
+    # A text is no list of conditions either: it is refused as what was passed, not as its first letter.
+    return conditions if isinstance(conditions, (list, tuple)) else (conditions,)
 
 
 def _check_options(owner: str, *, intent: str, retries: int, max_output_tokens: int | None) -> None:

@@ -61,7 +61,10 @@ class Step(ABC, Generic[P, R]):
         tracer = tracing.get()
         if tracer is not None:
             return tracer.call(self, args, kwargs)
-        return self._start(self.signature.bind(args, kwargs))
+        call = self._start(self.signature.bind(args, kwargs))
+        # Python's warning of a call that nobody awaited says it.
+        call.__qualname__ = self.signature.name  # type: ignore[attr-defined]  # every coroutine has one
+        return call
 
     def sync(self, *args: P.args, **kwargs: P.kwargs) -> R:
         """Call the step from a script, in a runtime of its own.

@@ -32,7 +32,7 @@ def model_names(models: Models, *, owner: str) -> tuple[str, ...]:
     Raises:
         ContractDefinitionError: an empty name, one that is no text, or the same twice.
     """
-    named = (models,) if isinstance(models, str) else tuple(models or ())
+    named = tuple(models) if isinstance(models, (list, tuple)) else () if models is None else (models,)
     are_names = all(name and str(name).strip() == name for name in named)
     if models == [] or not are_names or len(set(named)) < len(named):
         raise ContractDefinitionError(

@@ -6,6 +6,7 @@ import asyncio
 import copy
 import functools
 import pickle
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -49,6 +50,34 @@ async def quadruple(number: int) -> int:
 def test_a_step_pickles_and_copies_as_a_function_does(step: Any) -> None:
     assert pickle.loads(pickle.dumps(step)) is step
     assert copy.deepcopy(step) is step
+
+
+@pytest.mark.parametrize("step", [double, halve, quadruple])
+def test_a_call_that_nobody_awaits_is_warned_of_by_the_functions_name(step: Any) -> None:
+    with pytest.warns(RuntimeWarning, match=f"coroutine '{step.__name__}' was never awaited"):
+        step(1)
+
+
+@pytest.mark.parametrize(
+    ("options", "says"),
+    [
+        ({"ensure": "len(result) > 1"}, "'len(result) > 1' is not callable; pass a function"),
+        ({"ensure": 5}, "5 is not callable; pass a function"),
+        ({"given": ["text"]}, "'text' is not callable; pass a function"),
+        ({"model": 5}, "model=5; name a model"),
+        ({"model": ["a", 5]}, "model=['a', 5]; name a model"),
+    ],
+)
+def test_an_option_of_the_wrong_kind_is_shown_as_it_was_passed(options: dict[str, Any], says: str) -> None:
+    def number(text: str) -> int: ...  # type: ignore[empty-body]
+
+    with pytest.raises(ContractDefinitionError, match=re.escape(says)):
+        infer(intent="Count", **options)(number)
+
+
+def test_what_is_no_class_is_no_contract() -> None:
+    with pytest.raises(ContractDefinitionError, match="is not a class; decorate a class"):
+        contract(len)  # type: ignore[arg-type, type-var]
 
 
 @pytest.mark.parametrize("budget", [0.5, {"usd": 0.5}, "1 USD"])
