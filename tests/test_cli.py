@@ -438,6 +438,11 @@ def test_a_plan_is_checked_against_the_steps_it_names_and_shown(project: Path) -
     (project / "plan.yaml").write_text(PLAN)
     checked = call("plan", "check", "plan.yaml", "--steps", str(FLOWS))
     assert checked.stdout.startswith("2 steps, digest ")
+    assert checked.stderr == ""
+    (project / "typo.yaml").write_text("steps: [{id: a, fn: juge}, {id: b, intent: Look around}]")
+    assert call("plan", "check", "typo.yaml", "--steps", str(FLOWS)).stderr == (
+        'step a, "juge", is left to an agent; did you mean "judge"?\nstep b, "Look around", is left to an agent\n'
+    )
     shown = call("plan", "show", "plan.yaml", "--steps", str(FLOWS)).stdout
     assert '{ id: "2", fn: "loud", output: str, depends_on: ["1"] }' in shown
     assert not (project / ".stratum").exists()

@@ -42,6 +42,8 @@ def salvaged(document: object) -> ExecutionPlan | None:
         kept = step if _fits(step, Step) else _kept(step, Step) if is_dict(step) else {}
         if "id" not in kept:
             return None
+        if not any(key in kept for key in _SAYS_WHAT) and any(key in step for key in _SAYS_WHAT):
+            kept["intent"] = "what it says cannot be read"  # so that nobody is told that it says nothing
         kept_steps.append(kept if _fits(kept, Step) else {"id": kept["id"]})
     kept = _kept({key: inner for key, inner in document.items() if key != "steps"}, ExecutionPlan)
     if any(key in document and key not in kept for key in ("contracts", "input", "plans")):
@@ -112,6 +114,18 @@ _EXAMPLES = {
 }
 
 
+_FORMS = {
+    "budget": "budget: {usd: 0.50}",
+    "gate": 'gate: {question: "Ship it?"}',
+    "command": 'command: ["pytest", "-q"]',
+    "repeat": 'repeat: {until: "result.score > 0.9", limit: 5}',
+    "inputs": "inputs: {name: value}",
+    "input": "input: {name: str}",
+}
+_SAYS_WHAT = ("fn", "intent", "command", "gate")
+"""One of these says what a step does."""
+
+
 def _worded(message: str, value: object, annotation: Any, path: str) -> Problem:
     problem = _INNERMOST.sub("", message)
     problem = problem[:1].lower() + problem[1:] if problem.startswith(("Expected", "Invalid")) else problem
@@ -120,7 +134,9 @@ def _worded(message: str, value: object, annotation: Any, path: str) -> Problem:
         return Problem(path=path, problem=problem, fix=did_you_mean(value, choices, otherwise=""))
     if isinstance(value, (bool, int, float)) and "`str" in problem:
         return Problem(path=path, problem=problem, fix=f'quote it: "{shown(value)}"')
-    return Problem(path=path, problem=f"{problem}: {shown(value)}", fix="correct it")
+    key = path.rpartition(".")[2]
+    fix = f"write {_FORMS[key]}" if problem.startswith("expected `object") and key in _FORMS else "correct it"
+    return Problem(path=path, problem=f"{problem}: {shown(value)}", fix=fix)
 
 
 def _parts(annotation: Any) -> tuple[type[msgspec.Struct] | None, Any, Any]:

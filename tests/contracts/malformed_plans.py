@@ -112,14 +112,17 @@ def forms() -> Iterator[Malformed]:
         ("retries", "3", "expected `int | null`"),
         ("retries", True, "expected `int | null`"),
         ("retries", 1.5, "expected `int | null`"),
-        ("budget", 5, "expected `object | null`"),
         ("when", True, "expected `str`, got `bool`"),
         ("model", 5, "expected `str | array`"),
-        ("gate", "ok?", "expected `object"),
-        ("command", "pytest -q", "expected `object | array"),
-        ("repeat", 3, "expected `object"),
     ):
         yield Malformed(step(**{key: value}), f"$.steps[2].{key}", problem, "")
+    for key, value, fix in (
+        ("budget", 5, "write budget: {usd: 0.50}"),
+        ("gate", "ok?", 'write gate: {question: "Ship it?"}'),
+        ("command", "pytest -q", 'write command: ["pytest", "-q"]'),
+        ("repeat", 3, 'write repeat: {until: "result.score > 0.9", limit: 5}'),
+    ):
+        yield Malformed(step(**{key: value}), f"$.steps[2].{key}", "expected `object", fix)
     yield Malformed(step(depends_on=["1", 2]), "$.steps[2].depends_on[1]", "expected `str`, got `int`", 'quote it: "2"')
     yield Malformed(step(ensure=[3]), "$.steps[2].ensure[0]", "expected `str | object`", "")
     yield Malformed(step(ensure={"expr": "a", "judge": "b"}), "$.steps[2].ensure", "exactly one of expr", "")

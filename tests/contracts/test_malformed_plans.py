@@ -20,6 +20,13 @@ def test_there_are_enough_of_them() -> None:
     assert len(ALL) >= 200
 
 
+@pytest.mark.parametrize("key", ["gate", "command", "intent", "fn"])
+def test_a_step_that_says_what_it_does_in_a_wrong_form_is_not_told_that_it_says_nothing(key: str) -> None:
+    with pytest.raises(PlanError) as caught:
+        load_plan(f"steps: [{{id: a, {key}: 5}}, {{id: b}}]", REGISTRY)
+    assert [problem.path for problem in caught.value.problems] == [f"$.steps[0].{key}", "$.steps[1]"]
+
+
 @pytest.mark.parametrize("given", ALL, ids=lambda given: f"{given.path} {given.problem}"[:60])
 def test_a_malformed_plan_is_refused_with_place_problem_and_fix(given: Malformed) -> None:
     """CASES G5, G6, G13, G14, G17, G19, G23."""

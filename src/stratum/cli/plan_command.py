@@ -23,13 +23,17 @@ from stratum.contracts.plans.check import compile_plan
 from stratum.contracts.plans.compiled_plan import CompiledPlan
 from stratum.contracts.plans.diff import plan_changes
 from stratum.contracts.plans.mermaid import render_mermaid
-from stratum.contracts.plans.render import given_inputs, render_details, render_plan, render_table
+from stratum.contracts.plans.render import given_inputs, render_details, render_plan, render_table, step_name
 from stratum.contracts.plans.text import load_plan, to_yaml
+from stratum.contracts.problem import did_you_mean
 from stratum.engine.plans.approval.beforehand import Beforehand
 from stratum.engine.plans.approval.proposal import revise_draft
 from stratum.engine.plans.functions import Functions
 
 FORMS = {"plan": render_plan, "table": render_table, "details": render_details, "mermaid": render_mermaid}
+
+_TOLD = 10
+"""Steps that are left to an agent, at most, that are told of one by one."""
 
 
 @click.group("plan")
@@ -50,7 +54,9 @@ def check(file: Path, *, modules: tuple[str, ...], journal: Path) -> None:
     Exits with 2 if anything is."""
     functions = functions_in(modules)
     compiled = load_plan(file.read_bytes(), functions.registry)
-    click.echo(f"{len(compiled.plan.steps)} steps, digest {compiled.plan.digest}")
+    steps = len(compiled.plan.steps)
+    click.echo(f"{steps} {'step' if steps == 1 else 'steps'}, digest {compiled.plan.digest}")
+    _tell_agents_steps(compiled, functions)
     _tell_policy(compiled, functions, journal)
 
 
@@ -142,6 +148,18 @@ def _named(plan: str, modules: tuple[str, ...], journal: Path) -> _Named:
     past = read_plan_history(journal, find_run(journal, plan))
     functions = functions_in([*past.modules, *modules])
     return _Named(compile_plan(past.plan, functions.registry), functions, past.inputs, begun=past.begun)
+
+
+def _tell_agents_steps(compiled: CompiledPlan, functions: Functions) -> None:
+    """Which steps nobody but an agent can do: the name of a function may be mistyped, or its file forgotten."""
+    known = functions.registry.functions
+    left = [step for step, kind in zip(compiled.plan.steps, compiled.kinds, strict=True) if kind == "agent"]
+    for step in left[:_TOLD]:
+        meant = did_you_mean(step.fn, known, otherwise="") if step.fn else ""
+        near = f"; {meant}" if meant.startswith("did you mean") else ""  # and no list of all where nothing is near
+        click.echo(f"step {step.id}, {step_name(step)}, is left to an agent{near}", err=True)
+    if left[_TOLD:]:
+        click.echo(f"and {len(left) - _TOLD} more", err=True)
 
 
 def _tell_policy(compiled: CompiledPlan, functions: Functions, journal: Path) -> None:
