@@ -75,11 +75,6 @@ def test_an_option_of_the_wrong_kind_is_shown_as_it_was_passed(options: dict[str
         infer(intent="Count", **options)(number)
 
 
-def test_what_is_no_class_is_no_contract() -> None:
-    with pytest.raises(ContractDefinitionError, match="is not a class; decorate a class"):
-        contract(len)  # type: ignore[arg-type, type-var]
-
-
 @pytest.mark.parametrize("budget", [0.5, {"usd": 0.5}, "1 USD"])
 def test_a_budget_that_is_none_is_found_while_decorating(budget: Any) -> None:
     def number(text: str) -> int: ...  # type: ignore[empty-body]
