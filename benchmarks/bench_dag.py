@@ -127,7 +127,9 @@ def print_memory(name: str, dag: Dag, larger: Dag) -> None:
     print(f"  {'':20} {f'a step of {len(dag):,}':>20} {f'each of {more:,} more':>20}")
     twice = contenders(larger, suspend=True)
     for contender, run in contenders(dag, suspend=True).items():
-        _print_row(contender, peak_bytes(run, units=1), peak_bytes(twice[contender], units=1), units=len(dag), more=more)
+        _print_row(
+            contender, peak_bytes(run, units=1), peak_bytes(twice[contender], units=1), units=len(dag), more=more
+        )
     plan, large = plan_of(dag, suspend=True), plan_of(larger, suspend=True)
     peak_of(plan, units=1)  # what is loaded for the first plan of a process is no step's
     _print_row(PLAN, peak_of(plan, units=1), peak_of(large, units=1), units=len(dag), more=more)
