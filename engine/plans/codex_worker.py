@@ -213,7 +213,7 @@ def _result(answer: str, handout: Handout) -> Any:
         value: Any = json.loads(answer)
     except ValueError:
         return answer
-    if handout.wrapped and isinstance(value, dict) and "value" in value:
+    if handout.codec.wrapped and isinstance(value, dict) and "value" in value:
         return cast("dict[str, Any]", value)["value"]
     return cast(object, value)
 

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 import trio
 
 from stratum.contracts.any_json import ANY_JSON
+from stratum.contracts.codec import Codec
 from stratum.contracts.errors import ContractViolation
 from stratum.contracts.plans.status import Assignment, Verdict
 from stratum.contracts.price import Usage
@@ -34,10 +35,8 @@ class Handout:
     assignment: Assignment
     arguments: dict[str, Any]
     """Of the step, also on a retry: whoever takes it up then does not know them."""
-    answer_schema: bytes = b""
-    """The result's JSON Schema as models are given it; empty: any JSON value."""
-    wrapped: bool = False
-    """In it the result is the field `value` of an object."""
+    codec: Codec[Any]
+    """Of the result."""
     model_wanted: str = ""
     report: Reported | None = None
     usage: Usage | None = None
@@ -51,6 +50,11 @@ class Handout:
     judged: trio.Event = field(default_factory=trio.Event)
     """Together with `again`, where the step is handed out anew at once."""
     again: Assignment | None = None
+
+    @property
+    def answer_schema(self) -> bytes:
+        """The result's JSON Schema as models are given it; empty: any JSON value."""
+        return b"" if self.codec is ANY_JSON else self.codec.wire_schema
 
 
 class ReportTakenBack(Exception):
@@ -171,8 +175,7 @@ class AgentDoer:
         handout = Handout(
             assignment=self._assignment(ticket, attempt, violations),
             arguments=self._arguments,
-            answer_schema=b"" if codec is ANY_JSON else codec.wire_schema,
-            wrapped=codec.wrapped,
+            codec=codec,
             model_wanted=model if isinstance(model, str) else model[0],
         )
         if past.reported is not None:
