@@ -33,6 +33,11 @@ def choose_provider(
         return explicit
     model = environ.get("STRATUM_MODEL") or None
     if model is not None and (model == LOCAL or model.startswith(f"{LOCAL}/")):
+        if not _local_installed():
+            raise NoProvider(
+                message=f"STRATUM_MODEL is {model}, but the embedded model is not installed",
+                fix="pip install 'stratum-runtime[local]', or name another model",
+            )
         return _local(model.removeprefix(LOCAL).removeprefix("/") or None, progress)
     transport = transport_named(environ.get("STRATUM_TRANSPORT") or "")
     base_url = environ.get("STRATUM_BASE_URL") or environ.get("OPENAI_BASE_URL") or None
@@ -46,6 +51,8 @@ def choose_provider(
             message=f"STRATUM_MODEL is {model}, but there is no server to ask for it",
             fix=f"set OPENAI_API_KEY or STRATUM_BASE_URL, or STRATUM_MODEL={LOCAL}",
         )
+    if not _local_installed():
+        raise NoProvider
     return _local(None, progress)
 
 
@@ -76,9 +83,11 @@ def _price(environ: Mapping[str, str]) -> Price | None:
         ) from error
 
 
+def _local_installed() -> bool:
+    return importlib.util.find_spec("xllamacpp") is not None
+
+
 def _local(model: str | None, progress: Progress | None) -> Provider:
-    if importlib.util.find_spec("xllamacpp") is None:
-        raise NoProvider
     from stratum.engine.providers.local import Local
 
     return Local(model, progress=progress)

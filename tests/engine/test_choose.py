@@ -81,6 +81,12 @@ def test_nothing_at_all_says_in_two_lines_what_to_do() -> None:
     assert len(str(caught.value).splitlines()) == 2
 
 
+@pytest.mark.usefixtures("without_local")
+def test_the_embedded_model_that_was_asked_for_and_is_not_installed_is_what_is_missing_not_a_key() -> None:
+    with pytest.raises(NoProvider, match="STRATUM_MODEL is local/smollm2, but the embedded model is not installed"):
+        choose_provider(None, environ={"STRATUM_MODEL": "local/smollm2", "OPENAI_API_KEY": "sk-test"})
+
+
 @pytest.mark.usefixtures("with_local")
 def test_a_model_of_a_server_without_a_key_is_not_answered_by_another_model() -> None:
     with pytest.raises(ProviderError, match="gpt-5.5"):
