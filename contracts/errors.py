@@ -400,7 +400,7 @@ class NoRecording(ProviderError):
     """Replay has no recording of this request."""
 
     provider: str = "replay"
-    fix: str = "record it: run once with record=True"
+    fix: str = "record it: run once with record=True, tests with pytest --stratum-record"
 
 
 @dataclass(kw_only=True, eq=False)
