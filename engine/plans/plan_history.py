@@ -104,7 +104,9 @@ class PlanHistory(History):
         if id not in self.kept:
             kept = ", ".join(self.kept) or "no step"
             raise RunError(
-                run=run, problem=f"step {id} has no snapshot", fix=f"{kept} has; agents' and commands' steps do"
+                run=run,
+                problem=f"step {id} has no snapshot",
+                fix=f"{kept} has; agents' and commands' steps do, in a git repository",
             )
 
     def began(self, id: str) -> bool:
