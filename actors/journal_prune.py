@@ -18,7 +18,7 @@ import msgspec
 
 from stratum.actors.journal_failure import explained
 from stratum.actors.journal_file import OpenFile, open_file, sessions_folder
-from stratum.actors.journal_records import RECORD_DECODER
+from stratum.actors.journal_records import decoded
 from stratum.actors.journal_store import transaction
 from stratum.actors.session_lock import session_alive
 from stratum.contracts.records import Answered, AttemptFinished, CallFinished, Record, RunFinished, RunStarted
@@ -88,7 +88,7 @@ def _prune(file: OpenFile, run: str) -> int:
     with file.watermark.locked(), transaction(file.connection):
         rows = file.connection.execute("SELECT seq, body FROM _records WHERE run = ? AND body_digest IS NULL", (run,))
         for seq, text in rows:
-            record = RECORD_DECODER.decode(text)
+            record = decoded(text, file.connection, run=run)
             bare = without_content(record)
             if bare != record:
                 smaller.append((msgspec.json.encode(bare), sha256(text.encode()).digest(), seq))

@@ -10,10 +10,10 @@ import msgspec
 
 from stratum.actors.journal_chain import chain_link, chain_start
 from stratum.actors.journal_failure import EXPORT_OR_RESTORE
-from stratum.contracts.errors import JournalCorrupt, UnknownRun
+from stratum.contracts.errors import JournalCorrupt, JournalUnavailable, UnknownRun
 from stratum.contracts.records import Record
 
-RECORD_DECODER: msgspec.json.Decoder[Record] = msgspec.json.Decoder(Record)
+_DECODER: msgspec.json.Decoder[Record] = msgspec.json.Decoder(Record)
 
 
 class Run(msgspec.Struct, frozen=True, kw_only=True):
@@ -68,11 +68,28 @@ def read_run(connection: sqlite3.Connection, run: str) -> list[Record]:
     Raises:
         UnknownRun: not in this journal.
         JournalCorrupt: a record is missing or altered.
+        JournalUnavailable: a record is of a kind that this Stratum does not know.
     """
     bodies = list(verified_bodies(connection, run))
     if not bodies:
         raise UnknownRun(run=run)
-    return [RECORD_DECODER.decode(body) for body in bodies]
+    return [decoded(body, connection, run=run) for body in bodies]
+
+
+def decoded(body: str, connection: sqlite3.Connection, *, run: str) -> Record:
+    """A record from its JSON.
+
+    Raises:
+        JournalUnavailable: it is of a kind that this Stratum does not know, or has another form.
+    """
+    try:
+        return _DECODER.decode(body)
+    except msgspec.ValidationError as error:
+        raise JournalUnavailable(
+            path=_file_of(connection),
+            problem=f"run {run} has a record that this Stratum does not know ({error})",
+            fix="use the version that wrote it, or a newer one: pip install --upgrade stratum-runtime",
+        ) from error
 
 
 def verified_bodies(connection: sqlite3.Connection, run: str) -> Iterator[str]:

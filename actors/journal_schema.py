@@ -12,6 +12,7 @@ from collections.abc import Sequence
 from stratum.actors.inbox import TABLE as INBOX
 from stratum.actors.journal_store import transaction
 from stratum.actors.journal_views import VIEWS
+from stratum.actors.spend_by_day import FOLD
 from stratum.actors.spend_by_day import TABLE as SPEND_BY_DAY
 from stratum.contracts.errors import JournalUnavailable
 
@@ -53,7 +54,7 @@ _TABLES = (
 Migration = Sequence[str]
 """The statements that bring a file from one version to the next."""
 
-MIGRATIONS: tuple[Migration, ...] = (_TABLES, (SPEND_BY_DAY, INBOX))
+MIGRATIONS: tuple[Migration, ...] = (_TABLES, (SPEND_BY_DAY, FOLD, INBOX))
 """Entry `i` brings a file of version `i` to `i + 1`; an empty file is version 0. Released entries never change."""
 
 
@@ -76,6 +77,11 @@ def migrate(connection: sqlite3.Connection, path: str, *, migrations: Sequence[M
             connection.execute(f"CREATE VIEW {name} AS {select}")
         connection.execute(f"PRAGMA application_id = {APPLICATION_ID}")
         connection.execute(f"PRAGMA user_version = {newest}")
+
+
+def refuse_newer(connection: sqlite3.Connection, path: str) -> None:
+    """Raise `JournalUnavailable` for a file whose tables a newer Stratum made: they may mean something else."""
+    _version(connection, path, len(MIGRATIONS))
 
 
 def _version(connection: sqlite3.Connection, path: str, newest: int) -> int:

@@ -19,6 +19,19 @@ TABLE = """
         picousd INTEGER NOT NULL
     ) WITHOUT ROWID
 """
+FOLD = """
+    INSERT INTO _spend_by_day (day, picousd)
+    WITH closed AS (
+        SELECT run, json_extract(body, '$.reservation') AS reservation, max(n),
+            CASE kind WHEN 'released' THEN 0 ELSE json_extract(body, '$.picousd') END AS picousd
+        FROM _records WHERE kind IN ('settled', 'released', 'reconciled') GROUP BY 1, 2
+    )
+    SELECT date(held.at / 1000, 'unixepoch'), sum(coalesce(closed.picousd, json_extract(held.body, '$.picousd')))
+    FROM _records AS held LEFT JOIN closed
+        ON closed.run = held.run AND closed.reservation = json_extract(held.body, '$.reservation')
+    WHERE held.kind = 'reserved' GROUP BY 1
+"""
+"""What the records of a file that had no such table come to. `note` says the same, a record at a time."""
 _ADD = (
     "INSERT INTO _spend_by_day (day, picousd) VALUES (?, ?)"
     " ON CONFLICT (day) DO UPDATE SET picousd = picousd + excluded.picousd"

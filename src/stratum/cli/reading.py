@@ -19,6 +19,7 @@ from stratum.actors.journal_failure import explained
 from stratum.actors.journal_file import open_anywhere, sessions_folder
 from stratum.actors.journal_records import Run, list_runs, read_run
 from stratum.actors.journal_records import find_run as listed_run
+from stratum.actors.journal_schema import refuse_newer
 from stratum.actors.past_calls import PastCalls, RecentCalls
 from stratum.actors.session_lock import session_alive
 from stratum.contracts.errors import JournalUnavailable, UnknownRun
@@ -145,4 +146,5 @@ def _read(journal: Path, read: Callable[[Connection], T]) -> T:
         # A process that was killed before its first record leaves an empty file.
         if not connection.execute("SELECT 1 FROM sqlite_master WHERE name = '_runs'").fetchone():
             raise _absent(journal)
+        refuse_newer(connection, str(journal))
         return read(connection)
