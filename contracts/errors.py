@@ -462,7 +462,7 @@ class RunLocked(RunError):
     """Another process owns the run."""
 
     problem: str = "another process is running it"
-    fix: str = "wait for it or stop it, then resume"
+    fix: str = "wait for it, or stop it with `stratum cancel`; then resume"
 
 
 @dataclass(kw_only=True, eq=False)

@@ -185,4 +185,9 @@ async def running(plans: Plans, plan: str) -> PlanRun:
     if run is not None:
         return run
     state = (await plans.status(plan)).state
+    if state in ("running", "paused"):
+        raise ToolError(
+            f"plan {plan} is {state}, but not at work here: another process has it, such as the server of another session. Report it "
+            f'there, or have the user run `stratum cancel {plan}`; then stratum_execute(plan="{plan}") goes on with it here'
+        )
     raise ToolError(f'plan {plan} is {state} and not at work here; stratum_execute(plan="{plan}") goes on with it')

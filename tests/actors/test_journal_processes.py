@@ -60,7 +60,7 @@ def test_a_killed_owners_run_can_be_claimed_and_a_living_ones_cannot(process: Fo
     process.start("produce", path=str(path), session="owner", run="r", limit=NEVER)
     while not process.line().startswith("ack "):
         pass
-    with pytest.raises(RunLocked, match="another process is running it; wait for it or stop it"):
+    with pytest.raises(RunLocked, match="another process is running it; wait for it, or stop it with `stratum cancel`"):
         trio.run(claim)
     process.kill()
     process.rest()

@@ -51,12 +51,15 @@ class AppServer:
 
     async def turn(self, prompt: str, workdir: Path) -> Turn:
         """Begin a turn of a thread of its own."""
-        thread = await self.request("thread/start", {"cwd": str(workdir), "approvalPolicy": "on-request"})
+        started = await self.request("thread/start", {"cwd": str(workdir), "approvalPolicy": "on-request"})
+        return await self.next_turn(prompt, started["thread"]["id"])
+
+    async def next_turn(self, prompt: str, thread: str) -> Turn:
+        """Begin another turn of a thread, which has its MCP servers already."""
         self._ended = trio.Event()
-        begun = await self.request(
-            "turn/start", {"threadId": thread["thread"]["id"], "input": [{"type": "text", "text": prompt}]}
-        )
-        return Turn(server=self, thread=thread["thread"]["id"], id=begun["turn"]["id"])
+        text = {"type": "text", "text": prompt}
+        begun = await self.request("turn/start", {"threadId": thread, "input": [text]})
+        return Turn(server=self, thread=thread, id=begun["turn"]["id"])
 
     async def read(self) -> None:
         assert self.process.stdout is not None

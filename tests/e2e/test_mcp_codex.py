@@ -252,6 +252,56 @@ async def test_an_interrupted_call_stops_the_run_that_it_started_and_no_other(co
     assert model.failures == []
 
 
+CHECK = """
+import os, pathlib, time
+begun = pathlib.Path("begun")
+if not begun.exists():
+    begun.write_text(str(os.getpid()))
+    time.sleep(300)
+"""
+
+
+@pytest.mark.parametrize("codex_model", MODELS)
+async def test_an_interrupted_report_is_taken_back_and_can_be_made_again(codex_model: str, tmp_path: Path) -> None:
+    checked = {"id": "1", "fn": "change", "output": "Files", "ensure": {"command": [sys.executable, "check.py"]}}
+    plan = call(
+        "stratum_plan",
+        {"task": "Change it", "contracts": PROPOSAL["contracts"], "steps": [checked]},
+        server="stratum",
+    )
+    with trio.fail_after(120):
+        async with open_codex_model(turns(plan, EXECUTE, FIRST, say("never"))) as model:
+            project = Project(tmp_path, model, codex_model=codex_model)
+            (project.folder / "check.py").write_text(CHECK)
+            async with open_app_server(project.home, approve) as codex:
+                turn = await codex.turn(TASK, project.folder)
+                begun = project.folder / "begun"
+                while not (begun.exists() and begun.read_text()):
+                    await trio.sleep(0.1)
+                await turn.interrupt()
+                assert await turn.ended() == "interrupted"
+                while is_alive(int(begun.read_text())):
+                    await trio.sleep(0.1)
+                assert project.states() == ["running"]
+
+                id = seen(model.requests[1], 0)["plan"]
+                ticket = seen(model.requests[2], 1)["assignments"][0]["ticket"]
+                report = {"plan": id, "step": "1", "ticket": ticket, "result": {"files": ["a.py"]}}
+                again = call("stratum_step_done", report, server="stratum")
+                model.action = turns(plan, EXECUTE, FIRST, again, say("done"))
+                assert await (await codex.next_turn("Go on", turn.thread)).ended() == "completed"
+
+    assert model.failures == []
+    assert project.states() == ["succeeded"]
+
+
+def is_alive(process: int) -> bool:
+    try:
+        return Path(f"/proc/{process}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
+    except FileNotFoundError:
+        return False
+
+
 @pytest.mark.parametrize("codex_model", MODELS)
 async def test_in_the_terminal_the_user_sees_the_plan_and_chooses(codex_model: str, tmp_path: Path) -> None:
     script = turns(PLAN, EXECUTE, EXECUTE, FIRST, SECOND_WRONG, SECOND_MENDED, AUDIT, say("all is done"))
