@@ -1,6 +1,7 @@
 """`AnswerCache`: accepted answers by key, in memory or in a file beside the journal; equal calls are made once.
 
-A cache never fails a call: what cannot be read is not there, what cannot be written is not kept.
+A cache never fails a call: what cannot be read is not there, what cannot be written is not kept, and the log says so once.
+Processes that share a file take turns with it; two that ask the same at the same moment both ask, and one answer is kept.
 """
 
 from __future__ import annotations
@@ -8,14 +9,20 @@ from __future__ import annotations
 import logging
 import os
 import sqlite3
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Callable
 from contextlib import asynccontextmanager, closing
+from functools import partial
 from pathlib import Path
-from typing import Final
+from typing import Final, TypeVar
 
 import trio
 
+T = TypeVar("T")
+
 MOST_IN_MEMORY: Final = 4096
+_MOST_THREADS: Final = 4
+_BUSY_S = 5.0
+"""How long another process may have the file to itself."""
 _TABLE: Final = "CREATE TABLE IF NOT EXISTS answers (key TEXT PRIMARY KEY, output BLOB NOT NULL) WITHOUT ROWID"
 _LOG: Final = logging.getLogger("stratum")
 
@@ -27,6 +34,9 @@ class AnswerCache:
         self._file = file
         self._kept: dict[str, bytes] = {}
         self._at_work: dict[str, trio.Event] = {}
+        # Of its own: threads abandoned elsewhere may have used up the shared one.
+        self._threads = trio.CapacityLimiter(_MOST_THREADS)
+        self._told: set[str] = set()
 
     @asynccontextmanager
     async def turn(self, key: str) -> AsyncGenerator[bytes | None]:
@@ -50,7 +60,7 @@ class AnswerCache:
         """Keep an accepted answer; one that is kept already is replaced."""
         self.remember(key, output)
         if self._file is not None:
-            await trio.to_thread.run_sync(_write, self._file, key, output)
+            await self._in_thread(partial(_write, self._file, key, output), otherwise=None, failing="written")
 
     def remember(self, key: str, output: bytes) -> None:
         """Keep it in memory alone."""
@@ -60,40 +70,51 @@ class AnswerCache:
 
     async def _read(self, key: str) -> bytes | None:
         if key not in self._kept and self._file is not None:
-            found = await trio.to_thread.run_sync(_read, self._file, key)
+            found = await self._in_thread(partial(_read, self._file, key), otherwise=None, failing="read")
             if found is not None and key not in self._kept:
                 self.remember(key, found)
         return self._kept.get(key)
+
+    async def _in_thread(self, work: Callable[[], T], *, otherwise: T, failing: str) -> T:
+        """What `work` gives. A deadline does not wait for a file that another process has to itself."""
+        try:
+            return await trio.to_thread.run_sync(work, abandon_on_cancel=True, limiter=self._threads)
+        except (sqlite3.Error, OSError) as error:
+            if failing not in self._told:
+                self._told.add(failing)
+                meanwhile = _MEANWHILE[failing]
+                _LOG.warning(
+                    "the cache %s cannot be %s: %s; until it can be, or is removed, %s",
+                    self._file,
+                    failing,
+                    error,
+                    meanwhile,
+                )
+            return otherwise
+
+
+_MEANWHILE: Final = {"read": "what it has is asked for anew", "written": "answers are not kept"}
 
 
 def _read(file: Path, key: str) -> bytes | None:
     if not file.exists():
         return None
-    try:
-        with closing(_open(file)) as connection:
-            row = connection.execute(
-                "SELECT output FROM answers WHERE key = ? AND typeof(output) = 'blob'", (key,)
-            ).fetchone()
-    except sqlite3.Error as error:
-        _LOG.warning("the cache %s cannot be read: %s; remove it", file, error)
-        return None
+    # Not read-only: what a killed process left half written is undone before it is read.
+    uri = f"{file.absolute().as_uri()}?mode=rw"
+    with closing(sqlite3.connect(uri, uri=True, timeout=_BUSY_S)) as connection:
+        if connection.execute("SELECT 1 FROM sqlite_master WHERE name = 'answers'").fetchone() is None:
+            return None  # another process has just made it
+        row = connection.execute(
+            "SELECT output FROM answers WHERE key = ? AND typeof(output) = 'blob'", (key,)
+        ).fetchone()
     return None if row is None else bytes(row[0])
 
 
 def _write(file: Path, key: str, output: bytes) -> None:
-    try:
-        os.close(os.open(file, os.O_CREAT | os.O_RDWR, 0o600))
-        with closing(_open(file)) as connection, connection:
-            connection.execute("INSERT OR REPLACE INTO answers VALUES (?, ?)", (key, output))
-    except (sqlite3.Error, OSError) as error:
-        _LOG.warning("the cache %s cannot be written: %s; remove it", file, error)
-
-
-def _open(file: Path) -> sqlite3.Connection:
-    connection = sqlite3.connect(file, timeout=5)
-    try:
+    os.close(os.open(file, os.O_CREAT | os.O_RDWR, 0o600))
+    with closing(sqlite3.connect(file, timeout=_BUSY_S, isolation_level=None)) as connection:
+        # At once: a transaction that begins by reading is refused, instead of waiting, where another one writes.
+        connection.execute("BEGIN IMMEDIATE")
         connection.execute(_TABLE)
-    except BaseException:
-        connection.close()
-        raise
-    return connection
+        connection.execute("INSERT OR REPLACE INTO answers VALUES (?, ?)", (key, output))
+        connection.execute("COMMIT")
