@@ -51,10 +51,9 @@ class PlainCall:
     @trio.lowlevel.disable_ki_protection
     async def outcome_awaited(self, step: Step, values: Values) -> tuple[Any, bytes]:
         """The same of one that is."""
-        result = self._checked(await self._function(**self._arguments(step, values)))
+        function = self._function
+        result = self._checked(await (function(**self._arguments(step, values)) if self._codecs else function()))
         return result, self._encode(result)
 
     def _arguments(self, step: Step, values: Values) -> dict[str, Any]:
-        if not self._codecs:
-            return {}
         return self._signature.bind((), values.arguments(step, self._codecs))

@@ -11,7 +11,7 @@ up once: that is most of what such a step costs.
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
-from time import perf_counter_ns
+from time import perf_counter, perf_counter_ns
 from typing import TYPE_CHECKING
 
 import trio
@@ -37,6 +37,7 @@ class PlainSteps:
         self._calls = plain_calls(steps.compiled, steps.run.functions)
         self.run_at_once = self._at_once()
         """Does a plain step that is not awaited, and says whether it was one; `None`: none is."""
+        self._stopwatch = _stopwatch()
         self._recorded: dict[int, StepRecord] = {}
         """Of steps that turned out to do more than compute, and have not ended."""
 
@@ -92,13 +93,15 @@ class PlainSteps:
         return run_at_once
 
     def record(self, number: int, began_s: float) -> None:
-        """Record the beginning of a step that calls another after all."""
-        self._recorded[number] = self._begun(number, began_s)
+        """Record the beginning, by the stopwatch, of a step that calls another after all."""
+        self._recorded[number] = self._begun(number, self._on_the_loop(began_s))
 
     def _do(self) -> Callable[[PlainCall, Step, str, int], Awaitable[None]]:
         values, standing, log, clock = self._steps.values, self._steps.standing, self._log, self._steps.own_clock
-        touch, now, computing = self._steps.run.touch, trio.lowlevel.current_clock().current_time, log.computing
-        outer = self._steps.place
+        touch, now, computing = self._steps.run.touch, self._stopwatch, log.computing
+        results, outer = values.results, self._steps.place
+        # Where all steps are bare, and no plan is around them, none waits for a person: the clock never stands.
+        clocked = 0 in self._steps.compiled.bare or bool(self._steps.prefix)
 
         @trio.lowlevel.enable_ki_protection
         async def do(call: PlainCall, step: Step, id: str, number: int) -> None:
@@ -117,7 +120,8 @@ class PlainSteps:
                 judged=outer.judged,
             )
             token = current_place.set(here)
-            clock.begins()
+            if clocked:
+                clock.begins()
             try:
                 result, output = await call.outcome_awaited(step, values)
             except BaseException as error:
@@ -126,13 +130,15 @@ class PlainSteps:
                 self._recorded.pop(number).failed(error)
                 raise
             finally:
-                clock.ends()
+                if clocked:
+                    clock.ends()
                 current_place.reset(token)
             if computing.pop(id, None) is not None:
                 log.step_done(id, output, duration_us=round((now() - began_s) * 1e6))
             else:
-                StepWork(self._steps, number).completed(self._recorded.pop(number), result, since_s=began_s)
-            values.set(number, result)
+                record = self._recorded.pop(number)
+                StepWork(self._steps, number).completed(record, result, since_s=self._on_the_loop(began_s))
+            results[number] = result
             standing[number] = "done"
             touch()
 
@@ -144,5 +150,15 @@ class PlainSteps:
         assert self.run_at_once is not None, "there are steps that are not awaited"
         self.run_at_once(number)
 
+    def _on_the_loop(self, stopwatch_s: float) -> float:
+        """The moment as `trio.current_time` had it."""
+        return trio.current_time() - (self._stopwatch() - stopwatch_s)
+
     def _begun(self, number: int, began_s: float) -> StepRecord:
         return StepWork(self._steps, number).record(since_s=began_s)
+
+
+def _stopwatch() -> Callable[[], float]:
+    """Seconds of the loop's clock, from some moment on. trio's own adds a number to this one, which takes twice as long."""
+    clock = trio.lowlevel.current_clock()
+    return perf_counter if type(clock).__name__ == "SystemClock" else clock.current_time
