@@ -133,6 +133,8 @@ class Runtime:
                 problem="its runtime was opened in another trio run",
                 fix="open one in each of them; they may share a journal",
             )
+        if not callable(step):
+            raise TypeError(f"run() takes a step and its arguments, as in run(f, x); {step!r} is no step")
         token = current_place.set(self.place)
         try:
             with self.place.envelope.guest():
@@ -151,6 +153,8 @@ class Runtime:
             RunError: a step in `raised` never had a budget of its own.
             BudgetExceeded: as when the flow is called.
         """
+        if not hasattr(flow, "resume"):
+            raise TypeError(f"resume() takes a flow and the id of its run; {flow!r} is no flow")
         with self.place.envelope.guest():
             return await flow.resume(run_id, self.place, raised=raised, by=by)
 
@@ -292,7 +296,7 @@ async def open_runtime(
     `prices` are by model name, before the built-in table, and so are `rate_limits` (requests and tokens per minute), which
     are otherwise learnt from 429s. `transport_retries` and `request_timeout_s` (seconds) bound
     one attempt's requests; all of them are inside the budget. `sample_n` is for tests: how often calls that say `stable=`
-    are asked. `sinks` put questions to people; by default the terminal, where there is one. `cluster` has worker processes, for
+    are asked. `sinks` put questions to people; by default the terminal, else the log says that somebody waits. `cluster` has worker processes, for
     steps that say `process=True` and for flows that are called `on_cluster` (docs/cluster.md).
 
     Raises:
@@ -334,7 +338,7 @@ async def open_runtime(
             cluster=crew,
             start=lambda work, task: supervisor.start(work, name=task, policy="stop"),
             answers=AnswerCache(None if path is None else path.parent / "answers.db"),
-            sinks=_default_sinks() if sinks is None else sinks,
+            sinks=_default_sinks(path) if sinks is None else sinks,
         )
         supervisor.start(open_file.run, name="journal", policy="stop")
         if open_file.shared:
@@ -347,12 +351,10 @@ async def open_runtime(
                 yield runtime
 
 
-def _default_sinks() -> list[Sink]:
-    if sys.stdin is None or not sys.stdin.isatty():
-        return []
-    from stratum.engine.sinks import ConsoleSink
+def _default_sinks(journal: Path | None) -> list[Sink]:
+    from stratum.engine.sinks import ConsoleSink, LogSink
 
-    return [ConsoleSink()]
+    return [LogSink(journal) if sys.stdin is None or not sys.stdin.isatty() else ConsoleSink()]
 
 
 def _refuse_other_than_provider(provider: object) -> None:

@@ -12,6 +12,7 @@ import msgspec
 import trio
 
 from stratum.actors.page_address import page_of
+from stratum.engine.log_lines import LOGGER
 from stratum.engine.review import Review
 
 POLL_S = 0.25
@@ -49,6 +50,21 @@ class PageSink:
         where = page_of(self._journal, run=review.run)
         self._write(
             f"{review.question}\n  answer it on {where}, or with: stratum gate {review.run} {review.step} ANSWER\n"
+        )
+
+
+class LogSink:
+    """Says in the log that somebody waits: where there is no terminal and nobody named another sink, nothing else would."""
+
+    def __init__(self, journal: Path | None) -> None:
+        self._journal = journal
+
+    async def ask(self, review: Review) -> None:
+        by_hand = f"answer with `stratum gate {review.run} {review.step} ANSWER`, or "
+        LOGGER.warning(
+            "%s waits for a person, and there is no terminal to ask one at; %spass open_runtime(sinks=[...])",
+            review.step,
+            "" if self._journal is None else by_hand,
         )
 
 

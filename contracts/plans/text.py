@@ -15,13 +15,14 @@ from stratum.contracts.plans.compiled_plan import CompiledPlan
 from stratum.contracts.plans.plan import ExecutionPlan
 from stratum.contracts.plans.shape import salvaged, shape_problems
 from stratum.contracts.plans.yaml_text import lines_of, read_yaml, write_yaml
-from stratum.contracts.problem import MAX_PROBLEMS, Problem, Problems
+from stratum.contracts.problem import MAX_PROBLEMS, Problem, Problems, shown
 from stratum.contracts.registry import Registry
 
 MAX_BYTES: dict[str, int] = {"json": 32 * 2**20, "yaml": 4 * 2**20}
 """Of a plan's text: 100,000 steps of some 300 bytes as JSON."""
 Format = Literal["json", "yaml"]
 _MAX_LOCATED = 2**20
+_AS_TEXT = "Path(...).read_text()"
 
 
 def read_plan(text: str | bytes, *, format: Format | None = None) -> ExecutionPlan:
@@ -46,6 +47,8 @@ def load_plan(text: str | bytes, registry: Registry, *, format: Format | None = 
     Raises:
         PlanError: with everything that is wrong with it: its form, and what can be told of the rest.
     """
+    if not isinstance(registry, Registry):
+        raise TypeError(f"a plan is checked against a Registry, not {registry!r}; pass Functions([...]).registry")
     text = _decoded(text)
     try:
         return load_document(_document(text, format), registry)
@@ -82,6 +85,8 @@ def to_yaml(plan: ExecutionPlan) -> str:
 
 
 def _decoded(text: str | bytes) -> str:
+    if not isinstance(text, (str, bytes)):
+        raise TypeError(f"a plan is read from its text, not from {text!r}; pass {_AS_TEXT}")
     try:
         if isinstance(text, bytes):
             return text.decode("utf-8-sig")
@@ -99,9 +104,12 @@ def _document(text: str, format: Format | None) -> Any:
     if len(text) > MAX_BYTES[format]:
         raise _refusal(f"it is longer than {MAX_BYTES[format] // 2**20} MiB", "split the plan")
     try:
-        return read_json(text) if format == "json" else read_yaml(text)
+        document = read_json(text) if format == "json" else read_yaml(text)
     except Unreadable as unreadable:
         raise PlanError(problems=[unreadable.problem]) from None
+    if isinstance(document, str) and document.endswith((".yaml", ".yml", ".json")):
+        raise _refusal(f"{shown(document)} is the name of a file", f"pass what is in it: {_AS_TEXT}")
+    return document
 
 
 def _refusal(problem: str, fix: str) -> PlanError:

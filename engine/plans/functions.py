@@ -15,6 +15,8 @@ class Functions:
     def __init__(self, steps: Iterable[Step[Any, Any]] = (), contracts: Iterable[type[Any]] = ()) -> None:
         by_name: dict[str, Step[Any, Any]] = {}
         for step in steps:
+            if not isinstance(step, Step):
+                raise TypeError(f"{step!r} is not a step; decorate it with @compute or @infer")
             if step.kind in ("infer", "compute"):  # a flow decides itself what it does: it cannot be approved as data
                 by_name.setdefault(step.signature.name, step)
         self.steps: Mapping[str, Step[Any, Any]] = by_name

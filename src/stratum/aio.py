@@ -13,11 +13,14 @@ from __future__ import annotations
 import asyncio
 import os
 import random
-from collections.abc import AsyncGenerator, Awaitable, Callable, Coroutine, Mapping, MutableMapping
+from collections.abc import AsyncGenerator, Awaitable, Callable, Coroutine, Mapping, MutableMapping, Sequence
 from contextlib import asynccontextmanager
 from functools import partial
 from typing import TYPE_CHECKING, Any, ParamSpec, TypeVar
 
+import trio
+
+from stratum.contracts.errors import NoRuntime
 from stratum.engine import runtime as trio_side
 from stratum.engine.trio_thread import TrioThread, in_asyncio, open_trio_thread
 
@@ -31,6 +34,7 @@ if TYPE_CHECKING:
     from stratum.engine.flow_call import Raised
     from stratum.engine.pricing.service_tier import ServiceTier
     from stratum.engine.providers.protocol import Provider
+    from stratum.engine.review import Sink
     from stratum.engine.tenant import Tenant as TrioTenant
     from stratum.engine.workplace import Workers
 
@@ -123,9 +127,11 @@ async def open_runtime(
     transport_retries: int = trio_side.DEFAULT_TRANSPORT_RETRIES,
     request_timeout_s: float = 600.0,
     jitter: Callable[[], float] = random.random,
+    sample_n: int = 1,
+    sinks: Sequence[Sink] | None = None,
     cluster: Workers | None = None,
 ) -> AsyncGenerator[Runtime]:
-    """Open a session in a trio thread of its own; the arguments are those of `stratum.open_runtime`.
+    """Open a session in a trio thread of its own; the arguments are those of `stratum.open_runtime`. `sinks` are asked in that thread.
 
     Leaving the block stops what still runs in it, and waits. A session that ends by itself, because its own budget ran
     out or its journal failed, cancels the block, which then raises what ended it.
@@ -133,7 +139,10 @@ async def open_runtime(
     Raises:
         BudgetExceeded: on leaving, when the session's own budget ran out.
         JournalError: as `stratum.open_runtime` does.
+        NoRuntime: entered under trio.
     """
+    if trio.lowlevel.in_trio_task():
+        raise NoRuntime(function="stratum.aio.open_runtime()", fix="this is trio: open it with stratum.open_runtime()")
     held = partial(
         trio_side.open_runtime,
         provider=provider,
@@ -147,6 +156,8 @@ async def open_runtime(
         transport_retries=transport_retries,
         request_timeout_s=request_timeout_s,
         jitter=jitter,
+        sample_n=sample_n,
+        sinks=sinks,
         cluster=cluster,
     )
     async with open_trio_thread(held, name="stratum runtime") as (thread, runtime):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import inspect
 import threading
 from collections.abc import AsyncGenerator, Awaitable, Callable
 from contextlib import asynccontextmanager
@@ -14,9 +15,21 @@ import trio
 import trio.lowlevel
 
 import stratum
-from stratum import Budget, BudgetExceeded, JournalUnavailable, NoRuntime, Price, aio, contract, flow, infer
+from stratum import (
+    Budget,
+    BudgetExceeded,
+    JournalUnavailable,
+    NoRuntime,
+    Price,
+    aio,
+    await_human,
+    contract,
+    flow,
+    infer,
+)
 from stratum.contracts.errors import RunError
 from stratum.engine.providers.scripted import Reply, scripted
+from stratum.people import Review
 
 WITHIN_S = 20
 request_id: ContextVar[str] = ContextVar("request_id", default="none")
@@ -33,6 +46,40 @@ A_TENTH_OF_A_CENT = Price.per_million(input=0, output=0, per_request=0.001)
 
 @infer(intent="Say a word", max_output_tokens=100)
 def say(about: str) -> Word: ...
+
+
+class Ada:
+    """A sink: she answers at once."""
+
+    async def ask(self, review: Review) -> None:
+        review.resolve("yes", reviewer="ada")
+
+
+async def _asked() -> str:
+    return (await await_human("Sure?")).value
+
+
+def test_a_runtime_of_asyncio_takes_what_one_of_trio_takes() -> None:
+    taken = [dict(inspect.signature(opened).parameters) for opened in (stratum.open_runtime, aio.open_runtime)]
+    assert taken[0].keys() == taken[1].keys()
+    assert [each.default for each in taken[0].values()] == [each.default for each in taken[1].values()]
+
+
+def test_people_are_asked_from_asyncio_by_the_sinks_that_were_passed() -> None:
+    async def main() -> str:
+        async with aio.open_runtime(provider=scripted(), journal=None, sinks=[Ada()]) as runtime:
+            return await runtime.run(_asked)
+
+    assert asyncio.run(asyncio.wait_for(main(), WITHIN_S)) == "yes"
+
+
+def test_a_runtime_of_asyncio_is_refused_under_trio() -> None:
+    async def main() -> None:
+        async with aio.open_runtime(journal=None):
+            pass
+
+    with pytest.raises(NoRuntime, match=r"this is trio: open it with stratum.open_runtime\(\)"):
+        trio.run(main)
 
 
 @flow

@@ -92,6 +92,25 @@ async def test_nobody_in_time_is_an_error_or_the_fallback(autojump_clock: MockCl
     assert trio.current_time() == pytest.approx(10, abs=0.5)
 
 
+@pytest.mark.parametrize("kept", [True, False])
+async def test_without_a_terminal_and_a_sink_the_log_says_that_somebody_waits(
+    autojump_clock: MockClock,
+    tmp_path: Path,
+    caplog: pytest.LogCaptureFixture,
+    monkeypatch: pytest.MonkeyPatch,
+    kept: bool,
+) -> None:
+    monkeypatch.setattr("sys.stdin", None)
+    journal = tmp_path / "journal.db" if kept else None
+    async with open_runtime(provider=scripted(), journal=journal) as runtime:
+        with pytest.raises(HITLTimeoutError):
+            await await_human("Release the secret?", timeout_s=5)
+    (said,) = [record.getMessage() for record in caplog.records if "waits for a person" in record.getMessage()]
+    assert said.endswith("pass open_runtime(sinks=[...])")
+    assert (f"`stratum gate {runtime.session} await_human#1 ANSWER`" in said) is kept
+    assert "secret" not in said
+
+
 async def test_a_wrong_answer_leaves_it_pending_and_a_second_one_changes_nothing(autojump_clock: MockClock) -> None:
     """CASES F4."""
     decisions: list[HumanDecision[int]] = []

@@ -29,6 +29,7 @@ from stratum import (
     refine,
 )
 from stratum.contracts.errors import RunError
+from stratum.plans import Functions, PlanError, load_plan, read_plan
 from stratum.providers import OpenAI, scripted
 
 
@@ -73,6 +74,31 @@ def test_an_option_of_the_wrong_kind_is_shown_as_it_was_passed(options: dict[str
 
     with pytest.raises(ContractDefinitionError, match=re.escape(says)):
         infer(intent="Count", **options)(number)
+
+
+async def test_what_is_run_or_resumed_is_shown_where_it_is_none() -> None:
+    async with open_runtime(provider=scripted(), journal=None) as runtime:
+        called = double(1)
+        with pytest.raises(TypeError, match=r"as in run\(f, x\); <coroutine object double"):
+            await runtime.run(called)  # type: ignore[call-overload]
+        assert await called == 2
+        with pytest.raises(
+            TypeError, match="resume.. takes a flow and the id of its run; <compute .*double> is no flow"
+        ):
+            await runtime.resume(double, "0123456789ab")  # type: ignore[arg-type]
+
+
+def test_what_plans_are_read_from_and_checked_against_is_said() -> None:
+    with pytest.raises(
+        PlanError, match=r'"plan.yaml" is the name of a file; pass what is in it: Path\(...\).read_text\(\)'
+    ):
+        read_plan("plan.yaml")
+    with pytest.raises(TypeError, match=r"from its text, not from .*plan.yaml.*; pass Path\(...\).read_text\(\)"):
+        read_plan(Path("plan.yaml"))  # type: ignore[arg-type]
+    with pytest.raises(TypeError, match=r"pass Functions\(\[...\]\).registry"):
+        load_plan("steps: [{id: a, fn: b}]", Functions([double]))  # type: ignore[arg-type]
+    with pytest.raises(TypeError, match="<built-in function len> is not a step; decorate it"):
+        Functions([len])  # type: ignore[list-item]
 
 
 @pytest.mark.parametrize("budget", [0.5, {"usd": 0.5}, "1 USD"])
