@@ -1,4 +1,5 @@
-"""Random trees of fan-outs, refinements and quorums, with failures and timeouts, against a reference that runs nothing at once.
+"""Random trees of fan-outs, refinements and quorums, with failures and timeouts, against a reference that runs nothing at once;
+and of flows within them with budgets of their own, stopped from outside at any moment.
 
 Every duration is its own: a whole number of seconds plus a power of a quarter, so that no two branches end together.
 """
@@ -7,8 +8,10 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Callable
+import tempfile
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any, Literal, cast
 
 import pytest
@@ -22,6 +25,7 @@ from stratum import (
     Budget,
     BudgetExceeded,
     Failure,
+    Runtime,
     Success,
     compute,
     contract,
@@ -32,9 +36,13 @@ from stratum import (
     race,
     refine,
 )
+from stratum.actors.journal_check import verify_journal
+from stratum.actors.ledger import Amount, replay
+from stratum.actors.scope import Scope
 from stratum.contracts.records import LeftInDoubt, Released, Reserved, Settled
 from stratum.engine.dialects.protocol import Received
-from stratum.engine.providers.scripted import Reply, scripted
+from stratum.engine.place import current_place
+from stratum.engine.providers.scripted import PRICE, Reply, Scripted, scripted
 
 LEAVES = 12
 
@@ -64,6 +72,17 @@ class Hurried:
     seconds: int
 
 
+@dataclass(frozen=True)
+class Within:
+    """A flow with a budget of its own."""
+
+    child: Any
+    cents: int | None
+    tokens: int | None
+    seconds: int | None
+    drains: bool
+
+
 leaves = st.builds(
     Leaf,
     kind=st.sampled_from(["compute", "infer", "refine", "quorum"]),
@@ -81,7 +100,22 @@ def _groups(children: st.SearchStrategy[Any]) -> st.SearchStrategy[Any]:
     return st.one_of(group, st.builds(Hurried, child=children, seconds=st.integers(0, 20)))
 
 
+def _flows(children: st.SearchStrategy[Any]) -> st.SearchStrategy[Any]:
+    within = st.builds(
+        Within,
+        child=children,
+        cents=st.one_of(st.none(), st.integers(0, 4)),
+        tokens=st.one_of(st.none(), st.integers(0, 3_000)),
+        seconds=st.one_of(st.none(), st.integers(1, 20)),
+        drains=st.booleans(),
+    )
+    return st.one_of(_groups(children), within)
+
+
 trees = st.recursive(leaves, _groups, max_leaves=LEAVES)
+moments = st.one_of(st.none(), st.integers(1, 60), st.integers(60, 400))
+"""Of a stop, counted in steps of all tasks."""
+trees_of_flows = st.recursive(leaves, _flows, max_leaves=LEAVES)
 
 
 @contract
@@ -135,6 +169,8 @@ class Tree:
     """A tree with a name and a duration of its own for each of its leaves."""
 
     def __init__(self) -> None:
+        self.scopes: list[Scope] = []
+        """Of the flows that have begun."""
         self._count = 0
 
     def _own(self, seconds: int) -> tuple[float, str]:
@@ -147,6 +183,8 @@ class Tree:
             return self._leaf(node)
         if isinstance(node, Hurried):
             return self._hurried(node)
+        if isinstance(node, Within):
+            return self._within(node)
         children = [self.built(child) for child in node.children]
         runs = [run for run, _, _ in children]
         if node.require == "race":
@@ -186,6 +224,28 @@ class Tree:
             raise Told(text)
 
         return hurried, min(took, seconds), ended if took < seconds else Failure(Told(text))
+
+    def _within(self, node: Within) -> tuple[Callable[[], Any], float, Success[Any] | Failure]:
+        run, took, ended = self.built(node.child)
+        budget = Budget(
+            usd=None if node.cents is None else node.cents / 100,
+            tokens=node.tokens,
+            ms=None if node.seconds is None else node.seconds * 1000,
+            on_exhaustion="drain" if node.drains else "cancel",
+        )
+
+        @flow(budget=budget)
+        async def within() -> None:
+            self.begun()
+            await run()
+
+        return within, took, ended
+
+    def begun(self) -> None:
+        """To be called at the beginning of each flow."""
+        place = current_place.get()
+        assert place is not None
+        self.scopes.append(place.envelope.scope)
 
 
 def _reference(children: list[Any], require: Any) -> tuple[float, Success[Any] | Failure]:
@@ -288,3 +348,89 @@ def test_no_tree_overspends_however_it_is_stopped(tree: Any, cents: int, stop_af
     assert max(counted, default=0) <= limit
     billed = sum(usage.input_tokens * 2_000_000 + usage.output_tokens * 8_000_000 for usage in provider.billed)
     assert billed <= limit
+
+
+class Books(trio.abc.Instrument):
+    """Looks at every budget after each step of any task, and cancels `stop` before the `number`-th."""
+
+    def __init__(self, tree: Tree, stop: trio.CancelScope, number: int | None) -> None:
+        self.wrong: list[str] = []
+        self._tree = tree
+        self._stop = stop
+        self._left = math.inf if number is None else number
+
+    def before_task_step(self, task: trio.lowlevel.Task) -> None:
+        self._left -= 1
+        if self._left == 0:
+            self._stop.cancel()
+
+    def after_task_step(self, task: trio.lowlevel.Task) -> None:
+        for scope in self._tree.scopes:
+            used = scope.settled + scope.in_doubt + scope.in_flight
+            if scope.limits.exceeded_by(used) is not None or Amount().exceeds(scope.in_flight):
+                self.wrong.append(f"{scope}: {used}, of which in flight {scope.in_flight}")
+
+
+@settings(max_examples=150)
+@given(tree=trees_of_flows, cents=st.integers(0, 20), stop_at=moments)
+def test_no_budget_within_another_is_ever_overdrawn_however_it_is_stopped(
+    tree: Any, cents: int, stop_at: int | None
+) -> None:
+    """BUDGETS I1, I2: at every moment, of every flow; nothing stays reserved, and the journal tells the same, resumed or not."""
+    trio.run(nested, tree, cents, stop_at, None, clock=MockClock(autojump_threshold=0))
+
+
+@settings(max_examples=15)
+@given(tree=trees_of_flows, cents=st.integers(0, 20), stop_at=moments)
+def test_nor_where_each_reservation_waits_for_the_disk(tree: Any, cents: int, stop_at: int | None) -> None:
+    """The clock jumps while the disk is at work: deadlines come at moments of their own."""
+    with tempfile.TemporaryDirectory() as folder:
+        journal = Path(folder) / "stratum.db"
+        trio.run(nested, tree, cents, stop_at, journal, clock=MockClock(autojump_threshold=0))
+        assert verify_journal(journal).faults == ()
+
+
+async def nested(node: Any, cents: int, stop_at: int | None, journal: Path | None) -> None:
+    tree = Tree()
+    run, _, _ = tree.built(node)
+    provider = scripted(otherwise=model())
+
+    @flow(budget=Budget(usd=cents / 1000))
+    async def whole() -> None:
+        tree.begun()
+        await run()
+
+    async with nothing_left(), open_runtime(provider=provider, journal=journal) as runtime:
+        await watched(tree, whole, stop_at)
+        await settled(tree, runtime, provider)
+        (begun,) = [each for each in await runtime.journal.runs() if each.target == whole.target]
+        if begun.state != "succeeded":
+            await watched(tree, lambda: whole.resume(begun.run, runtime.place), None)
+            await settled(tree, runtime, provider)
+
+
+async def watched(tree: Tree, call: Callable[[], Awaitable[None]], stop_at: int | None) -> None:
+    stop = trio.CancelScope()
+    books = Books(tree, stop, stop_at)
+    with stop:
+        trio.lowlevel.add_instrument(books)
+        try:
+            await call()
+        except* (Told, BudgetExceeded):
+            pass
+        finally:
+            trio.lowlevel.remove_instrument(books)
+    assert books.wrong == []
+
+
+async def settled(tree: Tree, runtime: Runtime, provider: Scripted) -> None:
+    session = runtime.place.envelope.scope
+    assert provider.in_flight == 0
+    assert {scope.in_flight for scope in (session, *tree.scopes)} == {Amount()}
+    for run in await runtime.journal.runs():
+        await runtime.journal.verify(run.run)
+        for scope in replay(await runtime.journal.read(run.run)).scopes.values():
+            assert scope.in_flight == Amount()
+            assert scope.limits.exceeded_by(scope.counted) is None
+    bill = sum(PRICE.cost(usage) for usage in provider.billed)
+    assert bill <= (session.settled + session.in_doubt).picousd
