@@ -96,7 +96,7 @@ async def test_a_flow_goes_as_far_as_it_can_and_is_gone_on_with_once_there_is_on
     async with open_runtime(journal=journal) as runtime:
         with pytest.raises(NoProvider):
             await runtime.run(weather, 4)
-        (run, _) = await runtime.journal.runs()
+        (run,) = (each for each in await runtime.journal.runs() if each.name == "weather")
     assert (run.state, doubled) == ("failed", [4])
     async with open_runtime(provider=scripted("rain"), journal=journal) as runtime:
         assert await runtime.resume(weather, run.run) == "8 times rain"
