@@ -12,7 +12,7 @@ from contextlib import suppress
 
 import trio
 
-from stratum.mcp_bridge.wire import CHUNK, MAX_LINE, TOO_LONG, Wire
+from stratum.mcp_bridge.wire import MAX_LINE, TOO_LONG, Wire, arrived
 
 
 class TrioWire:
@@ -33,7 +33,7 @@ class TrioWire:
                 continue
             if not _is_ready(self._source, select.POLLIN):
                 await trio.lowlevel.wait_readable(self._source)
-            if not self._lines.add(os.read(self._source, CHUNK)):
+            if not self._lines.add(arrived(self._source)):
                 return None
         return line
 

@@ -8,7 +8,7 @@ from typing import Final
 
 MAX_LINE: Final = 32 * 2**20
 """Bytes of one message: a plan of 100,000 steps fits."""
-CHUNK: Final = 2**16
+_CHUNK: Final = 2**16
 TOO_LONG: Final = b'{"jsonrpc":"2.0","id":null,"error":{"code":-32600,"message":"the message is longer than 32 MiB; send less at once"}}\n'
 
 
@@ -26,7 +26,7 @@ class Wire:
             if line is not None:
                 with suppress(BrokenPipeError):  # whoever hears no more may still have something to say
                     self.write(TOO_LONG)
-            elif not self.lines.add(os.read(self.source, CHUNK)):
+            elif not self.lines.add(arrived(self.source)):
                 return None
         return line
 
@@ -39,6 +39,14 @@ class Wire:
         rest = memoryview(text)
         while rest:
             rest = rest[os.write(self.sink, rest) :]
+
+
+def arrived(source: int) -> bytes:
+    """What is there to read; empty at the end. Blocks until there is something."""
+    try:
+        return os.read(source, _CHUNK)
+    except ConnectionResetError:  # a socket, as Node's clients use, whose other end left before it had read everything
+        return b""
 
 
 class Lines:

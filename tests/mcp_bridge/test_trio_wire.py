@@ -148,6 +148,16 @@ async def test_a_client_that_is_gone_is_told_as_such(ends: Ends) -> None:
         await wire.send(b"{}\n")
 
 
+async def test_a_client_that_leaves_without_hearing_everything_has_left(ends: Ends) -> None:
+    wire, arriving, replies = ends
+    os.write(arriving, b"said\n")
+    await wire.send(b"unheard\n")
+    for end in {arriving, replies}:
+        os.close(end)
+
+    assert await received(wire) == [b"said"]
+
+
 async def test_files_will_do(tmp_path: Path) -> None:
     (tmp_path / "said").write_bytes(b"one\ntwo\n")
     with (tmp_path / "said").open("rb") as said, (tmp_path / "heard").open("wb") as heard:
