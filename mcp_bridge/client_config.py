@@ -21,6 +21,11 @@ def server_command(*, options: Sequence[str] = ()) -> list[str]:
     return [*([script] if script else [sys.executable, "-m", "stratum"]), "mcp", *options]
 
 
+def steps_options(places: Sequence[str]) -> list[str]:
+    """`--steps PLACE` for each."""
+    return [part for place in places for part in ("--steps", place)]
+
+
 def client_config(form: str, command: Sequence[str]) -> str:
     """The block to paste; `form` is one of `FORMATS`."""
     return FORMATS[form](command)

@@ -113,6 +113,31 @@ def states(places: Places, command: Sequence[str]) -> dict[Path, State]:
     return found
 
 
+def installed_options(places: Places) -> list[str]:
+    """What the installed server is started with behind its `mcp`; empty where none is, or none that can be read."""
+    for path, read in ((places.codex / "config.toml", _toml_server), (_plugin_server(places), _json_server)):
+        _, text = read_file(path, within=places.within)
+        try:
+            args = [] if text is None else [str(part) for part in read(text)["args"]]
+        except (TOMLKitError, ValueError, LookupError, TypeError):
+            continue
+        if "mcp" in args:
+            return args[args.index("mcp") + 1 :]
+    return []
+
+
+def _toml_server(text: str) -> Any:
+    return tomlkit.parse(text).unwrap()["mcp_servers"][NAME] if _TOML.begin in text else {"args": []}
+
+
+def _json_server(text: str) -> Any:
+    return json.loads(text)["mcpServers"][NAME]
+
+
+def _plugin_server(places: Places) -> Path:
+    return places.market / "plugins" / NAME / ".mcp.json"
+
+
 def hook_command(command: Sequence[str], event: str) -> str:
     """What Codex runs for a hook, by a shell."""
     program = list(command)[: list(command).index("mcp")] if "mcp" in command else list(command)

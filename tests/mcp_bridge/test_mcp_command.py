@@ -25,6 +25,7 @@ def test_the_printed_blocks_can_be_read_by_those_they_are_for() -> None:
     assert command["args"][-1] == "mcp"
     assert json.loads(printed("--for", "vscode"))["servers"]["stratum"]["type"] == "stdio"
     assert (codex["command"], codex["args"]) == (command["command"], command["args"])
+    assert json.loads(printed("--steps", "a.py"))["mcpServers"]["stratum"]["args"][-3:] == ["mcp", "--steps", "a.py"]
     assert codex["required"] is True
     assert codex["tools"]["stratum_execute"]["approval_mode"] == "approve"
 

@@ -10,10 +10,17 @@ from pathlib import Path
 import click
 
 from stratum.cli.exit_codes import FAILED
-from stratum.mcp_bridge.client_config import server_command
+from stratum.mcp_bridge.client_config import server_command, steps_options
 from stratum.mcp_bridge.codex.file_changes import FileChange, apply_changes, diff_of
 from stratum.mcp_bridge.codex.hooks import HOOKS, MAX_INPUT, run_hook
-from stratum.mcp_bridge.codex.installation import MARKET, Places, install_changes, states, uninstall_changes
+from stratum.mcp_bridge.codex.installation import (
+    MARKET,
+    Places,
+    install_changes,
+    installed_options,
+    states,
+    uninstall_changes,
+)
 from stratum.mcp_bridge.identity import NAME
 
 _scope = click.option(
@@ -33,15 +40,24 @@ def command() -> None:
 
 @command.command()
 @_scope
+@click.option(
+    "--steps",
+    "steps",
+    multiple=True,
+    metavar="PLACE",
+    help="file.py or module whose steps the plans may name; repeat it. Default: those installed before.",
+)
 @click.option("--plugin", is_flag=True, help="Write a plugin and its marketplace instead, for `codex plugin add`.")
 @_yes
-def install(*, scope: str, plugin: bool, yes: bool) -> None:
+def install(*, scope: str, steps: tuple[str, ...], plugin: bool, yes: bool) -> None:
     """Register the server, skill, hooks and AGENTS.md block.
 
     Shows the difference first, and asks.
     """
     places = _places(scope)
-    made = _make(install_changes(places, server_command(), plugin=plugin), yes=yes)
+    _check_steps(steps, scope=scope)
+    options = steps_options(steps) or installed_options(places)
+    made = _make(install_changes(places, server_command(options=options), plugin=plugin), yes=yes)
     if plugin:
         click.echo(f"then: codex plugin marketplace add {places.market}\n      codex plugin add {NAME}@{MARKET}")
     elif made:
@@ -71,7 +87,8 @@ def status(*, scope: str) -> None:
 
     Exits with 1 if something is outdated.
     """
-    found = states(_places(scope), server_command())
+    places = _places(scope)
+    found = states(places, server_command(options=installed_options(places)))
     for path, state in found.items():
         click.echo(f"{state:<10} {path}")
     if "outdated" in found.values():
@@ -85,6 +102,15 @@ def hook(event: str) -> None:
     """What Codex runs: one JSON object in, one or nothing out."""
     if answer := run_hook(event, sys.stdin.buffer.read(MAX_INPUT)):
         click.echo(answer)
+
+
+def _check_steps(steps: Sequence[str], *, scope: str) -> None:
+    """Codex starts the server in whatever folder it works in: a file has to be found from there."""
+    for file in map(Path, steps):
+        if file.suffix == ".py" and not file.is_file():
+            raise click.UsageError(f"--steps: no file {file}")
+        if file.suffix == ".py" and scope == "user" and not file.is_absolute():
+            raise click.UsageError(f"--steps {file}: with --scope user, name a module or the file's whole path")
 
 
 def _places(scope: str) -> Places:

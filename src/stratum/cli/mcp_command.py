@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from stratum.actors.locations import state_home
-from stratum.cli.options import journal_option
-from stratum.mcp_bridge.client_config import FORMATS, client_config, server_command
+from stratum.cli.options import journal_option, steps_option
+from stratum.mcp_bridge.client_config import FORMATS, client_config, server_command, steps_options
 from stratum.mcp_bridge.handshake import open_handshake
 from stratum.mcp_bridge.wire import claim_stdio
 
@@ -67,12 +67,13 @@ def command(
 @click.option(
     "--for", "form", type=click.Choice(sorted(FORMATS)), default="json", show_default=True, help="The client."
 )
-def config(*, form: str) -> None:
+@steps_option
+def config(*, form: str, modules: tuple[str, ...]) -> None:
     """Print what to put into a client's configuration.
 
     For Codex, `stratum codex install` does more.
     """
-    click.echo(client_config(form, server_command()))
+    click.echo(client_config(form, server_command(options=steps_options(modules))))
 
 
 def _serve_stdio(*, places: tuple[str, ...], model: str | None, journal: Path) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import stat
 import tempfile
@@ -103,6 +104,56 @@ def test_installing_twice_changes_nothing_and_uninstalling_leaves_nothing(
     assert codex("uninstall", "--yes", *scope).exit_code == 0
     assert picture(tmp_path) == before
     assert "nothing to change" in codex("uninstall", "--yes", *scope).output
+
+
+@pytest.mark.parametrize("plugin", [False, True])
+def test_the_functions_that_plans_may_name_are_installed_and_stay_until_others_are_named(
+    project: Path, plugin: bool
+) -> None:
+    def args() -> list[str]:
+        if plugin:
+            file = project / ".codex/stratum-market/plugins/stratum/.mcp.json"
+            return json.loads(file.read_text())["mcpServers"]["stratum"]["args"]
+        return tomllib.loads((project / ".codex/config.toml").read_text())["mcp_servers"]["stratum"]["args"]
+
+    form = ["--plugin"] if plugin else []
+    (project / "my steps.py").write_text("")
+    assert codex("install", "--yes", *form, "--steps", "my steps.py", "--steps", "package.steps").exit_code == 0
+    assert args()[-5:] == ["mcp", "--steps", "my steps.py", "--steps", "package.steps"]
+    assert "nothing to change" in codex("install", "--yes", *form).output
+    assert codex("status").exit_code == 0
+    assert codex("install", "--yes", *form, "--steps", "package.steps").exit_code == 0
+    assert args()[-3:] == ["mcp", "--steps", "package.steps"]
+    assert codex("uninstall", "--yes").exit_code == 0
+    assert codex("install", "--yes", *form).exit_code == 0
+    assert args()[-1] == "mcp"
+
+
+@pytest.mark.parametrize(
+    ("options", "says"),
+    [
+        (["--steps", "none.py"], "no file none.py"),
+        (["--steps", "here.py", "--scope", "user"], "with --scope user, name a module or the file's whole path"),
+    ],
+)
+def test_a_file_of_functions_that_codex_would_not_find_is_refused(
+    options: list[str], says: str, project: Path, tmp_path: Path
+) -> None:
+    (project / "here.py").write_text("")
+    before = picture(tmp_path)
+    refused = codex("install", "--yes", *options)
+    assert (refused.exit_code, picture(tmp_path)) == (2, before)
+    assert says in " ".join(refused.output.split())
+
+
+@pytest.mark.parametrize("text", ["x = ", "[mcp_servers.stratum]\nargs = 5\n", "[mcp_servers]\nstratum = 1\n"])
+def test_an_installation_that_cannot_be_read_is_still_told_of(text: str, project: Path) -> None:
+    file = config(project)
+    codex("install", "--yes")
+    begin, _, rest = file.read_text().partition("[mcp_servers.stratum]")
+    file.write_text(f"{begin}{text}\n{rest[rest.index('# <<< stratum') :]}")
+    told = codex("status")
+    assert (told.exit_code, told.output.split()[0]) == (1, "outdated")
 
 
 def test_the_user_scope_leaves_the_project_alone(project: Path, tmp_path: Path) -> None:
