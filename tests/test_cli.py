@@ -181,6 +181,11 @@ def test_a_run_that_is_gone_on_with_is_shown_with_what_it_did_before(
     assert sent == 3
     assert again[-5:] == failed[-5:]  # the error, "2 steps completed, 0.0... of 1.000 USD", and how to go on
     assert any(line.startswith("2 steps completed, 0.0") for line in again)
+    costs = [
+        call("query", f"SELECT sum({column}) AS cost FROM {view}", "--csv").stdout
+        for column, view in (("cost_picousd", "steps WHERE kind = 'infer'"), ("counted_picousd", "reservations"))
+    ]
+    assert costs[0] == costs[1] != "cost\r\n0\r\n"  # a step that failed twice counts once
 
 
 @pytest.mark.parametrize("command", ["report", "trace"])
