@@ -119,13 +119,13 @@ class Line:
             BudgetExceeded: the call's own budget does not afford it.
             ProviderError: the provider refused it, or the transport retries are used up.
         """
-        started_s = trio.current_time()
+        started_s = self._run.now()
         retries = 0
         self._attempt = attempt
         while True:
             outcome = await self._send_once(conversation, attempt=attempt)
             if isinstance(outcome, Exchange):
-                duration_ms = round((trio.current_time() - started_s) * 1000)
+                duration_ms = round((self._run.now() - started_s) * 1000)
                 return replace(outcome, duration_ms=duration_ms, transport_retries=retries)
             if not outcome.error.retryable or retries >= self._runtime.transport_retries:
                 raise outcome.error

@@ -7,7 +7,6 @@ from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any, Protocol
 
 import msgspec
-import trio
 
 from stratum.contracts.money import usd
 from stratum.contracts.price import Usage
@@ -65,7 +64,7 @@ class StepRecord:
         self.fallbacks: list[str] = []
         self._prompt_hash = prompt_hash
         self._planned = planned
-        now_s = trio.current_time()
+        now_s = self.run.now()
         self._started_s = now_s if since_s is None else since_s
         self._started_at = datetime.now(UTC) - timedelta(seconds=now_s - self._started_s)
         self._entered = self.run.enter(
@@ -142,7 +141,7 @@ class StepRecord:
             contract_hash=self._step.signature.returns.digest,
             attempts=len(attempts) - reruns if attempts or self._step.kind == "infer" else 1,
             output=output,
-            duration_ms=round((trio.current_time() - self._started_s) * 1000),
+            duration_ms=round((self.run.now() - self._started_s) * 1000),
             cost_usd=usd(picousd) if self.priced else None,
             retry_reasons=[violation.for_trace for attempt in attempts for violation in attempt.violations],
             run_id=self.run.id,

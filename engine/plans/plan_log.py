@@ -49,7 +49,7 @@ class PlanLog(Run):
     @property
     def elapsed_ms(self) -> int:
         """Running time so far; neither downtime nor the wait for a person alone is in it."""
-        now = trio.current_time() if self._paused_at is None else self._paused_at
+        now = self.now() if self._paused_at is None else self._paused_at
         return self.history.elapsed_ms + round((now - self._started_at) * 1000)
 
     def pause(self) -> None:

@@ -12,7 +12,6 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
 import msgspec
-import trio
 
 from stratum.contracts.any_json import ANY_JSON
 from stratum.contracts.errors import ContractViolation
@@ -175,7 +174,7 @@ class StepWork:
         if changes_files:
             await gathering.keep_before(past.id)
         while True:
-            started_s = trio.current_time()
+            started_s = self._log.now()
             gathering.forget(past.id)
             try:
                 outcome = await doer.attempt(past.sent)
@@ -234,7 +233,7 @@ class StepWork:
     def _attempt(self, outcome: Outcome, found: Verified, *, started_s: float) -> Attempt:
         return Attempt(
             number=len(self._past.attempts) + 1,
-            duration_ms=round((trio.current_time() - started_s) * 1000),
+            duration_ms=round((self._log.now() - started_s) * 1000),
             usage=outcome.usage,
             picousd=outcome.picousd,
             violations=found.violations,
