@@ -162,10 +162,31 @@ def test_a_new_limit_that_makes_no_sense_is_wrong_usage(project: Path, limit: tu
 
 
 def test_a_flow_that_raises_shows_its_error_and_can_be_resumed(project: Path) -> None:
-    with pytest.raises(LookupError):
-        run("broken", "--input", "text=a")
+    failed = run("broken", "--input", "text=a")
+    said = failed.stderr.splitlines()
+    assert failed.exit_code == 1
+    assert "stratum resume" in said[-1] and said[-2].startswith("2 steps completed")
+    trace = said[said.index("Traceback (most recent call last):") + 1 : -2]
+    assert [line.split('"')[1] for line in trace if line.startswith("  File ")] == [str(FLOWS)]
+    assert trace[-1] == "LookupError: a"
+    told = run("broken", "--input", "text=a", "--json")
+    assert json.loads(told.stdout)["error"] == "LookupError: a"
+    assert told.stderr.endswith("LookupError: a\n")
     listed = call("runs").stdout
     assert re.search(r"^[0-9a-f]{12}  failed      \d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\+00:00  broken$", listed, re.MULTILINE)
+    audit = call("audit").stdout.splitlines()
+    assert (audit[-2].endswith(", all passing"), audit[-1]) == (True, "Run failed: LookupError: a")
+
+
+def test_a_flow_whose_file_was_moved_can_be_resumed_by_saying_where_it_is(project: Path) -> None:
+    (project / "before.py").write_text(FLOWS.read_text(encoding="utf-8"))
+    call("run", "before.py:pauper", "--input", "text=a")
+    run_id = call("runs").stdout.split()[0]
+    (project / "before.py").rename(project / "after.py")
+    lost = call("resume", run_id, "--usd", "0.5")
+    assert (lost.exit_code, "say where it is with --flow" in " ".join(lost.stderr.split())) == (2, True)
+    found = call("resume", run_id, "--usd", "0.5", "--flow", "after.py:pauper")
+    assert json.loads(found.stdout) == "Y"
 
 
 def test_a_run_that_is_gone_on_with_is_shown_with_what_it_did_before(

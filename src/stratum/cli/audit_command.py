@@ -9,10 +9,12 @@ import click
 import msgspec
 
 from stratum.cli.options import journal_option
-from stratum.cli.reading import find_run, is_alive, read_records
+from stratum.cli.reading import find_listed, is_alive, read_records
 from stratum.contracts.audit import audit_of, render_audit, traces_of
 from stratum.contracts.doubts import Doubt, doubts_of, render_doubts
 from stratum.contracts.money import usd
+
+_UNFINISHED = ("failed", "exhausted", "cancelled", "interrupted")
 
 
 @click.command("audit")
@@ -25,7 +27,8 @@ def command(run: str, *, jsonl: bool, as_json: bool, journal: Path) -> None:
 
     The first characters of an id are enough; without one, it is the latest run.
     """
-    run = find_run(journal, run)
+    listed = find_listed(journal, run)
+    run = listed.run
     records = read_records(journal, run)
     doubts = doubts_of(records, alive=is_alive(journal, run))
     traces = list(traces_of(records).values())
@@ -38,6 +41,9 @@ def command(run: str, *, jsonl: bool, as_json: bool, journal: Path) -> None:
     else:
         lines, reruns = audit_of(records)
         click.echo(render_audit(lines, extra_retries=reruns))
+        if listed.state in _UNFINISHED:
+            # Its steps may all have passed, and the flow's own code raised.
+            click.echo(": ".join(part for part in (f"Run {listed.state}", listed.error.partition("\n")[0]) if part))
     if not as_json:
         # Not among the lines that are committed as data.
         for line in render_doubts(run, doubts):

@@ -73,7 +73,11 @@ def command(
         return
     if not started.target:
         raise click.UsageError(f"{run_id} is of calls outside a flow, which are not gone on with; make them in a @flow")
-    step = load_step(target or started.target)
+    try:
+        step = load_step(target or started.target)
+    except click.UsageError as error:
+        moved = "" if target else "; if the flow was moved, say where it is with --flow file.py:flow"
+        raise click.UsageError(f"{error.message}{moved}") from error
     if not isinstance(step, Flow):
         raise click.UsageError(f"{started.target} is not a flow any more; name one with --flow")
 

@@ -12,7 +12,8 @@ import msgspec
 import trio
 
 from stratum.cli.download import download_lines
-from stratum.cli.exit_codes import INTERRUPTED, exit_code
+from stratum.cli.exit_codes import FAILED, INTERRUPTED, exit_code
+from stratum.cli.own_error import own_traceback
 from stratum.cli.progress import Progress, shown_progress
 from stratum.cli.time_spent import TimeSpent
 from stratum.contracts.codec import Codec
@@ -70,6 +71,11 @@ def run_and_show(
     except StratumError as error:
         _report(shown, state=_state(error), error=described(error), where=where, as_json=as_json)
         raise SystemExit(exit_code(error)) from error
+    except Exception as error:  # the flow's own code raised, and the program ends with it
+        _report(
+            shown, state="failed", error=described(error), where=where, as_json=as_json, raised=own_traceback(error)
+        )
+        raise SystemExit(FAILED) from error
     output = returns.jsonable(result, redact=False)
     if as_json:
         output = {"run": shown.run, "state": "succeeded", "output": output, **_profile(where)}
@@ -90,14 +96,17 @@ def _state(error: StratumError) -> str:
             return "failed"
 
 
-def _report(progress: Progress, *, state: str, error: str, where: TimeSpent | None, as_json: bool) -> None:
-    """What completed, and how to go on."""
+def _report(
+    progress: Progress, *, state: str, error: str, where: TimeSpent | None, as_json: bool, raised: str = ""
+) -> None:
+    """What completed, and how to go on. `raised`: where, if it was code that is not ours."""
     if as_json:
+        click.echo(raised, err=True, nl=False)
         outcome = {"run": progress.run, "state": state, "error": error, "completed": progress.done, **_profile(where)}
         click.echo(msgspec.json.encode(outcome).decode())
         return
     _show(where)
-    click.echo(error, err=True)
+    click.echo(raised.rstrip() or error, err=True)
     if progress.run:
         click.echo(f"{len(progress.done)} steps completed, {progress.spend}", err=True)
         click.echo(f"what it did: stratum audit {progress.run}   go on: stratum resume {progress.run}", err=True)

@@ -1,0 +1,40 @@
+"""An exception of the program's own code, as it is shown: where that raised, without the frames of what called it."""
+
+from __future__ import annotations
+
+import contextlib
+from pathlib import Path
+from traceback import FrameSummary, StackSummary, TracebackException
+from typing import Final, cast
+
+import click
+import outcome
+import trio
+
+import stratum
+
+_CALLERS: Final = tuple(str(Path(module.__file__ or "").parent) for module in (stratum, trio, outcome, click))
+_PLUMBING: Final = (contextlib.__file__, "<frozen runpy>")
+
+
+def own_traceback(error: Exception) -> str:
+    """The traceback from the first frame on that is not ours, and of what caused the error, likewise."""
+    told = TracebackException.from_exception(error)
+    around = error.__context__
+    if isinstance(around, BaseExceptionGroup) and error in cast("BaseExceptionGroup[Exception]", around).exceptions:
+        told.__context__ = None  # nurseries wrapped the very same error on its way
+    _without_callers(told)
+    return "".join(told.format())
+
+
+def _without_callers(told: TracebackException) -> None:
+    frames = list(told.stack)
+    own = next((number for number, frame in enumerate(frames) if not _calls(frame)), 0)
+    told.stack = StackSummary.from_list(frames[own:])
+    for other in (told.__cause__, told.__context__, *(told.exceptions or ())):
+        if other is not None:
+            _without_callers(other)
+
+
+def _calls(frame: FrameSummary) -> bool:
+    return frame.filename.startswith(_CALLERS) or frame.filename in _PLUMBING
