@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
+from pathlib import Path
 
 import pytest
 import trio
+from click.testing import CliRunner
 
 from stratum import compute, open_runtime
+from stratum.cli import stratum
 from stratum.cli.own_error import own_traceback
 from stratum.testing import scripted
 
@@ -48,6 +51,28 @@ def test_several_at_once_are_all_shown() -> None:
     told = raised(several)
     assert "two at once (2 sub-exceptions)" in told
     assert "ValueError: one\n" in told and "ValueError: another\n" in told
+
+
+@pytest.mark.parametrize(
+    ("text", "says"),
+    [
+        ("def x(:", ['steps.py", line 1', "SyntaxError: invalid syntax"]),
+        ("import nothing_here", ['steps.py", line 1', "ModuleNotFoundError: No module named 'nothing_here'"]),
+        ("def f():\n    1 / 0\n\nf()", ['steps.py", line 4', 'steps.py", line 2', "ZeroDivisionError"]),
+    ],
+)
+@pytest.mark.parametrize("arguments", [["run", "steps.py:x"], ["plan", "check", "plan.yaml", "--steps", "steps.py"]])
+def test_a_file_that_cannot_be_imported_is_shown_from_its_own_lines_on(
+    text: str, says: list[str], arguments: list[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    Path("plan.yaml").write_text("steps: [{id: a, intent: Look}]")
+    Path("steps.py").write_text(text)
+    refused = CliRunner().invoke(stratum, arguments)
+    assert refused.exit_code == 2
+    _, _, shown = refused.stderr.partition("Error: steps.py cannot be imported:\n")
+    assert [part for part in says if part not in shown] == []
+    assert shown.count("  File ") == len(says) - 1
 
 
 def test_frames_of_ours_below_the_programs_own_stay() -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import sys
 from pathlib import Path
 from traceback import FrameSummary, StackSummary, TracebackException
 from typing import Final, cast
@@ -14,7 +15,7 @@ import trio
 import stratum
 
 _CALLERS: Final = tuple(str(Path(module.__file__ or "").parent) for module in (stratum, trio, outcome, click))
-_PLUMBING: Final = (contextlib.__file__, "<frozen runpy>")
+_PLUMBING: Final = (contextlib.__file__, sys.argv[0])
 
 
 def own_traceback(error: Exception) -> str:
@@ -29,7 +30,9 @@ def own_traceback(error: Exception) -> str:
 
 def _without_callers(told: TracebackException) -> None:
     frames = list(told.stack)
-    own = next((number for number, frame in enumerate(frames) if not _calls(frame)), 0)
+    # A file that cannot be parsed has no frame: Python shows its line besides.
+    none = len(frames) if told.exc_type is not None and issubclass(told.exc_type, SyntaxError) else 0
+    own = next((number for number, frame in enumerate(frames) if not _calls(frame)), none)
     told.stack = StackSummary.from_list(frames[own:])
     for other in (told.__cause__, told.__context__, *(told.exceptions or ())):
         if other is not None:
@@ -37,4 +40,4 @@ def _without_callers(told: TracebackException) -> None:
 
 
 def _calls(frame: FrameSummary) -> bool:
-    return frame.filename.startswith(_CALLERS) or frame.filename in _PLUMBING
+    return frame.filename.startswith((*_CALLERS, "<frozen ")) or frame.filename in _PLUMBING

@@ -15,7 +15,7 @@ import trio
 from stratum.actors.locations import state_home
 from stratum.actors.page_address import page_address, page_of
 from stratum.cli.reading import read_past_calls
-from stratum.cli.target import load_module, steps_of
+from stratum.cli.target import imported, steps_of
 from stratum.contracts.plans.check import compile_plan
 from stratum.contracts.plans.compiled_plan import CompiledPlan
 from stratum.contracts.plans.errors import NotApproved
@@ -40,7 +40,7 @@ TYPED = 6
 
 def functions_in(modules: Sequence[str]) -> Functions:
     """The steps that a plan may name, from `file.py` and module names."""
-    return Functions(step for place in modules for step in steps_of(load_module(place)))
+    return Functions(step for place in modules for step in steps_of(imported(place)))
 
 
 def ruling_on(compiled: CompiledPlan, *, functions: Functions, journal: Path) -> Ruling:

@@ -71,6 +71,8 @@ def run_and_show(
     except StratumError as error:
         _report(shown, state=_state(error), error=described(error), where=where, as_json=as_json)
         raise SystemExit(exit_code(error)) from error
+    except click.ClickException:
+        raise
     except Exception as error:  # the flow's own code raised, and the program ends with it
         _report(
             shown, state="failed", error=described(error), where=where, as_json=as_json, raised=own_traceback(error)

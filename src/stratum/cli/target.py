@@ -13,9 +13,10 @@ from typing import Any, TypeGuard
 import click
 import msgspec
 
+from stratum.cli.own_error import own_traceback
 from stratum.contracts.any_json import ANY_JSON
 from stratum.contracts.codec import Codec
-from stratum.contracts.errors import ContractViolation
+from stratum.contracts.errors import ContractViolation, StratumError
 from stratum.contracts.signature import Signature
 from stratum.engine.step import Step
 
@@ -29,7 +30,7 @@ def load_step(target: str) -> Step[Any, Any]:
     place, _, name = target.rpartition(":")
     if not place or not name:
         raise click.UsageError(f"{target!r}: say which flow, as file.py:flow or module:flow")
-    module = load_module(place)
+    module = imported(place)
     found: Any = module
     for part in name.split("."):
         found = getattr(found, part, None)
@@ -43,6 +44,20 @@ def load_step(target: str) -> Step[Any, Any]:
 def load_module(place: str) -> ModuleType:
     """The module that `file.py` or `module` names, imported."""
     return _load_file(Path(place)) if place.endswith(".py") else _load_module(place)
+
+
+def imported(place: str) -> ModuleType:
+    """The same, for who typed the name: an exception of the file is shown from its own first frame on.
+
+    Raises:
+        click.UsageError: there is none, or it cannot be imported.
+    """
+    try:
+        return load_module(place)
+    except (click.ClickException, StratumError):
+        raise
+    except Exception as error:  # whatever the user's file raises
+        raise click.UsageError(f"{place} cannot be imported:\n{own_traceback(error).rstrip()}") from error
 
 
 def steps_of(module: ModuleType) -> list[Step[Any, Any]]:
