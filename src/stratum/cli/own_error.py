@@ -24,15 +24,14 @@ def own_traceback(error: Exception) -> str:
     around = error.__context__
     if isinstance(around, BaseExceptionGroup) and error in cast("BaseExceptionGroup[Exception]", around).exceptions:
         told.__context__ = None  # nurseries wrapped the very same error on its way
-    _without_callers(told)
+    # A file that cannot be parsed has no frame: Python shows its line besides.
+    _without_callers(told, unparsed=isinstance(error, SyntaxError))
     return "".join(told.format())
 
 
-def _without_callers(told: TracebackException) -> None:
+def _without_callers(told: TracebackException, *, unparsed: bool = False) -> None:
     frames = list(told.stack)
-    # A file that cannot be parsed has no frame: Python shows its line besides.
-    none = len(frames) if told.exc_type is not None and issubclass(told.exc_type, SyntaxError) else 0
-    own = next((number for number, frame in enumerate(frames) if not _calls(frame)), none)
+    own = next((number for number, frame in enumerate(frames) if not _calls(frame)), len(frames) if unparsed else 0)
     told.stack = StackSummary.from_list(frames[own:])
     for other in (told.__cause__, told.__context__, *(told.exceptions or ())):
         if other is not None:
