@@ -171,6 +171,15 @@ def test_an_approval_is_bound_to_the_inputs(project: Path) -> None:
     assert call("run", "plan.yaml", "--steps", str(FLOWS), "--input", "text=hello").exit_code == 6
 
 
+def test_a_plan_that_is_run_at_a_terminal_is_shown_with_what_it_will_probably_take(project: Path) -> None:
+    terminal = Terminal("run", "plan.yaml", "--steps", str(FLOWS), "--input", "text=hello")
+    terminal.expect(r"budget: ~1 tool call, estimated \$")
+    terminal.expect("first 6 characters")
+    terminal.type("")
+    assert terminal.ended() == 6
+    assert "this plan was not approved (digest" in terminal.said
+
+
 def test_a_gate_is_asked_where_the_plan_runs(project: Path) -> None:
     terminal = Terminal("run", "gated.yaml", "--steps", str(FLOWS))
     digest = terminal.expect(r"digest of all this: (\w+)")[1]

@@ -101,7 +101,8 @@ async def run_plan(
     """Propose a plan, have it approved at the terminal, and run it to its end."""
     async with open_plans(runtime, functions=functions, agents=_agents(agent)) as plans:
         draft = await plans.propose(compiled.plan, inputs, by=getpass.getuser(), modules=modules)
-        return await _begun(plans, draft, draft.digest, compiled)
+        # As it was proposed, which is with what it will probably take.
+        return await _begun(plans, draft, draft.digest, await plans.compiled(draft.run))
 
 
 async def resume_plan(
