@@ -12,8 +12,12 @@ from stratum.contracts.records import LimitRaised
 from stratum.engine.history import History
 
 
-async def raise_limits_of_stopped(journal: Journal, run: str, limits: Mapping[str, int], *, by: str) -> None:
+async def raise_limits_of_stopped(
+    journal: Journal, run: str, limits: Mapping[str, int], *, by: str, scope: str = ""
+) -> None:
     """Record that a person gives it these, which include what it has used: `usd` in picodollars, `tokens`, `ms`.
+
+    `scope` names a step that has a budget of its own; empty: the run's.
 
     Raises:
         RunError: it has succeeded, or never began.
@@ -25,7 +29,7 @@ async def raise_limits_of_stopped(journal: Journal, run: str, limits: Mapping[st
         past = History(await journal.read(run))
         if past.finished is not None and past.finished.state == "succeeded":
             raise RunError(run=run, problem="it has succeeded", fix="there is nothing left to be paid for")
-        raised = LimitRaised(elapsed_ms=past.elapsed_ms, scope="", limits=dict(limits), by=by)
+        raised = LimitRaised(elapsed_ms=past.elapsed_ms, scope=scope, limits=dict(limits), by=by)
         if not past.raise_limits(raised):
             raise RunError(run=run, problem="it has not begun", fix="change the budget of its plan")
         await journal.commit(run, raised)

@@ -65,7 +65,8 @@ async def stratum_plan(
         status = await plans.revise(revises, compiled, by=str(caller(ctx)))
     else:
         status = await plans.propose(compiled, inputs, by=str(caller(ctx)), modules=bridge.project.modules)
-    view = plan_view(status, compiled)
+    # As it is kept and will be approved: with its estimate.
+    view = plan_view(status, await plans.compiled(status.run))
     count = len(compiled.plan.steps)
     return answer(f"{view.plan} {view.state}: {count} steps. {view.next}", view)
 

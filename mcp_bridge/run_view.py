@@ -139,6 +139,12 @@ def next_call(status: PlanStatus) -> str:
     if status.questions:
         asked = status.questions[0].step
         return f'A person must answer: stratum_gate(plan="{plan}", step="{asked}") asks the user.'
+    elsewhere = [step.id for step in status.steps if step.standing == "handed_out"]
+    if status.state == "running" and elsewhere:
+        return (
+            f"Another process has it, such as the server of another session, and step {elsewhere[0]} is with the agent there: "
+            f'stratum_status(plan="{plan}", wait_s=20) waits for what comes next.'
+        )
     return _NEXT[status.state].format(plan=plan)
 
 
@@ -150,8 +156,8 @@ _NEXT: dict[PlanState, str] = {
     "interrupted": 'Its process is gone: stratum_execute(plan="{plan}") goes on with it.',
     "succeeded": 'Done. Show the user stratum_audit(plan="{plan}").',
     "failed": 'Tell the user what failed. stratum_execute(plan="{plan}") goes on from there: completed steps are kept.',
-    "exhausted": "The budget is used up. Tell the user what is done and what is left; if they raise it with "
-    '`stratum raise {plan} --usd AMOUNT`, stratum_execute(plan="{plan}") goes on.',
+    "exhausted": "The budget is used up. Tell the user what is done and what is left; if they raise it, with "
+    '`stratum raise {plan} --usd AMOUNT` (or --tokens, --ms) in a terminal or on the page of `stratum ui`, stratum_execute(plan="{plan}") goes on.',
     "cancelled": 'It was stopped. stratum_execute(plan="{plan}") goes on, if the user wants that.',
 }
 

@@ -12,8 +12,8 @@ from mcp.server.mcpserver.exceptions import ToolError
 from mcp_types import CallToolResult, TextContent
 from pydantic import BaseModel, Field
 
-from stratum.contracts.errors import JournalUnavailable, StratumError
-from stratum.contracts.problem import legible
+from stratum.contracts.errors import BudgetExceeded, JournalUnavailable, StratumError
+from stratum.contracts.problem import legible, visible
 from stratum.mcp_bridge.bridge import Bridge
 from stratum.mcp_bridge.refusal import MAX_TOLD, unknown_arguments
 
@@ -60,6 +60,11 @@ def told(call: Callable[P, Awaitable[R]]) -> Callable[P, Awaitable[R]]:
         except JournalUnavailable as error:
             # The bridge opens it anew for whoever asks next.
             text = f"{error}. Nothing more was recorded: once that is done, make this call again."
+            raise ToolError(legible(text, most=MAX_TOLD)) from error
+        except BudgetExceeded as error:
+            # What the error says to do is for whoever writes the budget: an agent cannot raise it.
+            status = f"stratum_status(plan={visible(str(given.get('plan'))[:MAX_ID])})"
+            text = f"{error}.\nOnly the user can raise it. Stop here: {status} tells what is done, what is left, and how they do."
             raise ToolError(legible(text, most=MAX_TOLD)) from error
         except StratumError as error:
             raise ToolError(legible(str(error), most=MAX_TOLD)) from error

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
+from stratum.actors.amount import Amount
 from stratum.contracts.audit import flags_of
 from stratum.contracts.plans.compiled_plan import CompiledPlan
 from stratum.contracts.plans.status import PlanState, PlanStatus, StepStanding, StepStatus
@@ -87,9 +88,21 @@ def recorded_status(run: str, compiled: CompiledPlan, past: PlanHistory, *, stat
         steps=tuple(_step(compiled, number, past) for number in range(len(compiled.plan.steps))),
         settled_picousd=0 if books is None else books.settled.picousd,
         in_doubt_picousd=0 if books is None else books.in_doubt.picousd,
+        left=_recorded_left(compiled, past),
         output=output,
         error="" if past.finished is None else past.finished.error,
     )
+
+
+def _recorded_left(compiled: CompiledPlan, past: PlanHistory) -> dict[str, int]:
+    """Of the budget as it was raised since; all of it where nothing has begun."""
+    budget, books = past.budget(compiled.plan.budget, ""), past.ledger.scopes.get("")
+    if budget is None:
+        return {}
+    counted = Amount() if books is None else books.counted
+    used = {"usd": counted.picousd, "tokens": counted.tokens, "ms": past.scope_used_ms[""]}
+    left = {axis: limit - used[axis] for axis, limit in budget.limits.items()}
+    return left if "ms" not in left else {**left, "ms": max(0, left["ms"])}
 
 
 def _in_order(compiled: CompiledPlan, ids: Iterable[str]) -> list[str]:

@@ -7,6 +7,7 @@ from typing import Any
 
 import msgspec
 import pytest
+import trio
 from tests.mcp_bridge.agents import PROPOSAL, Agent, Mode, Refused, User, agent, approving, project
 
 from stratum import compute, open_runtime
@@ -40,13 +41,55 @@ async def test_a_plan_is_shown_as_it_will_be_approved(tmp_path: Path) -> None:
         '    { id: "2", fn: "change_code", output: Files, depends_on: ["1"],\n'
         '      ensure: "len(result.files) > 0" },\n'
         "  ],\n"
-        '  budget: "at most $0.50"\n'
+        '  budget: "~2 tool calls, at most $0.50"\n'
         "}"
     )
-    assert (plan["state"], plan["first"], plan["estimate"]) == ("draft", ["1"], "at most $0.50")
+    assert (plan["state"], plan["first"], plan["estimate"]) == ("draft", ["1"], "~2 tool calls, at most $0.50")
     assert plan["steps"][1]["depends_on"] == ["1"]
     assert plan["steps"][1]["ensure"] == [{"text": "len(result.files) > 0", "checked_by": "expression"}]
     assert f'stratum_execute(plan="{plan["plan"]}")' in plan["next"]
+
+
+async def test_the_estimate_of_a_plan_has_the_price_of_what_a_model_does_in_it(tmp_path: Path) -> None:
+    steps = [{"id": "1", "kind": "infer", "intent": "Say it", "output": "str", "model": "gpt-5-mini"}]
+    async with agent(project(tmp_path)) as codex:
+        plan = await codex.call("stratum_plan", task="Say", steps=steps)
+        again = await codex.call("stratum_plan", task="Say", steps=steps, revises=plan["plan"])
+
+    assert plan["estimate"].startswith("~1 tool call, estimated $0.")
+    assert plan["estimate"] in plan["text"]
+    assert again["estimate"] == plan["estimate"]
+
+
+async def test_an_exhausted_budget_says_that_the_user_can_raise_it_and_how(tmp_path: Path) -> None:
+    async with agent(project(tmp_path), approving()) as codex:
+        plan = await codex.plan(budget={"ms": 50})
+        run = await codex.call("stratum_execute", plan=plan)
+        with trio.fail_after(5):
+            while (await codex.call("stratum_status", plan=plan))["run"]["state"] == "running":
+                pass
+        with pytest.raises(Refused) as refused:
+            await codex.done(plan, run["assignments"][0], {"files": ["a.py"]})
+        status = (await codex.call("stratum_status", plan=plan))["run"]
+        told = (await codex.call("stratum_status"))["plans"]
+
+    assert f'Only the user can raise it. Stop here: stratum_status(plan="{plan}")' in str(refused.value)
+    assert f"`stratum raise {plan} --usd AMOUNT` (or --tokens, --ms) in a terminal" in status["next"]
+    assert (status["state"], status["left"]["ms"], status["left"]["usd"]) == ("exhausted", 0, None)
+    assert told[0]["state"] == "exhausted"
+
+
+async def test_a_plan_that_another_server_runs_is_told_as_that(tmp_path: Path) -> None:
+    served = project(tmp_path)
+    async with agent(served, approving()) as codex, agent(served) as other:
+        plan = await codex.plan(budget={"tokens": 100})
+        await codex.call("stratum_execute", plan=plan)
+        status = (await other.call("stratum_status", plan=plan))["run"]
+        here = (await codex.call("stratum_status", plan=plan))["run"]
+
+    assert "step 1 is with the agent there" in status["next"]
+    assert "Do step 1" in here["next"]
+    assert status["left"]["tokens"] == here["left"]["tokens"] == 100
 
 
 async def test_everything_that_is_wrong_with_a_plan_is_told_at_once_and_nothing_is_kept(tmp_path: Path) -> None:

@@ -30,6 +30,7 @@ _COMMANDS: Final = {
     "mcp": "Serve this folder's plans and runs to an agent.",
     "plan": "Check, print, compare or edit plans.",
     "query": "Run one SELECT over the journal's views.",
+    "raise": "Give RUN new limits; nothing is started.",
     "reconcile": "List RUN's calls in doubt, or book what one really cost.",
     "report": "Write RUN as one self-contained HTML page.",
     "resume": "Continue RUN; what is done is not done again.",

@@ -114,7 +114,7 @@ async def resume_plan(
         status = await plans.status(run)
         if agent is None:
             left = [step for step in status.steps if step.kind == "agent" and step.standing not in ("done", "skipped")]
-            refuse_agent_steps([(step.id, step.fn) for step in left])
+            refuse_agent_steps([(step.id, step.fn) for step in left], raising=run if raised else "")
         compiled = compile_plan(await plans.plan(run), functions.registry)
         digest = await plans.shown_digest(run)
         return await _begun(plans, status, digest, compiled, raised=raised)
@@ -197,13 +197,17 @@ def _agents(agent: str | None) -> CodexWorker | None:
     return CodexWorker(codex)
 
 
-def refuse_agent_steps(steps: Sequence[tuple[str, str]]) -> None:
-    """Say what to do about steps, by id and name, that no agent is here for; they may be functions that were not found."""
+def refuse_agent_steps(steps: Sequence[tuple[str, str]], *, raising: str = "") -> None:
+    """Say what to do about steps, by id and name, that no agent is here for; they may be functions that were not found.
+
+    `raising`: the run whose limits were to be raised as well.
+    """
     if steps:
         named = ", ".join(f"{id} ({visible(fn)})" if fn else id for id, fn in steps[:10])
         raise click.UsageError(
             f"an agent would have to do these steps, and none is here: {named}; if they are functions of yours, name their file with "
             "--steps; else pass --agent codex, or let an agent run the plan through `stratum mcp`"
+            + (f"; its limits alone are raised by `stratum raise {raising}`" if raising else "")
         )
 
 

@@ -104,7 +104,10 @@ def way_to_raise(sight: Sight) -> Iterator[str]:
 def _what_then(sight: Sight) -> str:
     if sight.alive:
         return "The run goes on with them at once."
-    return f"Nothing is started: <code>stratum resume {escaped(sight.id)}</code> goes on with them."
+    resume = f"<code>stratum resume {escaped(sight.id)}</code>"
+    if sight.past.proposed is None:
+        return f"Nothing is started: {resume} goes on with them."
+    return f"Nothing is started: an agent goes on with them when it next calls; at a terminal, {resume} does."
 
 
 def _page(sight: Sight, parts: Sequence[str], said: Said | None) -> str:
