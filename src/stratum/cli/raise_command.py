@@ -43,7 +43,9 @@ def command(run: str, *, usd: float | None, tokens: int | None, ms: float | None
     alive = listed.state == "running"
     if alive and (scope or not of_plan):
         what = f"step {scope}" if scope else "a flow"
-        raise click.UsageError(f"the limits of {what} are raised once the run has stopped: `stratum cancel {listed.run}`")
+        raise click.UsageError(
+            f"the limits of {what} are raised once the run has stopped: `stratum cancel {listed.run}`"
+        )
     _confirm(limits, page_of(journal, run=listed.run))
     by = getpass.getuser()
     if alive:
@@ -67,7 +69,9 @@ def _new_limits(
     *, usd: float | None, tokens: int | None, ms: float | None, now: Mapping[str, int], whose: str
 ) -> dict[str, int]:
     if not now:
-        raise click.UsageError(f"{whose} has no limits yet: it has not begun, or has none; the error names whose are used up")
+        raise click.UsageError(
+            f"{whose} has no limits yet: it has not begun, or has none; the error names whose are used up"
+        )
     there = ", ".join(f"--{axis} (now {limit_shown(axis, limit)})" for axis, limit in now.items())
     try:
         new = Budget(usd=usd, tokens=tokens, ms=ms).limits
@@ -77,7 +81,9 @@ def _new_limits(
         raise click.UsageError(f"pass the new limit of what {whose} is limited in: {there}")
     for axis, limit in new.items():
         if limit <= now[axis]:
-            raise click.UsageError(f"{limit_shown(axis, limit)} is not above {limit_shown(axis, now[axis])}, which is the limit now")
+            raise click.UsageError(
+                f"{limit_shown(axis, limit)} is not above {limit_shown(axis, now[axis])}, which is the limit now"
+            )
     return new
 
 
