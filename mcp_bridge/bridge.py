@@ -14,10 +14,12 @@ from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import msgspec
 import trio
 
 from stratum.contracts.errors import StratumError
 from stratum.contracts.plans.status import Assignment, PlanStatus
+from stratum.mcp_bridge.run_view import fitting, in_plan_order
 from stratum.mcp_bridge.spending import Spending
 
 if TYPE_CHECKING:
@@ -93,12 +95,20 @@ class Bridge:
         """The project's plans. Raises as `opened`."""
         return (await self.opened()).plans
 
-    def news(self, meta: object, status: PlanStatus) -> list[Assignment]:
-        """What an agent is to do that none has been told yet. From now on it has been, by the answer to the call with `meta`."""
-        self.spending.handed(meta, (each.ticket for each in status.assignments))
-        known = self._told.get(status.run, frozenset())
-        self._told[status.run] = frozenset(each.ticket for each in status.assignments)
-        return [each for each in status.assignments if each.ticket not in known]
+    def told(self, meta: object, status: PlanStatus, *, again: bool = False) -> tuple[PlanStatus, Sequence[Assignment]]:
+        """What the answer to the call with `meta` tells an agent to do in full, `again` or because it is new; as much as is read at once.
+
+        And `status` without what it has not been told of yet: that comes with one of the next answers.
+        """
+        known = self.known(status.run)
+        shown = fitting(
+            [each for each in in_plan_order(status, status.assignments) if again or each.ticket not in known]
+        )
+        now = known | {each.ticket for each in shown}
+        told = tuple(each for each in status.assignments if each.ticket in now)
+        self._told[status.run] = frozenset(each.ticket for each in told)
+        self.spending.handed(meta, (each.ticket for each in told))
+        return msgspec.structs.replace(status, assignments=told), shown
 
     def known(self, run: str) -> frozenset[str]:
         """The tickets that agents were told of last."""

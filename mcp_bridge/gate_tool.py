@@ -46,9 +46,8 @@ async def stratum_gate(
     run.answer(step, asked.choice, by=person(ctx), comment=asked.comment)  # type: ignore[arg-type]  # one of its options
     await run.until_changed(asking)  # what was asked is asked no longer
     await something_to_do(run, wait_s)
-    status = run.status()
-    bridge.news(meta_of(ctx), status)
-    view = run_view(status)
+    status, shown = bridge.told(meta_of(ctx), run.status(), again=True)
+    view = run_view(status, assignments=shown)
     return answer(f"{summary(status)}\n{view.next}", view)
 
 

@@ -78,8 +78,8 @@ async def stratum_approve(ctx: Call, plan: PlanId) -> Annotated[CallToolResult, 
     first = await obtain(ctx, plans, plan)
     if first is not None:
         return first
-    status = await plans.status(plan)
-    view = run_view(status, assignments=bridge.news(meta_of(ctx), status))
+    status, shown = bridge.told(meta_of(ctx), await plans.status(plan))
+    view = run_view(status, assignments=shown)
     return answer(f"{summary(status)}\n{view.next}", view)
 
 

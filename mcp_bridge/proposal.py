@@ -17,10 +17,19 @@ def _text(description: str) -> Schema:
 
 _TYPE: Final[Schema] = {"anyOf": [{"type": "string"}, {"type": "object"}]}
 _ARGV: Final[Schema] = {"type": "array", "items": {"type": "string"}}
+_PROGRAM: Final[Schema] = {**_ARGV, "description": "A program and its arguments; no shell reads them."}
 _CONDITION: Final[Schema] = {
     "anyOf": [
         {"type": "string"},
-        {"type": "object", "properties": {"expr": {"type": "string"}, "command": _ARGV, "judge": {"type": "string"}}},
+        {
+            "type": "object",
+            "description": "Exactly one of these.",
+            "properties": {
+                "expr": _text("An expression."),
+                "command": _PROGRAM,
+                "judge": _text("Plain English."),
+            },
+        },
     ]
 }
 
@@ -76,17 +85,21 @@ STEP: Final[Schema] = {
             "type": "object",
             "description": "Do it again until the expression is true; the best result by score is kept.",
             "properties": {
-                "until": {"type": "string"},
-                "limit": {"type": "integer"},
-                "score": {"type": "string"},
+                "until": _text("An expression."),
+                "limit": {"type": "integer", "description": "Times at most."},
+                "score": _text("An expression for a number, the higher the better."),
                 "accumulate": {
                     "type": "object",
                     "description": "Keep the items of a list in all results, each once; `dry` times without a new one end it.",
-                    "properties": {"field": {"type": "string"}, "key": {"type": "string"}, "dry": {"type": "integer"}},
+                    "properties": {
+                        "field": _text("Of the result: a list."),
+                        "key": _text("Of each item: what tells whether it was found before."),
+                        "dry": {"type": "integer", "description": "0: never ends it."},
+                    },
                 },
             },
         },
-        "budget": BUDGET,
+        "budget": {**BUDGET, "description": "Hard limits on this step, within the plan's own."},
         "model": {"anyOf": [{"type": "string"}, _ARGV], "description": "For infer steps."},
         "service_tier": {
             "type": "string",
@@ -99,10 +112,11 @@ STEP: Final[Schema] = {
                 {
                     "type": "object",
                     "properties": {
-                        "argv": _ARGV,
-                        "cwd": {"type": "string"},
-                        "env": {"type": "object"},
-                        "shell": {"type": "boolean"},
+                        "argv": _PROGRAM,
+                        "cwd": _text("A folder of the project."),
+                        "env": {"type": "object", "description": "Variables besides the few that every command gets."},
+                        "shell": {"type": "boolean", "description": "Have sh -c run argv[0]."},
+                        "network": {"type": "boolean", "description": "Let it reach the network from a sandbox."},
                     },
                 },
             ],
@@ -112,11 +126,11 @@ STEP: Final[Schema] = {
             "type": "object",
             "description": "A question to the user before going on.",
             "properties": {
-                "question": {"type": "string"},
-                "revise": {"type": "string"},
-                "max_rounds": {"type": "integer"},
-                "timeout_s": {"type": "number"},
-                "on_timeout": {"type": "string", "enum": ["kill", "approve"]},
+                "question": _text("What they are asked."),
+                "revise": _text("The earlier step that they may send back."),
+                "max_rounds": {"type": "integer", "description": "Revisions at most; default 3."},
+                "timeout_s": {"type": "number", "description": "Seconds to answer; default any time."},
+                "on_timeout": {"type": "string", "enum": ["kill", "approve"], "description": "Default kill."},
             },
         },
     },

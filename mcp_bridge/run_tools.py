@@ -30,7 +30,9 @@ MAX_WAIT_S: Final = 25
 _TOGETHER_S: Final = 0.025
 """Steps that become ready within so many seconds of one another are handed out in one answer ..."""
 _TOGETHER_AT_MOST_S: Final = 0.5
-"""... but nobody waits longer than this for more."""
+"""... but nobody waits longer than this for more ..."""
+_BEGINNING_AT_MOST_S: Final = 5.0
+"""... unless they have begun already, and the files are being kept before they are handed out."""
 _LOOKED_AGAIN_S: Final = 1.0
 """How often a run in another process is looked at."""
 
@@ -59,12 +61,11 @@ async def stratum_execute(
         if started and not bridge.closing.is_set():
             run.cancel("the call that started it was cancelled by its client")
         raise
-    status = run.status()
-    bridge.news(meta_of(ctx), status)
+    status, shown = bridge.told(meta_of(ctx), run.status(), again=True)
     changed = (
         edits(await (await bridge.opened()).runtime.journal.read(plan), client=caller(ctx).client) if started else []
     )
-    view = run_view(status, edited=changed)
+    view = run_view(status, assignments=shown, edited=changed)
     return answer(f"{summary(status)}\n{view.next}", view)
 
 
@@ -108,8 +109,8 @@ async def stratum_step_done(
         known = bridge.known(plan)
         waiting = any(each.assignment.ticket in known for each in run.assignments.values())
         await something_to_do(run, _TOGETHER_AT_MOST_S if waiting else wait_s, known=known)
-    status = run.status()
-    view = report_view(status, step, verdict, assignments=bridge.news(meta_of(ctx), status))
+    status, shown = bridge.told(meta_of(ctx), run.status())
+    view = report_view(status, step, verdict, assignments=shown)
     return answer(f"{summary(status)}\n{view.next}", view)
 
 
@@ -132,8 +133,8 @@ async def stratum_status(
         status = run.status()
     else:
         status = await _elsewhere(opened.plans, plan, wait_s)
-    bridge.news(meta_of(ctx), status)
-    view = StatusView(plans=[], run=run_view(status, every_step=True))
+    status, shown = bridge.told(meta_of(ctx), status, again=True)
+    view = StatusView(plans=[], run=run_view(status, assignments=shown, every_step=True))
     return answer(f"{summary(status)}\n{view.run.next if view.run else ''}", view)
 
 
@@ -142,16 +143,18 @@ async def something_to_do(run: PlanRun, wait_s: float, *, known: Container[str] 
 
     An assignment whose ticket is `known` is nothing new.
     """
-    if _wanted(run, known):
+    if _wanted(run, known) and not run.beginning:
         return
     with trio.move_on_after(wait_s):
         while run.state == "running" and not _wanted(run, known):
             await run.until_changed(run.version)
-    latest = trio.current_time() + _TOGETHER_AT_MOST_S
-    while _wanted(run, known) and run.state == "running" and trio.current_time() < latest:
+    since = trio.current_time()
+    while _wanted(run, known) and run.state == "running":
+        if trio.current_time() >= since + (_BEGINNING_AT_MOST_S if run.beginning else _TOGETHER_AT_MOST_S):
+            break
         with trio.move_on_after(_TOGETHER_S) as quiet:
             await run.until_changed(run.version)
-        if quiet.cancelled_caught:
+        if quiet.cancelled_caught and not run.beginning:
             break
 
 

@@ -6,6 +6,7 @@ from collections import Counter
 from collections.abc import Sequence
 from typing import Any, Final
 
+import msgspec
 from pydantic import BaseModel, Field
 
 from stratum.contracts.money import format_usd, usd
@@ -13,6 +14,8 @@ from stratum.contracts.plans.status import Assignment, PlanState, PlanStatus, Qu
 
 MAX_STEPS: Final = 200
 """Steps listed at most: Codex cuts an answer near 40,000 characters."""
+MAX_ASSIGNED: Final = 16_000
+"""Bytes of assignments in an answer, for the same reason; one is always there."""
 
 
 class AssignmentView(BaseModel):
@@ -102,7 +105,7 @@ def run_view(
         state=status.state,
         next=next_call(status),
         assignments=[assignment_view(each) for each in shown],
-        in_hand=[each.step for each in status.assignments if each not in shown],
+        in_hand=[each.step for each in status.assignments if each not in shown][:MAX_STEPS],
         questions=[_question(each) for each in status.questions],
         edited=list(edited),
         progress=dict(Counter(step.standing for step in status.steps)),
@@ -126,6 +129,18 @@ def in_plan_order(status: PlanStatus, assignments: Sequence[Assignment]) -> list
         return list(assignments)
     places = {step.id: place for place, step in enumerate(status.steps)}
     return sorted(assignments, key=lambda each: places.get(each.step.partition("/")[0], 0))
+
+
+def fitting(assignments: Sequence[Assignment]) -> Sequence[Assignment]:
+    """The first of them, as many as an agent reads in one answer."""
+    if len(assignments) < 2:
+        return assignments
+    size = 0
+    for number, each in enumerate(assignments):
+        size += len(msgspec.json.encode(each))
+        if size > MAX_ASSIGNED and number:
+            return assignments[:number]
+    return assignments
 
 
 def next_call(status: PlanStatus) -> str:

@@ -64,6 +64,8 @@ class PlanRun:
         self.clock = Clock(log)
         self.assignments: dict[str, Handout] = {}
         """By step: what agents are to do now."""
+        self.beginning: set[str] = set()
+        """Agents' steps that have begun and are not handed out yet: the files are being kept first."""
         self.asking: dict[str, Asking] = {}
         """By step: the gates that wait for a person."""
         self.version = 0
@@ -224,6 +226,7 @@ class PlanRun:
     def hand_out(self, handout: Handout) -> None:
         """An agent is to do this now."""
         self.assignments[handout.assignment.step] = handout
+        self.beginning.discard(handout.assignment.step)
         self._handouts[handout.assignment.ticket] = handout
         self.touch()
 

@@ -11,6 +11,8 @@ import trio
 from tests.mcp_bridge.agents import PROPOSAL, Agent, Mode, Refused, User, agent, approving, project
 
 from stratum import compute, open_runtime
+from stratum.contracts.plans.plan import Command, Gate, Step
+from stratum.engine.plans.approval.approvals import Approvals
 from stratum.engine.plans.plans import open_plans
 from stratum.engine.providers.scripted import scripted
 
@@ -459,3 +461,63 @@ async def test_every_tool_says_what_it_takes_and_gives(tmp_path: Path) -> None:
         assert None not in (hints.read_only_hint, hints.destructive_hint, hints.idempotent_hint, hints.open_world_hint)
     assert tools["stratum_status"].annotations.read_only_hint  # type: ignore[union-attr]  # checked above
     assert tools["stratum_execute"].annotations.destructive_hint  # type: ignore[union-attr]  # checked above
+
+
+def undescribed(schema: Any, at: str = "") -> list[str]:
+    """Fields of a JSON Schema that say nothing of themselves, however deep."""
+    found: list[str] = []
+    if isinstance(schema, dict):
+        for name, field in schema.get("properties", {}).items():
+            found += [] if {"description", "$ref"} & field.keys() else [f"{at}.{name}"]
+        for key, part in schema.items():
+            for name, field in part.items() if key in ("properties", "$defs") else [("", part)]:
+                found += undescribed(field, f"{at}.{name}" if name else at)
+    elif isinstance(schema, list):
+        for part in schema:
+            found += undescribed(part, at)
+    return found
+
+
+async def test_every_field_that_goes_in_or_out_is_described(tmp_path: Path) -> None:
+    async with agent(project(tmp_path)) as codex:
+        tools = (await codex.client.list_tools()).tools
+
+    assert len(tools) == 9
+    for tool in tools:
+        assert undescribed(tool.input_schema) == []
+        assert undescribed(tool.output_schema) == []
+        assert tool.title and tool.description and tool.annotations
+    assert undescribed({"properties": {"a": {"items": {"properties": {"b": {"type": "string"}}}}}}) == [".a", ".a.b"]
+
+
+async def test_what_a_step_may_have_by_its_schema_is_what_a_step_has(tmp_path: Path) -> None:
+    async with agent(project(tmp_path)) as codex:
+        tools = {tool.name: tool for tool in (await codex.client.list_tools()).tools}
+    offered = tools["stratum_plan"].input_schema["properties"]["steps"]["items"]["properties"]
+    assert offered.keys() == {field.name for field in msgspec.structs.fields(Step)}
+    assert offered["gate"]["properties"].keys() == {field.name for field in msgspec.structs.fields(Gate)}
+    in_full = offered["command"]["anyOf"][1]["properties"]
+    assert in_full.keys() == {field.name for field in msgspec.structs.fields(Command)}
+
+
+async def test_no_more_is_handed_out_in_an_answer_than_an_agent_reads_and_the_rest_comes_with_the_next(
+    tmp_path: Path,
+) -> None:
+    intent = "x" * 2_000
+    steps = [{"id": f"s{number}", "intent": intent, "output": "str"} for number in range(30)]
+    async with agent(project(tmp_path), approving()) as codex:
+        proposed = await codex.call("stratum_plan", task="Much", steps=steps)
+        Approvals(tmp_path, folder=tmp_path.parent / f"{tmp_path.name}-state").approve(
+            proposed["digest"], by="ada", how="terminal"
+        )
+        run = await codex.call("stratum_execute", plan=proposed["plan"])
+        told = [each["step"] for each in run["assignments"]]
+        assert len(msgspec.json.encode(run["assignments"])) < 20_000
+        assert (len(told), run["in_hand"], run["progress"]) == (7, [], {"handed_out": 30})
+        to_do = list(run["assignments"])
+        while to_do:
+            report = await codex.done(proposed["plan"], to_do.pop(0), "done")
+            to_do += report["run"]["assignments"]
+            told += [each["step"] for each in report["run"]["assignments"]]
+    assert told == [step["id"] for step in steps]
+    assert report["run"]["state"] == "succeeded"

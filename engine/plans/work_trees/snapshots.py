@@ -9,7 +9,8 @@ from __future__ import annotations
 import json
 import os
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Final, Literal, TypeVar
 
@@ -38,12 +39,24 @@ class Restored(msgspec.Struct, frozen=True, kw_only=True):
     """That are not as they were then: repositories within, which are yours to check out, and what is ignored."""
 
 
+@dataclass(kw_only=True, eq=False, slots=True)
+class _Asked:
+    """A snapshot that somebody waits for."""
+
+    run: str
+    step: str
+    when: Literal["before", "after"]
+    commit: str = ""
+    """Empty until it is taken."""
+
+
 class Snapshots:
     """Of one work tree; a caller at a time."""
 
     def __init__(self, files: WorkTree) -> None:
         self._files = files
         self._lock = trio.Lock()
+        self._asked: list[_Asked] = []
 
     @classmethod
     async def open(cls, workspace: Path) -> Snapshots:
@@ -57,10 +70,23 @@ class Snapshots:
     async def take(self, run: str, step: str, when: Literal["before", "after"] = "after") -> str:
         """Keep the work tree as it is: the commit, which `refs/stratum/RUN/STEP` names from then on.
 
+        What a run asks for while another snapshot is taken is one commit: steps that begin together wait once, not in a row.
+
         Raises:
             WorkspaceError: it cannot be read, or the repository not be written.
         """
-        return await self._in_thread(lambda: self._take(run, reference(run, step, when), f"{when} step {step}")[0])
+        asked = _Asked(run=run, step=step, when=when)
+        self._asked.append(asked)
+        try:
+            async with self._lock:
+                if not asked.commit:
+                    together = [each for each in self._asked if each.run == run]
+                    commit = await trio.to_thread.run_sync(self._take_together, together)
+                    for each in together:
+                        each.commit = commit
+        finally:
+            self._asked.remove(asked)
+        return asked.commit
 
     async def now(self) -> str:
         """The work tree as it is, as a tree to compare with; no ref names it, so git will drop it some day."""
@@ -101,17 +127,23 @@ class Snapshots:
     def _git(self, *arguments: str, input: bytes = b"") -> bytes:
         return self._files.git(*arguments, input=input)
 
-    def _take(self, run: str, named: str, what: str) -> tuple[str, Tree]:
+    def _take_together(self, asked: Sequence[_Asked]) -> str:
+        first = asked[0]
+        more = f" and {len(asked) - 1} more" if len(asked) > 1 else ""
+        names = [reference(each.run, each.step, each.when) for each in asked]
+        return self._take(first.run, names, f"{first.when} step {first.step}{more}")[0]
+
+    def _take(self, run: str, names: Iterable[str], what: str) -> tuple[str, Tree]:
         tree = self._files.read()
         told = {"at": time.time_ns(), "empty": [os.fsdecode(path) for path in self._files.empty_folders()]}
         message = f"stratum: {what} of run {run}\n\n{json.dumps(told)}\n"
         commit = self._git("commit-tree", self._files.write(tree), input=message.encode()).decode().strip()
-        self._git("update-ref", named, commit)
+        self._git("update-ref", "--stdin", input="".join(f"update {named} {commit}\n" for named in names).encode())
         return commit, tree
 
     def _restore(self, run: str, commit: str, *, force: bool) -> Restored:
         wanted = self._files.of(commit)
-        kept, now = self._take(run, self._unused(run), "before a rollback")
+        kept, now = self._take(run, [self._unused(run)], "before a rollback")
         if not force and (lost := self._unkept(run, now, but=kept)):
             names = sorted(path for path in lost if now.get(path) != wanted.get(path))
             if names:

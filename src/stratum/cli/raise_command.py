@@ -32,9 +32,10 @@ from stratum.engine.report.text import limit_shown
 )
 @journal_option
 def command(run: str, *, usd: float | None, tokens: int | None, ms: float | None, scope: str, journal: Path) -> None:
-    """Give RUN new limits; it goes on with them at the agent's next call, or by `stratum resume`.
+    """Give RUN new limits; nothing is started.
 
-    A plan that is at work goes on with them at once. It needs a terminal: a program cannot raise a limit.
+    A plan that is at work goes on with them at once; one that has stopped, at the agent's next call or by `stratum resume`.
+    It needs a terminal: a program cannot raise a limit.
     """
     listed = find_listed(journal, run)
     records = read_records(journal, listed.run)

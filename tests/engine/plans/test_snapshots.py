@@ -5,11 +5,13 @@ from __future__ import annotations
 import os
 import stat
 import subprocess
+import threading
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 import trio
+import trio.testing
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
@@ -503,3 +505,38 @@ def test_any_tree_can_be_restored_from_any_other(
         assert state(root) == after
 
     trio.run(there_and_back)
+
+
+async def test_snapshots_asked_for_while_another_is_taken_are_one_commit(repo: Path) -> None:
+    snapshots = await Snapshots.open(repo)
+    taken: dict[str, str] = {}
+
+    async def take(run: str, step: str) -> None:
+        taken[step] = await snapshots.take(run, step, "before")
+
+    let_go, given_up = threading.Event(), trio.CancelScope()
+
+    async def nobody() -> None:
+        with given_up:
+            await take("r", "e")
+
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(snapshots.in_thread, lambda _: let_go.wait(5))
+        await trio.testing.wait_all_tasks_blocked()
+        for step in ("a", "b", "c"):
+            nursery.start_soon(take, "r", step)
+        nursery.start_soon(take, "other", "d")
+        nursery.start_soon(nobody)
+        await trio.testing.wait_all_tasks_blocked()
+        given_up.cancel()
+        await trio.testing.wait_all_tasks_blocked()
+        (repo / "a.py").write_text("two\n")
+        let_go.set()
+    assert len({taken["a"], taken["b"], taken["c"]}) == 1
+    assert taken["d"] != taken["a"]
+    assert "e" not in taken and await snapshots.find("r", "e", "before") is None
+    for step in ("a", "b", "c"):
+        assert await snapshots.find("r", step, "before") == taken["a"]
+    assert git(repo, "show", f"{taken['b']}:a.py") == b"two\n", "as it is after they were asked for"
+    later = await snapshots.take("r", "a", "after")
+    assert later != taken["a"]
