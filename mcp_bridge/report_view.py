@@ -27,13 +27,16 @@ def report_view(
 ) -> ReportView:
     """A report's verdict; `None` if it is not there yet."""
     if verdict is None:
+        asked = any(question.step == step for question in status.questions)
         return ReportView(
             plan=status.run,
             step=step,
             accepted=None,
             attested=[],
             again=None,
-            next="It is being verified. Send the same report again to wait for the verdict.",
+            next=f'A person must say whether it is right: stratum_gate(plan="{status.run}", step="{step}") asks the user.'
+            if asked
+            else "It is being verified. Send the same report again to wait for the verdict.",
             run=None,
         )
     again = verdict.again

@@ -96,7 +96,7 @@ async def stratum_step_done(
     verdict = None
     usage, model = await bridge.spending.measured(meta_of(ctx), ticket)
     try:
-        with trio.move_on_after(wait_s):
+        with trio.move_on_after(wait_s) as waiting, run.asking.awaited(step, waiting):
             if gave_up:
                 verdict = await run.fail(step, gave_up, ticket=ticket, usage=usage, model=model)
             else:

@@ -12,7 +12,7 @@ from mcp.server.mcpserver.exceptions import ToolError
 from mcp_types import CallToolResult, TextContent
 from pydantic import BaseModel, Field
 
-from stratum.contracts.errors import BudgetExceeded, JournalUnavailable, StratumError
+from stratum.contracts.errors import BudgetExceeded, JournalUnavailable, RunLocked, StratumError
 from stratum.contracts.problem import legible, visible
 from stratum.mcp_bridge.bridge import Bridge
 from stratum.mcp_bridge.refusal import MAX_TOLD, unknown_arguments
@@ -65,6 +65,12 @@ def told(call: Callable[P, Awaitable[R]]) -> Callable[P, Awaitable[R]]:
             # What the error says to do is for whoever writes the budget: an agent cannot raise it.
             status = f"stratum_status(plan={visible(str(given.get('plan'))[:MAX_ID])})"
             text = f"{error}.\nOnly the user can raise it. Stop here: {status} tells what is done, what is left, and how they do."
+            raise ToolError(legible(text, most=MAX_TOLD)) from error
+        except RunLocked as error:
+            text = (
+                f"plan {error.run} is at work in another process, such as the server of another session. Go on with it there, or "
+                f"have the user run `stratum cancel {error.run}`, then make this call again."
+            )
             raise ToolError(legible(text, most=MAX_TOLD)) from error
         except StratumError as error:
             raise ToolError(legible(str(error), most=MAX_TOLD)) from error

@@ -100,7 +100,7 @@ class Gathering:
         log = self._run.log
         log.append(GateOpened(elapsed_ms=log.elapsed_ms, call=step, round=1, question=question.question))
         await log.synced()  # whoever sees the question may answer it from another process
-        self._run.asking[step] = asking
+        self._run.asking.open(step, asking)
         self._steps.stands(number, "asking")
         try:
             with self._steps.clock(number).parked():

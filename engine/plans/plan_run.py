@@ -1,4 +1,7 @@
-"""`PlanRun`: a plan's run that is live in this process: asked for its status, told of reports and answers."""
+"""`PlanRun`: a plan's run that is live in this process: asked for its status, told of reports and answers.
+
+All that others ask of a run is here, so that it is a little longer than most.
+"""
 
 from __future__ import annotations
 
@@ -22,10 +25,11 @@ from stratum.engine.envelope import Envelope, Overrun, open_envelope
 from stratum.engine.flow_call import unwrapped
 from stratum.engine.place import Place
 from stratum.engine.plans.approval.policy import Policy
+from stratum.engine.plans.askings import Askings
 from stratum.engine.plans.case import Judge
 from stratum.engine.plans.clock import Clock
 from stratum.engine.plans.doers.agent_doer import Handout
-from stratum.engine.plans.doers.gate_doer import Asking, Decision
+from stratum.engine.plans.doers.gate_doer import Decision
 from stratum.engine.plans.functions import Functions
 from stratum.engine.plans.plan_log import PlanLog
 from stratum.engine.plans.plan_view import ShownSteps, live_status
@@ -66,7 +70,7 @@ class PlanRun:
         """By step: what agents are to do now."""
         self.beginning: set[str] = set()
         """Agents' steps that have begun and are not handed out yet: the files are being kept first."""
-        self.asking: dict[str, Asking] = {}
+        self.asking = Askings()
         """By step: the gates that wait for a person."""
         self.version = 0
         self.envelope: Envelope | None = None

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import msgspec
 import pytest
@@ -13,6 +13,7 @@ from tests.mcp_bridge.agents import PROPOSAL, Agent, Mode, Refused, User, agent,
 from stratum import compute, open_runtime
 from stratum.contracts.plans.plan import Command, Gate, Step
 from stratum.engine.plans.approval.approvals import Approvals
+from stratum.engine.plans.case import Case, Judged
 from stratum.engine.plans.plans import open_plans
 from stratum.engine.providers.scripted import scripted
 
@@ -463,18 +464,21 @@ async def test_every_tool_says_what_it_takes_and_gives(tmp_path: Path) -> None:
     assert tools["stratum_execute"].annotations.destructive_hint  # type: ignore[union-attr]  # checked above
 
 
-def undescribed(schema: Any, at: str = "") -> list[str]:
+def undescribed(schema: Any) -> list[str]:
     """Fields of a JSON Schema that say nothing of themselves, however deep."""
+    parts: list[tuple[str, Any]] = [("", schema)]
     found: list[str] = []
-    if isinstance(schema, dict):
-        for name, field in schema.get("properties", {}).items():
-            found += [] if {"description", "$ref"} & field.keys() else [f"{at}.{name}"]
-        for key, part in schema.items():
-            for name, field in part.items() if key in ("properties", "$defs") else [("", part)]:
-                found += undescribed(field, f"{at}.{name}" if name else at)
-    elif isinstance(schema, list):
-        for part in schema:
-            found += undescribed(part, at)
+    while parts:
+        at, part = parts.pop()
+        if not isinstance(part, dict):
+            continue
+        known = cast(dict[str, Any], part)
+        fields = cast(dict[str, dict[str, Any]], known.get("properties", {}))
+        found += [f"{at}.{name}" for name, field in fields.items() if not {"description", "$ref"} & field.keys()]
+        parts += [(f"{at}.{name}", field) for name, field in fields.items()]
+        parts += [(f"{at}.{name}", each) for name, each in cast(dict[str, Any], known.get("$defs", {})).items()]
+        parts += [(at, known[key]) for key in ("items", "additionalProperties") if key in known]
+        parts += [(at, each) for each in cast(list[Any], known.get("anyOf", []))]
     return found
 
 
@@ -487,7 +491,7 @@ async def test_every_field_that_goes_in_or_out_is_described(tmp_path: Path) -> N
         assert undescribed(tool.input_schema) == []
         assert undescribed(tool.output_schema) == []
         assert tool.title and tool.description and tool.annotations
-    assert undescribed({"properties": {"a": {"items": {"properties": {"b": {"type": "string"}}}}}}) == [".a", ".a.b"]
+    assert undescribed({"properties": {"a": {"anyOf": [{"items": {"properties": {"b": {}}}}]}}}) == [".a", ".a.b"]
 
 
 async def test_what_a_step_may_have_by_its_schema_is_what_a_step_has(tmp_path: Path) -> None:
@@ -514,10 +518,30 @@ async def test_no_more_is_handed_out_in_an_answer_than_an_agent_reads_and_the_re
         told = [each["step"] for each in run["assignments"]]
         assert len(msgspec.json.encode(run["assignments"])) < 20_000
         assert (len(told), run["in_hand"], run["progress"]) == (7, [], {"handed_out": 30})
-        to_do = list(run["assignments"])
+        to_do, report = list(run["assignments"]), {"run": run}
         while to_do:
             report = await codex.done(proposed["plan"], to_do.pop(0), "done")
             to_do += report["run"]["assignments"]
             told += [each["step"] for each in report["run"]["assignments"]]
     assert told == [step["id"] for step in steps]
     assert report["run"]["state"] == "succeeded"
+
+
+async def test_a_report_that_a_person_has_to_judge_says_so_at_once_and_whom_to_ask(tmp_path: Path) -> None:
+    async def a_person(case: Case) -> Judged:
+        return await case.ask()
+
+    step = {"id": "1", "intent": "Write it", "output": "str", "ensure": "it reads well"}
+    user = approving()
+    async with agent(project(tmp_path, judge=a_person), user) as codex:
+        plan = await codex.plan(steps=[step], contracts={})
+        run = await codex.call("stratum_execute", plan=plan)
+        with trio.fail_after(10):
+            for _ in range(2):  # sent again, it is told the same
+                report = await codex.done(plan, run["assignments"][0], "x", wait_s=25)
+                assert report["accepted"] is None
+                assert f'stratum_gate(plan="{plan}", step="1") asks the user' in report["next"]
+        answered = await codex.call("stratum_gate", plan=plan, step="1")
+        verdict = await codex.done(plan, run["assignments"][0], "x")
+    assert answered["state"] == "succeeded"
+    assert verdict["accepted"] is True

@@ -53,7 +53,7 @@ def read_policy(home: Path) -> Policy:
         if (reason := distrusted(home.resolve())) is not None:
             raise reason
         said = read_own_file(file)
-    except FileNotFoundError:
+    except (FileNotFoundError, NotADirectoryError):
         return Policy()
     try:
         table = tomllib.loads(said.decode())

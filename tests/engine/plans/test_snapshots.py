@@ -17,7 +17,7 @@ from hypothesis import strategies as st
 
 from stratum.contracts.errors import RestoreRefused, WorkspaceError
 from stratum.engine.plans.work_trees.snapshots import Snapshots, reference
-from stratum.engine.plans.work_trees.work_tree import NEW_BYTES
+from stratum.engine.plans.work_trees.work_tree import NEW_BYTES, WorkTree
 
 State = dict[bytes, tuple[str, bytes]]
 
@@ -516,12 +516,15 @@ async def test_snapshots_asked_for_while_another_is_taken_are_one_commit(repo: P
 
     let_go, given_up = threading.Event(), trio.CancelScope()
 
+    def held(files: WorkTree) -> bool:
+        return let_go.wait(5)
+
     async def nobody() -> None:
         with given_up:
             await take("r", "e")
 
     async with trio.open_nursery() as nursery:
-        nursery.start_soon(snapshots.in_thread, lambda _: let_go.wait(5))
+        nursery.start_soon(snapshots.in_thread, held)
         await trio.testing.wait_all_tasks_blocked()
         for step in ("a", "b", "c"):
             nursery.start_soon(take, "r", step)
