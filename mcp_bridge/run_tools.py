@@ -96,7 +96,7 @@ async def stratum_step_done(
     verdict = None
     usage, model = await bridge.spending.measured(meta_of(ctx), ticket)
     try:
-        with trio.move_on_after(wait_s) as waiting, run.asking.awaited(step, waiting):
+        with trio.move_on_after(wait_s) as patience, run.asking.awaited(step, patience):
             if gave_up:
                 verdict = await run.fail(step, gave_up, ticket=ticket, usage=usage, model=model)
             else:
