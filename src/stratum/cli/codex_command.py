@@ -60,7 +60,9 @@ def install(*, scope: str, steps: tuple[str, ...], plugin: bool, yes: bool) -> N
     options = steps_options(steps) or installed_options(places)
     made = _make(install_changes(places, server_command(options=options), plugin=plugin), yes=yes)
     if plugin:
-        click.echo(f"then: codex plugin marketplace add {shlex.quote(str(places.market))}\n      codex plugin add {NAME}@{MARKET}")
+        click.echo(
+            f"then: codex plugin marketplace add {shlex.quote(str(places.market))}\n      codex plugin add {NAME}@{MARKET}"
+        )
     elif made:
         click.echo("In Codex, look at the hooks and trust them (/hooks): until then they are skipped.")
         if scope == "project":
