@@ -14,6 +14,16 @@ from stratum.mcp_bridge.identity import NAME
 CODEX_TOOLS: Final = {"stratum_execute": "approve", "stratum_rollback": "prompt"}
 """How Codex asks before a tool: not for `stratum_execute`, whose own question names the plan's digest."""
 
+PASSED_ON: Final = (
+    "CODEX_HOME",
+    *("STRATUM_STATE_HOME", "XDG_STATE_HOME", "XDG_CACHE_HOME", "STRATUM_JOURNAL"),
+    *("OPENAI_API_KEY", "OPENAI_BASE_URL", "STRATUM_BASE_URL", "STRATUM_MODEL", "STRATUM_PRICE", "STRATUM_REPLAY"),
+    *("STRATUM_SERVICE_TIER", "STRATUM_TRANSPORT", "STRATUM_LOCAL_MODEL", "STRATUM_LOCAL_SOURCE"),
+    *("HTTPS_PROXY", "HTTP_PROXY", "ALL_PROXY", "NO_PROXY"),
+)
+"""Codex gives a server little more than HOME and PATH: without these it would look for approvals in another folder than
+`stratum approve` writes to, and have no model to call. Those that are not set are left out."""
+
 
 def server_command(*, options: Sequence[str] = ()) -> list[str]:
     """The command that starts the server: the installed script, else this Python."""
@@ -47,7 +57,7 @@ def codex_server(command: Sequence[str]) -> dict[str, Any]:
         "required": True,
         "startup_timeout_sec": 30,
         "tool_timeout_sec": 300,
-        "env_vars": ["CODEX_HOME"],
+        "env_vars": list(PASSED_ON),
         "omit_tools_from": ["deferred"],
         "tools": {tool: {"approval_mode": mode} for tool, mode in CODEX_TOOLS.items()},
     }
@@ -56,7 +66,7 @@ def codex_server(command: Sequence[str]) -> dict[str, Any]:
 _WHY: Final = {
     "required": "Without it, a server that takes longer than a second to start is silently left out.",
     "tool_timeout_sec": "A step's commands and its judge may take a while.",
-    "env_vars": "Where the cost of the agent's own steps is read from.",
+    "env_vars": "Your settings, where they are set; from CODEX_HOME, the cost of the agent's own steps is read.",
     "omit_tools_from": "Shows the tools up front on every model.",
 }
 

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import json
+import re
 import tomllib
 from pathlib import Path
 
@@ -28,6 +29,18 @@ def test_the_printed_blocks_can_be_read_by_those_they_are_for() -> None:
     assert json.loads(printed("--steps", "a.py"))["mcpServers"]["stratum"]["args"][-3:] == ["mcp", "--steps", "a.py"]
     assert codex["required"] is True
     assert codex["tools"]["stratum_execute"]["approval_mode"] == "approve"
+
+
+def test_codex_passes_on_every_setting_that_the_environment_may_have() -> None:
+    documented = (Path(__file__).parents[2] / "docs" / "configuration.md").read_text(encoding="utf-8")
+    table = [line.split("|")[2] for line in documented.splitlines() if line.startswith("|")]
+    settings = {name for cell in table for name in re.findall(r"`((?:STRATUM|OPENAI)_\w+)`", cell)}
+    codex = tomllib.loads(printed("--for", "codex"))["mcp_servers"]["stratum"]
+
+    assert {"OPENAI_API_KEY", "STRATUM_STATE_HOME", "STRATUM_MODEL"} < settings
+    # Over HTTP only, where Codex does not start the server.
+    assert settings - set(codex["env_vars"]) == {"STRATUM_MCP_TOKEN"}
+    assert {"CODEX_HOME", "XDG_STATE_HOME", "HTTPS_PROXY"} < set(codex["env_vars"])
 
 
 def test_where_other_machines_reach_it_it_does_not_start_without_a_token(monkeypatch: pytest.MonkeyPatch) -> None:
