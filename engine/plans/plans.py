@@ -130,6 +130,8 @@ class Plans:
             PlanError: the new one is not valid; the old one stays.
             RunError: it has begun.
         """
+        if (live := self._live.get(run)) is not None and not live.ended.is_set():
+            raise RunError(run=run, problem="it has begun", fix="propose a new plan for what is left to do")
         compiled = await self._estimated(self._compiled.of(plan))
         await revise_draft(self.runtime.journal, run, compiled, by=by)
         return await self.status(run)

@@ -65,7 +65,7 @@ async def test_two_servers_of_one_project_leave_each_others_runs_alone(tmp_path:
     async with agent(served, approving()) as one, agent(served, approving()) as other:
         plan, first = await started(one)
         seen = await state(other, plan)
-        with pytest.raises(Refused, match="is running it"):
+        with pytest.raises(Refused, match="is at work in another process"):
             await other.call("stratum_execute", plan=plan)
         with pytest.raises(Refused, match=f"not at work here: another process has it.*stratum cancel {plan}"):
             await other.done(plan, first, {"files": []})

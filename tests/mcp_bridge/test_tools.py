@@ -317,7 +317,7 @@ async def test_a_plan_that_was_changed_has_to_be_approved_again(tmp_path: Path) 
         await codex.call("stratum_approve", plan=plan)
         changed = await codex.call("stratum_plan", **PROPOSAL, budget={"usd": 1}, revises=plan)
         await codex.call("stratum_execute", plan=plan)
-        with pytest.raises(Refused, match="is running it"):
+        with pytest.raises(Refused, match="it has begun; propose a new plan"):
             await codex.call("stratum_plan", **PROPOSAL, revises=plan)
 
     assert (changed["plan"], changed["state"]) == (plan, "draft")
