@@ -27,7 +27,7 @@ from stratum.contracts.plans.render import given_inputs, render_details, render_
 from stratum.contracts.plans.text import load_plan, to_yaml
 from stratum.contracts.problem import did_you_mean
 from stratum.engine.plans.approval.beforehand import Beforehand
-from stratum.engine.plans.approval.proposal import revise_draft
+from stratum.engine.plans.approval.proposal import approval_digest, revise_draft
 from stratum.engine.plans.functions import Functions
 
 FORMS = {"plan": render_plan, "table": render_table, "details": render_details, "mermaid": render_mermaid}
@@ -73,6 +73,7 @@ def show(plan: str, *, modules: tuple[str, ...], form: str, journal: Path) -> No
     click.echo(FORMS[form](named.compiled))
     if named.inputs and form == "details":
         click.echo("\n".join(["", *given_inputs(named.inputs)]))
+        click.echo(f"digest of all this: {approval_digest(named.compiled.digest, named.inputs)}")
     if not named.begun:
         _tell_policy(named.compiled, named.functions, journal)
 
