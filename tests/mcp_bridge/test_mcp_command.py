@@ -43,6 +43,21 @@ def test_codex_passes_on_every_setting_that_the_environment_may_have() -> None:
     assert {"CODEX_HOME", "XDG_STATE_HOME", "HTTPS_PROXY"} < set(codex["env_vars"])
 
 
+@pytest.mark.parametrize(
+    ("options", "told"),
+    [
+        (("--http", "--port", "99999"), "0<=x<=65535"),
+        (("--port", "8000"), "for --http"),
+        (("--host", "::1"), "for --http"),
+    ],
+)
+def test_what_it_cannot_listen_at_is_refused_before_it_starts(options: tuple[str, ...], told: str) -> None:
+    result = CliRunner().invoke(stratum, ["mcp", *options])
+
+    assert result.exit_code == 2
+    assert told in result.output
+
+
 def test_where_other_machines_reach_it_it_does_not_start_without_a_token(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("STRATUM_MCP_TOKEN", raising=False)
     result = CliRunner().invoke(stratum, ELSEWHERE)

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
+from click.core import ParameterSource
 
 from stratum.actors.locations import state_home
 from stratum.cli.options import journal_option, steps_option
@@ -22,7 +23,13 @@ if TYPE_CHECKING:
 @click.group("mcp", invoke_without_command=True)
 @click.option("--http", is_flag=True, help="Serve streamable HTTP instead of standard input and output.")
 @click.option("--host", default="127.0.0.1", show_default=True, help="With --http: the address to listen at.")
-@click.option("--port", default=8321, show_default=True, help="With --http: 0 for any that is free.")
+@click.option(
+    "--port",
+    type=click.IntRange(0, 65535),
+    default=8321,
+    show_default=True,
+    help="With --http: 0 for any that is free.",
+)
 @click.option(
     "--token-file",
     type=click.Path(path_type=Path, dir_okay=False, exists=True),
@@ -57,6 +64,9 @@ def command(
     """
     if ctx.invoked_subcommand is not None:
         return
+    meant = [name for name in door if ctx.get_parameter_source(name) is ParameterSource.COMMANDLINE]
+    if meant and not http:
+        raise click.UsageError("--host, --port, --token-file, --allow-host and --allow-origin are for --http: add that")
     if http:
         _serve_http(places=places, model=model, journal=journal, **door)
     else:
