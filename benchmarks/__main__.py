@@ -14,10 +14,15 @@ def main() -> None:
     known = sorted(path.stem.removeprefix("bench_") for path in HERE.glob("bench_*.py"))
     options = argparse.ArgumentParser(
         prog="python -m benchmarks",
-        description=f"What things cost. NAME is one of {', '.join(known)}; what else is given goes to each of them.",
+        description=f"What things cost. NAME is one of {', '.join(known)}; what else is given goes to each of them: "
+        "--quick, --json, --plot FOLDER, --rounds N. `python -m benchmarks NAME --help` has all that one takes.",
+        add_help=False,  # of a benchmark that is named, its own
     )
     options.add_argument("names", nargs="*", metavar="NAME")
     asked, passed_on = options.parse_known_args()
+    if not asked.names and {"-h", "--help"} & set(passed_on):
+        options.print_help()
+        return
     unknown = set(asked.names) - set(known)
     if unknown:
         options.error(f"no such benchmark: {', '.join(sorted(unknown))}; there are {', '.join(known)}")

@@ -1,7 +1,8 @@
-"""The benchmarks' own arithmetic: what is left out, how ratios are taken, what is drawn."""
+"""The benchmarks' own arithmetic and their command line: what is left out, how ratios are taken, what is drawn, what is asked for."""
 
 from __future__ import annotations
 
+import subprocess
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -91,3 +92,12 @@ def test_a_peer_whose_script_fails_says_its_last_word(monkeypatch: pytest.Monkey
     peer = Peer(name="broken", packages=(), script="broken.py", measures="calls")
     with pytest.raises(PeerFailed, match="broken: out of order"):
         run_peer(peer, {})
+
+
+def test_a_benchmark_that_is_named_says_what_it_takes() -> None:
+    def said(*arguments: str) -> str:
+        command = [sys.executable, "-m", "benchmarks", *arguments, "--help"]
+        return subprocess.run(command, cwd=HERE.parents[1], capture_output=True, text=True, check=True).stdout
+
+    assert "--in-flight" in said("call")
+    assert "--plot FOLDER" in said() and "NAME --help" in said()
