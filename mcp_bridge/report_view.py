@@ -45,7 +45,7 @@ def report_view(
         next = f"Mend exactly this and report step {again.step} again, with ticket {again.ticket}."
     else:
         assert run is not None
-        next = f"Step {step} has failed for good. {run.next}" if verdict.failed else run.next
+        next = f"{_became(step, verdict)}{run.next}"
     return ReportView(
         plan=status.run,
         step=step,
@@ -54,4 +54,13 @@ def report_view(
         again=None if again is None else assignment_view(again),
         next=next,
         run=run,
+    )
+
+
+def _became(step: str, verdict: Verdict) -> str:
+    """What the next steps alone do not tell."""
+    if verdict.failed:
+        return f"Step {step} has failed for good. "
+    return (
+        "" if verdict.accepted else f"Step {step} was not accepted: what is wrong is to be mended in an earlier step. "
     )

@@ -205,7 +205,7 @@ class StepWork:
                 doer.judged((), verified.attested, last=True)
                 return None
             if sent_on:
-                doer.judged(verified.violations, verified.attested, last=True)
+                doer.judged(verified.violations, verified.attested, last=True, sent_on=self._may_send)
                 return self._send(verified.violations, before=[finished])
             self._log.append(finished)
             tried = sum(bool(attempt.violations) for attempt in past.attempts) - past.repairs
@@ -244,13 +244,18 @@ class StepWork:
             flagged=outcome.flagged,
         )
 
+    @property
+    def _may_send(self) -> bool:
+        """Whether the step that mends has not been asked as often as it may be."""
+        return self._past.asked_repairs < (DEFAULT_RETRIES if self._step.retries is None else self._step.retries)
+
     def _send(self, violations: Sequence[Violation], *, before: Sequence[Record] = ()) -> StartOver:
         """Have the step that the plan names mend them; `before` is recorded together with that, first.
 
         Raises:
             StepRejected: that was tried as often as it may be.
         """
-        if self._past.asked_repairs >= (DEFAULT_RETRIES if self._step.retries is None else self._step.retries):
+        if not self._may_send:
             if before:
                 self._log.append(*before)
             raise StepRejected(function=self._past.id, violations=violations, retry_history=[violations])

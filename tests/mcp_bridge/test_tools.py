@@ -216,6 +216,38 @@ async def test_retries_that_are_used_up_end_the_run(tmp_path: Path) -> None:
     assert "failed for good" in report["next"]
 
 
+async def test_a_violation_that_an_earlier_step_mends_is_not_told_as_a_failure_until_that_was_tried(
+    tmp_path: Path,
+) -> None:
+    steps = [
+        {"id": "1", "fn": "implement", "output": "int"},
+        {
+            "id": "2",
+            "fn": "test",
+            "output": "int",
+            "depends_on": ["1"],
+            "ensure": "result > 1",
+            "repair": "1",
+            "retries": 1,
+        },
+    ]
+    async with agent(project(tmp_path), approving()) as codex:
+        plan = await codex.plan(steps=steps, contracts={})
+        run = await codex.call("stratum_execute", plan=plan)
+        implemented = await codex.done(plan, run["assignments"][0], 1)
+        tested = await codex.done(plan, implemented["run"]["assignments"][0], 1)
+        (mend,) = tested["run"]["assignments"]
+        again = await codex.done(plan, mend, 2)
+        last = await codex.done(plan, again["run"]["assignments"][0], 0)
+
+    assert (tested["accepted"], mend["step"]) == (False, "1")
+    assert "ensure: result > 1 (actual: 1)" in mend["violation"]
+    assert tested["next"].startswith(
+        "Step 2 was not accepted: what is wrong is to be mended in an earlier step. Do step 1"
+    )
+    assert last["next"].startswith("Step 2 has failed for good. ")
+
+
 async def test_an_agent_may_give_up_on_an_attempt(tmp_path: Path) -> None:
     async with agent(project(tmp_path), approving()) as codex:
         plan = await codex.plan()

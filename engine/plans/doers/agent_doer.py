@@ -132,7 +132,9 @@ class AgentDoer:
             )
             raise ReportTakenBack
 
-    def judged(self, violations: Sequence[Violation], attested: Sequence[str], *, last: bool) -> None:
+    def judged(
+        self, violations: Sequence[Violation], attested: Sequence[str], *, last: bool, sent_on: bool = False
+    ) -> None:
         handout = self._handout
         assert handout is not None, "judged after it was attempted"
         handout.verdict = Verdict(
@@ -140,7 +142,7 @@ class AgentDoer:
             accepted=not violations,
             violations=tuple(violations),
             attested=tuple(attested),
-            failed=last and bool(violations),
+            failed=last and bool(violations) and not sent_on,
         )
         if last:
             handout.judged.set()

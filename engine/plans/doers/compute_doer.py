@@ -30,5 +30,7 @@ class ComputeDoer:
             )
         return Outcome(result=self._step.signature.checked(result))
 
-    def judged(self, violations: Sequence[Violation], attested: Sequence[str], *, last: bool) -> None:
+    def judged(
+        self, violations: Sequence[Violation], attested: Sequence[str], *, last: bool, sent_on: bool = False
+    ) -> None:
         pass

@@ -37,6 +37,8 @@ class Doer(Protocol):
         """Do the step; on a retry, mend `violations`."""
         ...
 
-    def judged(self, violations: Sequence[Violation], attested: Sequence[str], *, last: bool) -> None:
-        """Told what came of the attempt; `last`: there is none after it."""
+    def judged(
+        self, violations: Sequence[Violation], attested: Sequence[str], *, last: bool, sent_on: bool = False
+    ) -> None:
+        """Told what came of the attempt; `last`: there is none after it; `sent_on`: for another step mends it first."""
         ...

@@ -72,7 +72,9 @@ class GateDoer:
             raise Revise([Violation(kind="ensure", condition=self._gate.question, detail=detail)])
         return Outcome(result=GateDecision(decision=decision, comment=comment, by=by))
 
-    def judged(self, violations: Sequence[Violation], attested: Sequence[str], *, last: bool) -> None:
+    def judged(
+        self, violations: Sequence[Violation], attested: Sequence[str], *, last: bool, sent_on: bool = False
+    ) -> None:
         pass
 
     def _policy(self) -> Gates:

@@ -21,5 +21,7 @@ class SubPlanDoer:
     async def attempt(self, violations: Sequence[Violation]) -> Outcome:
         return Outcome(result=await self._inner.result())
 
-    def judged(self, violations: Sequence[Violation], attested: Sequence[str], *, last: bool) -> None:
+    def judged(
+        self, violations: Sequence[Violation], attested: Sequence[str], *, last: bool, sent_on: bool = False
+    ) -> None:
         pass
