@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
 import msgspec
@@ -18,6 +18,14 @@ MAX_ASSIGNED: Final = 16_000
 """Bytes of assignments in an answer, for the same reason; one is always there."""
 
 
+class LeftView(BaseModel):
+    """What is left of a budget; null: that axis has no limit."""
+
+    usd: float | None = Field(default=None, description="US dollars.")
+    tokens: int | None = Field(default=None, description="Tokens.")
+    ms: int | None = Field(default=None, description="Milliseconds of running time.")
+
+
 class AssignmentView(BaseModel):
     """A step for you to do now. Those handed out together do not depend on each other."""
 
@@ -30,6 +38,9 @@ class AssignmentView(BaseModel):
     inputs: dict[str, Any] = Field(description="Its inputs by name, resolved. Empty on a retry: you have them.")
     result_schema: dict[str, Any] = Field(description="JSON Schema of the result to report; empty: any JSON value.")
     ensure: list[str] = Field(description="What will be checked of the result.")
+    left: LeftView | None = Field(
+        description="What is left of the step's own budget; null: it has none but the plan's."
+    )
     files: list[str] = Field(description="The only files you may change, as paths or patterns; empty: any.")
     violation: str = Field(description="On a retry, why the last report was not accepted: fix exactly this.")
 
@@ -58,14 +69,6 @@ class StepView(BaseModel):
     retries: list[str] = Field(description="Why each rejected attempt was rejected.")
     error: str = Field(description="Why it failed; else empty.")
     flags: list[str] = Field(description="What nobody verified: conditions only attested, gates a policy approved.")
-
-
-class LeftView(BaseModel):
-    """What is left of the plan's budget; null: that axis has no limit."""
-
-    usd: float | None = Field(default=None, description="US dollars.")
-    tokens: int | None = Field(default=None, description="Tokens.")
-    ms: int | None = Field(default=None, description="Milliseconds of running time.")
 
 
 class RunView(BaseModel):
@@ -112,11 +115,7 @@ def run_view(
         steps=[_step(each) for each in listed[:MAX_STEPS]],
         spent_usd=usd(status.settled_picousd),
         in_doubt_usd=usd(status.in_doubt_picousd),
-        left=LeftView(
-            usd=usd(status.left["usd"]) if "usd" in status.left else None,
-            tokens=status.left.get("tokens"),
-            ms=status.left.get("ms"),
-        ),
+        left=_left(status.left),
         output=status.output,
         error=status.error,
         version=status.version,
@@ -195,8 +194,15 @@ def assignment_view(given: Assignment) -> AssignmentView:
         inputs=given.inputs,
         result_schema=given.schema,
         ensure=list(given.ensure),
+        left=_left(given.left) if given.left else None,
         files=list(given.files),
         violation=given.message,
+    )
+
+
+def _left(limits: Mapping[str, int]) -> LeftView:
+    return LeftView(
+        usd=usd(limits["usd"]) if "usd" in limits else None, tokens=limits.get("tokens"), ms=limits.get("ms")
     )
 
 

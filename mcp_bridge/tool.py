@@ -12,7 +12,7 @@ from mcp.server.mcpserver.exceptions import ToolError
 from mcp_types import CallToolResult, TextContent
 from pydantic import BaseModel, Field
 
-from stratum.contracts.errors import BudgetExceeded, JournalUnavailable, RunLocked, StratumError
+from stratum.contracts.errors import BudgetExceeded, JournalUnavailable, RunLocked, StratumError, UnknownRun
 from stratum.contracts.problem import legible, visible
 from stratum.mcp_bridge.bridge import Bridge
 from stratum.mcp_bridge.refusal import MAX_TOLD, unknown_arguments
@@ -66,6 +66,8 @@ def told(call: Callable[P, Awaitable[R]]) -> Callable[P, Awaitable[R]]:
             status = f"stratum_status(plan={visible(str(given.get('plan'))[:MAX_ID])})"
             text = f"{error}.\nOnly the user can raise it. Stop here: {status} tells what is done, what is left, and how they do."
             raise ToolError(legible(text, most=MAX_TOLD)) from error
+        except UnknownRun as error:
+            raise ToolError(legible(f"{error}; stratum_status() has those of the plans", most=MAX_TOLD)) from error
         except RunLocked as error:
             text = (
                 f"plan {error.run} is at work in another process, such as the server of another session. Go on with it there, or "

@@ -39,6 +39,8 @@ class Assignment(msgspec.Struct, frozen=True, kw_only=True):
     """What the result must satisfy, as it will be checked."""
     files: tuple[str, ...] = ()
     """The only ones that may be changed, as paths or patterns below the workspace; none: any."""
+    left: dict[str, int] = {}
+    """Of the step's own budget, when it was handed out: `usd` (picodollars), `tokens`, `ms`; empty: it has none."""
     violations: tuple[Violation, ...] = ()
     """On a retry: why the last report was not accepted."""
     message: str = ""

@@ -12,6 +12,7 @@ from stratum.contracts.audit import flags_of
 from stratum.contracts.plans.compiled_plan import CompiledPlan
 from stratum.contracts.plans.status import PlanState, PlanStatus, StepStanding, StepStatus
 from stratum.contracts.trace import Attempt
+from stratum.engine.plans.left import left_of
 from stratum.engine.plans.plan_history import PlanHistory
 from stratum.engine.plans.step_history import StepHistory
 
@@ -30,12 +31,7 @@ def live_status(run: PlanRun) -> PlanStatus:
     if envelope is not None:
         scope = envelope.scope
         settled, in_doubt = scope.settled.picousd, scope.in_doubt.picousd
-        if scope.limits.picousd is not None:
-            left["usd"] = scope.limits.picousd - scope.counted_picousd
-        if scope.limits.tokens is not None:
-            left["tokens"] = scope.limits.tokens - scope.counted_tokens
-        if (left_ms := run.clock.left_ms) is not None:
-            left["ms"] = left_ms
+        left = left_of(scope, left_ms=run.clock.left_ms)
     return PlanStatus(
         run=run.id,
         digest=past.proposed.digest,

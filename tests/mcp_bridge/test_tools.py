@@ -577,3 +577,23 @@ async def test_a_report_that_a_person_has_to_judge_says_so_at_once_and_whom_to_a
         verdict = await codex.done(plan, run["assignments"][0], "x")
     assert answered["state"] == "succeeded"
     assert verdict["accepted"] is True
+
+
+async def test_a_step_with_a_budget_of_its_own_is_handed_out_with_what_is_left_of_it(tmp_path: Path) -> None:
+    steps = [
+        {"id": "1", "fn": "look", "budget": {"tokens": 500, "ms": 60_000}},
+        {"id": "2", "fn": "look", "budget": {"usd": 0.25}},
+        {"id": "3", "fn": "look"},
+    ]
+    async with agent(project(tmp_path), approving()) as codex:
+        plan = await codex.plan(steps=steps, contracts={}, budget={"tokens": 1000})
+        run = await codex.call("stratum_execute", plan=plan)
+        with pytest.raises(Refused, match=r"stratum_status\(\) has those of the plans"):
+            await codex.call("stratum_status", plan="nothing")
+
+    first, second, third = (each["left"] for each in run["assignments"])
+    assert (first["tokens"], first["usd"]) == (500, None)
+    assert 0 < first["ms"] <= 60_000
+    assert second == {"usd": 0.25, "tokens": None, "ms": None}
+    assert third is None
+    assert run["left"]["tokens"] == 1000

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import uuid
 from collections.abc import Generator, Sequence
 from contextlib import contextmanager
@@ -20,6 +21,7 @@ from stratum.contracts.registry import value_schema
 from stratum.contracts.violation import Violation, retry_message
 from stratum.engine.infer import DEFAULT_RETRIES
 from stratum.engine.plans.doers.doer import Outcome
+from stratum.engine.plans.left import left_of
 
 if TYPE_CHECKING:
     from stratum.engine.envelope import Envelope
@@ -203,6 +205,11 @@ class AgentDoer:
             schema={} if codec is ANY_JSON else value_schema(codec),
             ensure=tuple(condition.text for condition in step.conditions),
             files=step.files,
+            left={} if step.budget is None else self._left(),
             violations=tuple(violations),
             message=retry_message(violations) if violations else "",
         )
+
+    def _left(self) -> dict[str, int]:
+        left_s = self._envelope.cancel_scope.deadline - trio.current_time()
+        return left_of(self._envelope.scope, left_ms=None if left_s == math.inf else max(0, round(left_s * 1000)))
