@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import os
 import select
+from collections.abc import Awaitable, Callable
 from contextlib import suppress
 
 import trio
@@ -31,8 +32,7 @@ class TrioWire:
                 with suppress(BrokenPipeError):  # as in `Wire`
                     await self.send(TOO_LONG)
                 continue
-            if not _is_ready(self._source, select.POLLIN):
-                await trio.lowlevel.wait_readable(self._source)
+            await _until_ready(self._source, select.POLLIN, trio.lowlevel.wait_readable)
             if not self._lines.add(arrived(self._source)):
                 return None
         return line
@@ -46,13 +46,15 @@ class TrioWire:
         rest = memoryview(text)
         async with self._sending:
             while rest:
-                if not _is_ready(self._sink, select.POLLOUT):
-                    await trio.lowlevel.wait_writable(self._sink)
+                await _until_ready(self._sink, select.POLLOUT, trio.lowlevel.wait_writable)
                 rest = rest[os.write(self._sink, rest[: select.PIPE_BUF]) :]  # no more: a pipe that is ready takes that
 
 
-def _is_ready(descriptor: int, for_what: int) -> bool:
-    """Now, or at its end; a file, which trio cannot wait for, always is."""
+async def _until_ready(descriptor: int, for_what: int, wait: Callable[[int], Awaitable[None]]) -> None:
+    """Or at its end; a file, which trio cannot wait for, always is. A checkpoint: a client may send a line that never ends."""
     poll = select.poll()
     poll.register(descriptor, for_what)
-    return bool(poll.poll(0))
+    if poll.poll(0):
+        await trio.lowlevel.checkpoint()
+    else:
+        await wait(descriptor)

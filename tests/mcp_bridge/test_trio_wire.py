@@ -138,6 +138,16 @@ async def test_a_client_that_does_not_listen_holds_up_nobody_else(ends: Ends, au
     assert await wire.receive_line() == b"still here"
 
 
+async def test_a_line_that_never_ends_holds_up_nobody_else() -> None:
+    endless = os.open("/dev/zero", os.O_RDONLY)
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(TrioWire(Wire(endless, endless)).receive_line)
+        for _ in range(100):
+            await trio.lowlevel.checkpoint()
+        nursery.cancel_scope.cancel()
+    os.close(endless)
+
+
 async def test_a_client_that_is_gone_is_told_as_such(ends: Ends) -> None:
     wire, arriving, replies = ends
     for end in {arriving, replies}:
