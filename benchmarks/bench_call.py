@@ -1,7 +1,7 @@
 """What does one `@infer` call cost the process that makes it, beside the bare openai SDK and bare httpx2?
 
 The baseline, `openai SDK`, is `client.responses.create` with the same tool, forced and strict, under trio, and no
-validation of the answer. `httpx2` posts the same bytes and parses nothing, and so does `lean transport`. `infer` is everything on:
+validation of the answer; in one setting all of them but the frameworks speak chat completions instead. `httpx2` posts the same bytes and parses nothing, and so does `lean transport`. `infer` is everything on:
 contract, ensure, budget, journal on disk, trace; through the SDK's client, or over the lean transport. `engine alone` has a
 provider that answers in the process and its journal in memory: what is ours of it. Frameworks that are installed (`make bench-peers`)
 make the same call on asyncio, in processes and environments of their own, and start up unmeasured. The server is on the loopback interface,
@@ -36,7 +36,11 @@ from stratum.engine.providers.scripted import Reply, scripted
 BASELINE = "openai SDK"
 ANSWER = '{"level": "low", "confidence": 0.9, "factors": ["calm", "sunny"], "recommendation": "go ahead"}'
 PRICE = Price.per_million(input=2, output=8)
-TLS_IN_FLIGHT = 100
+OTHERWISE_IN_FLIGHT = 100
+"""Over TLS, and by chat completions."""
+
+Api = Literal["responses", "chat"]
+PATHS: dict[Api, str] = {"responses": "/responses", "chat": "/chat/completions"}
 
 
 @contract
@@ -83,8 +87,10 @@ def through_infer(provider: Callable[[], Provider], journal: Path | None, *, cal
     trio.run(main)
 
 
-def body() -> dict[str, Any]:
+def body(api: Api = "responses") -> dict[str, Any]:
     """The request that `assess` sends."""
+    if api == "chat":
+        return _chat_body()
     return {
         "model": "gpt-4o",
         "input": [
@@ -105,21 +111,35 @@ def body() -> dict[str, Any]:
     }
 
 
-def through_sdk(url: str, *, calls: int, at_once: int) -> None:
+def _chat_body() -> dict[str, Any]:
+    told = body()
+    (tool,) = told["tools"]
+    function = {key: value for key, value in tool.items() if key != "type"}
+    return {
+        "model": told["model"],
+        "messages": told["input"],
+        "tools": [{"type": "function", "function": function}],
+        "tool_choice": {"type": "function", "function": {"name": tool["name"]}},
+        "max_completion_tokens": told["max_output_tokens"],
+        "store": False,
+    }
+
+
+def through_sdk(url: str, api: Api, *, calls: int, at_once: int) -> None:
     async def main() -> None:
         async with openai.AsyncOpenAI(api_key="key", base_url=url, max_retries=0) as client:
-            create: Any = client.responses.create
+            create: Any = client.responses.create if api == "responses" else client.chat.completions.create
 
             async def call(number: int) -> object:
-                return await create(**body())  # stratum: allow[unbudgeted-call] measures the SDK itself
+                return await create(**body(api))  # stratum: allow[unbudgeted-call] measures the SDK itself
 
             await in_flight(call, calls=calls, at_once=at_once)
 
     trio.run(main)
 
 
-def through_httpx2(url: str, *, calls: int, at_once: int) -> None:
-    content = msgspec.json.encode(body())
+def through_httpx2(url: str, api: Api, *, calls: int, at_once: int) -> None:
+    content = msgspec.json.encode(body(api))
     headers = {"authorization": "Bearer key", "content-type": "application/json"}
     limits = httpx2.Limits(max_connections=1000, max_keepalive_connections=1000)
 
@@ -127,20 +147,20 @@ def through_httpx2(url: str, *, calls: int, at_once: int) -> None:
         async with httpx2.AsyncClient(timeout=600, limits=limits) as client:
 
             async def call(number: int) -> object:
-                return (await client.post(f"{url}/responses", content=content, headers=headers)).read()
+                return (await client.post(f"{url}{PATHS[api]}", content=content, headers=headers)).read()
 
             await in_flight(call, calls=calls, at_once=at_once)
 
     trio.run(main)
 
 
-def through_lean(url: str, *, calls: int, at_once: int) -> None:
+def through_lean(url: str, api: Api, *, calls: int, at_once: int) -> None:
     async def main() -> None:
-        provider = OpenAI("key", url, transport="lean")
-        content = msgspec.json.encode(body())
+        provider = OpenAI("key", url, api=api, transport="lean")
+        content = msgspec.json.encode(body(api))
 
         async def call(number: int) -> object:
-            return await provider.send(Request(path="/responses", body=content))
+            return await provider.send(Request(path=PATHS[api], body=content))
 
         async with provider.open():
             await in_flight(call, calls=calls, at_once=at_once)
@@ -163,24 +183,26 @@ def tls_server(folder: Path) -> Generator[str]:
                 os.environ["SSL_CERT_FILE"] = before
 
 
-def contenders(url: str, folder: Path, *, calls: int, at_once: int, alone: bool) -> dict[str, Callable[[], object]]:
+def contenders(
+    url: str, folder: Path, api: Api, *, calls: int, at_once: int, alone: bool
+) -> dict[str, Callable[[], object]]:
     def networked(transport: Transport) -> Provider:
-        return OpenAI("key", url, api="responses", price=PRICE, transport=transport)
+        return OpenAI("key", url, api=api, price=PRICE, transport=transport)
 
     def answering() -> Provider:
         usage = Usage(input_tokens=200, output_tokens=40)
         return scripted(otherwise=Reply(value=ANSWER.encode(), usage=usage), price=PRICE)
 
     many = {"calls": calls, "at_once": at_once}
-    peers = peers_calling(url, calls=max(at_once, calls // 4), at_once=at_once)
+    peers = {} if alone else peers_calling(url, calls=max(at_once, calls // 4), at_once=at_once)
     return {
-        BASELINE: partial(through_sdk, url, **many),
-        "httpx2": partial(through_httpx2, url, **many),
+        BASELINE: partial(through_sdk, url, api, **many),
+        "httpx2": partial(through_httpx2, url, api, **many),
         "infer": partial(through_infer, partial(networked, "sdk"), folder / "sdk.db", **many),
         "infer, lean": partial(through_infer, partial(networked, "lean"), folder / "lean.db", **many),
-        "lean transport": partial(through_lean, url, **many),
+        "lean transport": partial(through_lean, url, api, **many),
         "engine alone": partial(through_infer, answering, None, **many),
-        **({} if alone else peers),
+        **peers,
     }
 
 
@@ -193,11 +215,14 @@ def main() -> None:
     arguments = asked.parse_args()
     options = common_options(arguments)
     at_once_each = [1, 20] if options.quick else [int(number) for number in arguments.in_flight.split(",")]
+    otherwise = 20 if options.quick else OTHERWISE_IN_FLIGHT
     rows: list[Row] = []
 
-    def measure(url: str, folder: Path, at_once: int, *, over: str = "", alone: bool = arguments.alone) -> None:
+    def measure(
+        url: str, at_once: int, *, api: Api = "responses", over: str = "", alone: bool = arguments.alone
+    ) -> None:
         calls = max(50, 2 * at_once) if options.quick else max(300, 2 * at_once)
-        own = contenders(url, folder, calls=calls, at_once=at_once, alone=alone)
+        own = contenders(url, folder, api, calls=calls, at_once=at_once, alone=alone)
         setting = f"{at_once} in flight{over}"
         rows.extend(compare(setting, own, baseline=BASELINE, units=calls, rounds=options.rounds))
 
@@ -205,9 +230,10 @@ def main() -> None:
         folder = Path(name)
         with serve_process(folder / "bill", "--arguments", ANSWER) as server:
             for at_once in at_once_each:
-                measure(server.url, folder, at_once)
+                measure(server.url, at_once)
+            measure(server.url, otherwise, api="chat", over=", chat completions", alone=True)
         with tls_server(folder) as url:
-            measure(url, folder, 20 if options.quick else TLS_IN_FLIGHT, over=", TLS", alone=True)
+            measure(url, otherwise, over=", TLS", alone=True)
     report(__doc__ or "", rows, options, packages=("openai", "httpx2", "trio", "msgspec"), unit="call")
 
 
