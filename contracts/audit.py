@@ -93,12 +93,16 @@ def _with(line: AuditLine, picousd: int) -> AuditLine:
 def render_audit(lines: Sequence[AuditLine], *, extra_retries: int = 0) -> str:
     """The whole audit; `extra_retries` are re-runs that only followed a repair upstream.
 
-    The total rounds the exact sum: the lines above it are rounded one by one.
+    The total rounds the exact sum: the lines above it are rounded one by one. Where one is unknown, it is the least that it can be.
     """
     retries = sum(len(line.retries) for line in lines) + extra_retries
     picousd = sum(line.picousd or 0 for line in lines)
+    at_least = "at least " if any(line.picousd is None for line in lines) else ""
     return "\n".join(
-        [*map(str, lines), f"Total: {_amount(picousd)}, {_counted(retries, 'retry', 'retries')}, {_verdict(lines)}"]
+        [
+            *map(str, lines),
+            f"Total: {at_least}{_amount(picousd)}, {_counted(retries, 'retry', 'retries')}, {_verdict(lines)}",
+        ]
     )
 
 

@@ -34,7 +34,7 @@ class AuditView(BaseModel):
     plan: str = Field(description="The run's id.")
     text: str = Field(description="The audit as it is shown to the user.")
     steps: list[AuditStepView] = Field(description="The steps, in the order they ended.")
-    total_usd: float = Field(description="All that is booked.")
+    total_usd: float = Field(description="All that is booked; where a step's cost is not known, the run took more.")
     in_doubt_usd: float = Field(
         description="Besides: held for requests whose outcome nobody knows; the text says which."
     )

@@ -597,3 +597,20 @@ async def test_a_step_with_a_budget_of_its_own_is_handed_out_with_what_is_left_o
     assert second == {"usd": 0.25, "tokens": None, "ms": None}
     assert third is None
     assert run["left"]["tokens"] == 1000
+
+
+async def test_a_total_is_the_least_that_it_can_be_where_what_a_step_took_is_unknown(tmp_path: Path) -> None:
+    async with agent(project(tmp_path), approving()) as codex:
+        plan = await codex.plan()
+        await to_the_end(codex, plan)
+        audited = await codex.call("stratum_audit", plan=plan)
+        commands = await codex.plan(steps=[{"id": "1", "command": ["true"]}], contracts={})
+        await codex.call("stratum_execute", plan=commands)
+        known = await codex.call("stratum_audit", plan=commands)
+
+    assert audited["text"].splitlines() == [
+        "Step 1: 1 attempt, cost unknown",
+        "Step 2: 1 attempt, cost unknown",
+        "Total: at least 0.000 USD, 0 retries, all passing",
+    ]
+    assert known["text"].endswith("Total: 0.000 USD, 0 retries, all passing")
