@@ -3,14 +3,11 @@
 from __future__ import annotations
 
 import ast
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 from stratum.mcp_bridge.drift.finding import Spot
 from stratum.mcp_bridge.drift.model_calls import Module
 from stratum.mcp_bridge.drift.scopes import FUNCTIONS, Function, own_nodes, parameters
-
-_MAX_STEPS = 12
-"""How many assignments a text is followed through."""
 
 
 def opaque_in_prompts(module: Module) -> Iterator[Spot]:
@@ -24,7 +21,7 @@ def opaque_in_prompts(module: Module) -> Iterator[Spot]:
         else:
             continue
         for argument in arguments:
-            for node, name in _formatted(module, argument, _MAX_STEPS):
+            for node, name in _formatted(module, argument):
                 yield Spot(
                     node=node, message=f"opaque {name} is formatted into text that a model reads as instructions"
                 )
@@ -39,31 +36,49 @@ def _plain_arguments(module: Module, call: ast.Call) -> Iterator[ast.expr]:
         yield from (keyword.value for keyword in call.keywords if keyword.arg not in opaque)
 
 
-def _formatted(module: Module, node: ast.AST, steps: int) -> Iterator[tuple[ast.AST, str]]:
-    """The formatting expressions below `node`, or where its names get their values, that hold an opaque value."""
-    if steps == 0:
-        return
-    for inner in own_nodes(node):
-        match inner:
-            case ast.JoinedStr():
-                parts = [value.value for value in inner.values if isinstance(value, ast.FormattedValue)]
-            case ast.BinOp(op=ast.Add() | ast.Mod()):
-                right = inner.right
-                parts = [inner.left, *(right.elts if isinstance(right, ast.Tuple) else [right])]
-            case ast.Call(func=ast.Attribute(attr="format" | "join" | "substitute" | "safe_substitute")):
-                first = inner.args[0] if inner.args else None
-                listed = first.elts if isinstance(first, ast.List | ast.Tuple) else inner.args
-                parts = [*listed, *(keyword.value for keyword in inner.keywords)]
-            case ast.Name(ctx=ast.Load()):
-                for binding in module.layout.scope(inner).lookup(inner.id) or []:
-                    if binding.kind == "value" and binding.node is not None:
-                        yield from _formatted(module, binding.node, steps - 1)
-                continue
-            case _:
-                continue
-        for part in parts:
-            if (name := _opaque_name(module, part)) is not None:
-                yield inner, name
+def _formatted(module: Module, root: ast.expr) -> Iterator[tuple[ast.AST, str]]:
+    """The formatting expressions below `root`, or where its names get their values, that hold an opaque value."""
+    # Each once: a text that is put together line by line is made of itself.
+    waiting: list[ast.AST] = [root]
+    seen: set[ast.AST] = {root}
+    while waiting:
+        for inner in own_nodes(waiting.pop()):
+            if isinstance(inner, ast.Name) and isinstance(inner.ctx, ast.Load):
+                values = [value for value in _values(module, inner) if value not in seen]
+                seen.update(values)
+                waiting.extend(values)
+            for part in _parts(inner):
+                if (name := _opaque_name(module, part)) is not None:
+                    yield inner, name
+
+
+def _parts(node: ast.AST) -> Sequence[ast.expr]:
+    """What a formatting expression puts into a text; nothing for any other node."""
+    match node:
+        case ast.JoinedStr():
+            return [value.value for value in node.values if isinstance(value, ast.FormattedValue)]
+        case ast.BinOp(op=ast.Add() | ast.Mod()):
+            right = node.right
+            return [node.left, *(right.elts if isinstance(right, ast.Tuple) else [right])]
+        case ast.AugAssign(op=ast.Add() | ast.Mod()):
+            return [node.value]
+        case ast.Call(func=ast.Attribute(attr="format" | "join" | "substitute" | "safe_substitute")):
+            first = node.args[0] if node.args else None
+            listed = first.elts if isinstance(first, ast.List | ast.Tuple) else node.args
+            return [*listed, *(keyword.value for keyword in node.keywords)]
+        case _:
+            return []
+
+
+def _values(module: Module, name: ast.Name) -> Iterator[ast.AST]:
+    """Where the name gets its value, `name += ...` included."""
+    scope = module.layout.scope(name)
+    for binding in scope.lookup(name.id) or []:
+        if binding.kind == "value" and binding.node is not None:
+            yield binding.node
+    for node in own_nodes(*ast.iter_child_nodes(scope.node)):
+        if isinstance(node, ast.AugAssign) and isinstance(node.target, ast.Name) and node.target.id == name.id:
+            yield node
 
 
 def _opaque_name(module: Module, node: ast.expr) -> str | None:

@@ -322,6 +322,8 @@ OPAQUE = {
     "an f-string": "def f(doc: opaque[str]):\n    return bounded.sync(f'Read {doc}')",
     "an f-string in a variable": "def f(doc: opaque[str]):\n    p = f'Read {doc}'\n    return bounded.sync(p)",
     "concatenation": "def f(doc: opaque[str]):\n    return bounded.sync('Read ' + doc)",
+    "a text put together": "def f(doc: opaque[str]):\n    p = 'Read'\n    p += doc\n    return bounded.sync(p)",
+    "an f-string that is added": "def f(doc: opaque[str]):\n    p = 'Read'\n    p += f' {doc}'\n    return bounded.sync(p)",
     "percent": "def f(doc: opaque[str]):\n    return bounded.sync('Read %s' % doc)",
     "format": "def f(doc: 'opaque[str]'):\n    return bounded.sync('Read {}'.format(doc))",
     "join": "def f(doc: opaque[str]):\n    return bounded.sync(' '.join(['Read', doc]))",
@@ -333,6 +335,13 @@ OPAQUE = {
 @pytest.mark.parametrize("code", OPAQUE.values(), ids=OPAQUE)
 def test_an_opaque_value_in_a_prompt_is_found_in(code: str) -> None:
     assert step_rules(code) == ["opaque-in-prompt"]
+
+
+def test_a_text_that_is_put_together_line_by_line_is_followed_once() -> None:
+    lines = "".join(f"    p = p + 'line {number}'\n    p += f'{{p}}'\n" for number in range(200))
+    code = f"def f(doc: opaque[str]):\n    p = 'Read'\n{lines}    p = p + doc\n    return bounded.sync(p)"
+    assert step_rules(code) == ["opaque-in-prompt"]
+    assert step_rules(code.replace("p + doc", "p + '!'")) == []
 
 
 def test_an_opaque_value_in_an_sdk_prompt_is_found() -> None:
