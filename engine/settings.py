@@ -11,6 +11,7 @@ import os
 import tomllib
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from decimal import Decimal
 from pathlib import Path
 from typing import Any, Final, NamedTuple, cast
 
@@ -127,7 +128,27 @@ def _text(file: str, key: str, value: Any) -> str:
         )
     if not isinstance(value, str) or not value:
         raise SettingsError(file=file, problem=f"{key} is {value!r}", fix="write a string that is not empty")
+    if key == "price":
+        try:
+            price_of(value)
+        except ValueError as error:
+            raise SettingsError(
+                file=file, problem=f"price is {value!r}: {error}", fix='write price = "0.15/0.60"'
+            ) from error
     return str(Path(file).parent / value) if key in _PATHS else value
+
+
+def price_of(text: str) -> Price:
+    """The price of `0.15/0.60`: USD per million tokens of input and of output.
+
+    Raises:
+        ValueError: it is none.
+    """
+    try:
+        input_usd, output_usd = (Decimal(part) for part in text.split("/"))
+        return Price.per_million(input=input_usd, output=output_usd)
+    except (ArithmeticError, ValueError) as error:
+        raise ValueError("it is no INPUT/OUTPUT in USD per million tokens") from error
 
 
 def _price(file: str, model: str, said: Any) -> Price:

@@ -44,6 +44,7 @@ PUBLIC = [
     "RunCancelled",
     "RunLocked",
     "Runtime",
+    "SettingsError",
     "StabilityAssertionError",
     "Step",
     "StratumError",

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import importlib.util
 from collections.abc import Callable, Mapping
-from decimal import Decimal
 
 from stratum.contracts.errors import NoProvider, ProviderError
 from stratum.contracts.price import Price
 from stratum.engine.providers.openai import DEFAULT_MODEL, OpenAI, server_name, transport_named
 from stratum.engine.providers.protocol import Provider
+from stratum.engine.settings import price_of
 
 Progress = Callable[[int, int], None]
 """Told (bytes there by now, bytes in all)."""
@@ -73,9 +73,8 @@ def _price(environ: Mapping[str, str]) -> Price | None:
     if not text:
         return None
     try:
-        input_usd, output_usd = (Decimal(part) for part in text.split("/"))
-        return Price.per_million(input=input_usd, output=output_usd)
-    except (ArithmeticError, ValueError) as error:
+        return price_of(text)
+    except ValueError as error:
         raise ProviderError(
             provider="stratum",
             message=f"STRATUM_PRICE={text!r} is not a price",

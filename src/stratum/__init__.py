@@ -73,6 +73,7 @@ if TYPE_CHECKING:
     from stratum.engine.postconditions.postcondition import ensure
     from stratum.engine.refine import refine
     from stratum.engine.runtime import Runtime, open_runtime, run
+    from stratum.engine.settings import SettingsError
     from stratum.engine.step import Step
 
 __all__ = [
@@ -109,6 +110,7 @@ __all__ = [
     "RunCancelled",
     "RunLocked",
     "Runtime",
+    "SettingsError",
     "StabilityAssertionError",
     "Step",
     "StratumError",
@@ -157,6 +159,7 @@ _HOMES: Final = {
     "stratum.engine.postconditions.postcondition": ("ensure",),
     "stratum.engine.refine": ("refine",),
     "stratum.engine.runtime": ("Runtime", "open_runtime", "run"),
+    "stratum.engine.settings": ("SettingsError",),
     "stratum.engine.step": ("Step",),
 }
 """Where a name is imported from when it is first asked for; any other is an error, from `stratum.contracts.errors`.

@@ -56,6 +56,7 @@ def test_stratum_toml_comes_before_pyproject(tmp_path: Path) -> None:
         ('base_url = "http://evil"', "base_url is not for a file of the work tree; set it in the environment"),
         ('api_key = "sk-x"', "api_key is not for a file of the work tree"),
         ("model = ", "it cannot be read"),
+        ('price = "1/2/3"', "price is '1/2/3': it is no INPUT/OUTPUT in USD per million tokens; write price ="),
         ("prices = 3", "3 is not a table"),
         ("[prices.a]\ninput = 1\n", "the price of 'a' cannot be read"),
         ("[prices.a]\ninput = 1\noutput = -1\n", "the price of 'a' cannot be read"),
