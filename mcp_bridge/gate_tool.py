@@ -10,6 +10,7 @@ from mcp_types import CallToolResult, InputRequiredResult
 from stratum.actors.page_address import page_of
 from stratum.contracts.plans.errors import StepNotReady
 from stratum.contracts.plans.status import PlanStatus, Question
+from stratum.engine.plans.questions import open_questions
 from stratum.mcp_bridge.asking import ask
 from stratum.mcp_bridge.caller import person
 from stratum.mcp_bridge.run_tools import Wait, running, something_to_do
@@ -27,9 +28,10 @@ async def stratum_gate(
     bridge = bridge_of(ctx)
     run = await running(await bridge.plans(), plan)
     question = _question(run.status(), step)
+    seen = next((f"{each.seen}\n\n" for each in open_questions(run.log.past) if each.step == step and each.seen), "")
     asked = await ask(
         ctx,
-        f"{question.question}\n\n(step {step} of plan {plan}: {run.compiled.plan.goal})",
+        f"{question.question}\n\n{seen}(step {step} of plan {plan}: {run.compiled.plan.goal})",
         about=f"gate {plan} {step} {question.round}",
         choices=(_LATER, *question.options),
         comment="If it is to be revised: what to change." if "revise" in question.options else "Optional.",

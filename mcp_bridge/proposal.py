@@ -50,8 +50,9 @@ STEP: Final[Schema] = {
         "fn": _text("A registered function, or your own name for what you will do in this step."),
         "kind": {
             "type": "string",
-            "enum": ["infer", "compute", "agent", "command", "gate", "plan"],
-            "description": "Who does it. Leave it out: command and gate follow from those keys, else the function's, else agent (you).",
+            "enum": ["infer", "compute", "agent", "command", "gate"],
+            "description": "Who does it. Leave it out: command and gate follow from those keys, else the function's, else agent (you). "
+            "A plan within a plan is written to a file.",
         },
         "intent": _text("What is to be done, in words."),
         "inputs": {

@@ -12,7 +12,7 @@ from pydantic import BaseModel, Field
 from stratum.contracts.money import format_usd, usd
 from stratum.contracts.plans.status import Assignment, PlanState, PlanStatus, Question, StepStatus
 
-MAX_STEPS: Final = 200
+MAX_STEPS: Final = 120
 """Steps listed at most: Codex cuts an answer near 40,000 characters."""
 MAX_ASSIGNED: Final = 16_000
 """Bytes of assignments in an answer, for the same reason; one is always there."""

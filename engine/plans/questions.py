@@ -5,15 +5,23 @@ A plan's gate, a condition that a person judges, or what a flow asks by `await_h
 
 from __future__ import annotations
 
-from typing import Literal, cast
+import json
+from collections.abc import Iterator
+from typing import Final, Literal, cast
 
 import msgspec
 
 from stratum.contracts.messages import AnswerGate, AnswerReview
 from stratum.contracts.plans.plan import ExecutionPlan, Step
+from stratum.contracts.problem import legible
+from stratum.contracts.python_value import shown
 from stratum.contracts.records import GateOpened
+from stratum.contracts.shape import is_dict
 from stratum.engine.plans.plan_history import PlanHistory
 from stratum.engine.plans.step_history import StepHistory
+
+MAX_SEEN: Final = 3_000
+"""Characters of what a person is shown with a question: forms and windows are small."""
 
 
 class OpenQuestion(msgspec.Struct, frozen=True, kw_only=True):
@@ -30,6 +38,8 @@ class OpenQuestion(msgspec.Struct, frozen=True, kw_only=True):
     """UTC, ISO 8601; empty: no deadline."""
     of_plan: bool
     """Asked by a plan's step, not by a flow or a function."""
+    seen: str = ""
+    """What there is to judge by, in lines: what was reported for the step, or else what the steps before a gate gave."""
 
     def answered(self, value: str, *, by: str, comment: str) -> AnswerGate | AnswerReview:
         """The message that answers it; whether it is an answer at all is for the owner to say."""
@@ -49,13 +59,13 @@ def open_questions(past: PlanHistory) -> list[OpenQuestion]:
         known = past.by_id.get(id)
         if plan is not None and known is not None:
             if known.gate is not None and not known.done:
-                found.append(_of_plan(known, known.gate, plan))
+                found.append(_of_plan(past, known, known.gate, plan))
         elif step.gate is not None and step.finished is None:
             found.append(_of_flow(step.gate))
     return found
 
 
-def _of_plan(known: StepHistory, opened: GateOpened, plan: ExecutionPlan) -> OpenQuestion:
+def _of_plan(past: PlanHistory, known: StepHistory, opened: GateOpened, plan: ExecutionPlan) -> OpenQuestion:
     step = _written(plan, known.id)
     gate = None if step is None else step.gate
     revisable = gate is None or (gate.revise and known.asked_repairs < gate.max_rounds)
@@ -66,7 +76,27 @@ def _of_plan(known: StepHistory, opened: GateOpened, plan: ExecutionPlan) -> Ope
         round=opened.round,
         answer_by=opened.answer_by,
         of_plan=True,
+        seen=legible("\n".join(_seen(past, known, step)), most=MAX_SEEN),
     )
+
+
+def _seen(past: PlanHistory, known: StepHistory, step: Step | None) -> Iterator[str]:
+    if known.reported is not None:
+        yield f"what step {known.id} reported: {_written_out(bytes(known.reported.body))}"
+    elif step is not None and step.gate is not None:
+        outer = known.id.rpartition("/")[0]
+        for other in dict.fromkeys((*step.depends_on, *filter(None, (step.gate.revise,)))):
+            id = f"{outer}/{other}" if outer else other
+            if past.done(id) and not (id in past.by_id and past.by_id[id].skipped is not None):
+                yield f"what step {id} gave: {_written_out(past.plain[id] if id in past.plain else past.by_id[id].output)}"
+
+
+def _written_out(output: bytes) -> str:
+    """A recorded value as a person reads it."""
+    value = shown(output)
+    if is_dict(value) and value.keys() == {"value"}:  # what is no object is recorded as one
+        value = value["value"]
+    return value if isinstance(value, str) else json.dumps(value, indent=2, ensure_ascii=False)
 
 
 def _of_flow(opened: GateOpened) -> OpenQuestion:

@@ -433,7 +433,8 @@ async def test_a_gate_is_answered_by_the_user(mode: Mode, tmp_path: Path) -> Non
 
     assert report["run"]["questions"][0]["options"] == ["approve", "revise", "kill"]
     assert "stratum_gate" in report["next"]
-    assert "Ship it?" in user.asked[1].message
+    assert user.asked[1].message.startswith("Ship it?\n\nwhat step 1 gave: text\n\n(step ok")
+    assert "what step 1 gave: txt" in user.asked[2].message
     assert "shorter" in revised["assignments"][0]["violation"]
     assert [each["step"] for each in approved["assignments"]] == ["2"]
 
@@ -577,6 +578,7 @@ async def test_a_report_that_a_person_has_to_judge_says_so_at_once_and_whom_to_a
         verdict = await codex.done(plan, run["assignments"][0], "x")
     assert answered["state"] == "succeeded"
     assert verdict["accepted"] is True
+    assert user.asked[1].message.startswith("Does this hold? it reads well\n\nwhat step 1 reported: x\n\n")
 
 
 async def test_a_step_with_a_budget_of_its_own_is_handed_out_with_what_is_left_of_it(tmp_path: Path) -> None:

@@ -41,10 +41,13 @@ async def test_attempts_and_violations_and_what_was_spent_are_there_while_it_run
 async def test_a_gate_is_answered_from_the_page(tmp_path: Path) -> None:
     async with project(tmp_path) as (plans, page):
         run = await started(plans, GATED)
-        await reported(run, "a", "a dull text")
+        await reported(run, "a", f"a dull text {HOSTILE}")
         await asked(run, "g")
         assert "asks: Does it read well?" in await page.reads("/", "asks:")
-        assert "Have it revised" in await page.opens(f"/runs/{run.id}")
+        form = await page.opens(f"/runs/{run.id}")
+        assert "Have it revised" in form
+        assert "what step a gave: a dull text" in seen(form).text
+        assert not {"img"} & seen(form).tags
         answer = await page.sends(f"/runs/{run.id}/answer", value="revise", comment=f"livelier {HOSTILE}")
         assert "Your answer was sent." in answer
         assert "Have it revised" not in answer

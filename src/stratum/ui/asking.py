@@ -25,6 +25,8 @@ def question_form(run: str, question: OpenQuestion, *, form: str, alive: bool) -
     name = escaped(question_id(question))
     yield f'<section class="ask" id="{name}" aria-labelledby="{name}-q"><h2 id="{name}-q">{escaped(question.question, most=MOST_QUESTION)}</h2>'
     yield f'<p class="hint">step {escaped(question.step)}{_deadline(question)}</p>'
+    if question.seen:
+        yield f'<pre class="seen">{escaped(question.seen)}</pre>'
     if not alive:
         yield f"<p>The process of this run is gone: <code>stratum resume {escaped(run)}</code> asks it again.</p></section>"
         return

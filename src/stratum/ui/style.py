@@ -56,6 +56,7 @@ button.main{background:var(--accent);border-color:var(--accent);color:var(--on-a
 button.danger{color:var(--failed)}button.danger:hover{border-color:var(--failed)}
 .buttons{display:flex;flex-wrap:wrap;gap:.5rem;margin:.8rem 0 0}
 .ask{background:var(--card);border:1px solid var(--line);border-left:3px solid var(--asking);border-radius:.6rem;padding:.7rem .9rem .9rem;margin:1rem 0}
+.ask pre.seen{margin:.5rem 0;max-height:16rem;overflow:auto;white-space:pre-wrap;overflow-wrap:anywhere}
 .ask h2{margin:0;font-size:1.05rem;color:var(--ink);white-space:pre-wrap;overflow-wrap:anywhere}
 label{display:block;font-size:.86rem;font-weight:550;margin:.7rem 0 .2rem}
 input,select,textarea{font:inherit;color:var(--ink);background:var(--bg);border:1px solid var(--dim);border-radius:.4rem;padding:.4rem .6rem;width:100%;max-width:34rem;display:block}
