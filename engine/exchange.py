@@ -119,6 +119,8 @@ class Line:
             BudgetExceeded: the call's own budget does not afford it.
             ProviderError: the provider refused it, or the transport retries are used up.
         """
+        if not self._runtime.provider_started:
+            await self._runtime.ready_for_call(self._envelope)
         started_s = self._run.now()
         retries = 0
         self._attempt = attempt

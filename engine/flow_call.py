@@ -44,7 +44,6 @@ class FlowCall(Generic[R]):
             return await self._nested(arguments)
         runtime = self._place.run.runtime
         runtime.hold.refuse(self._signature.name)
-        await runtime.ready()
         run = Run(runtime, id=uuid.uuid4().hex[:12])
         run.append(self._started(run, arguments))
         return await self._outermost(arguments, run)
@@ -54,7 +53,6 @@ class FlowCall(Generic[R]):
         """Go on with an earlier run; see `Flow.resume`."""
         runtime = self._place.run.runtime
         runtime.hold.refuse(f"run {run_id}")
-        await runtime.ready()
         await runtime.journal.claim(run_id)
         try:
             history = History(await runtime.journal.read(run_id))

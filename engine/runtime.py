@@ -33,7 +33,7 @@ from stratum.contracts.errors import ContractDefinitionError, RunError
 from stratum.contracts.price import Price
 from stratum.contracts.records import RunStarted
 from stratum.engine.budget_argument import refuse_other_than_budget
-from stratum.engine.envelope import open_envelope
+from stratum.engine.envelope import Envelope, open_envelope
 from stratum.engine.event_loop import refuse_inside_loop, refuse_outside_trio
 from stratum.engine.log_lines import logged
 from stratum.engine.mail import Mail
@@ -106,6 +106,7 @@ class Runtime:
         self.cluster = cluster
         """Where steps that want a process of their own run, if not on this machine."""
         self.parking = Parking()
+        self.provider_started = False
         self.mail = Mail(journal)
         self.reviews = ReviewDesk(self.mail, sinks)
         self.allowance = None if allowance is None else SharedAllowance(allowance, journal)
@@ -188,8 +189,14 @@ class Runtime:
         self._start(work, name)
 
     async def ready(self) -> None:
-        """Wait for a provider that has to start something; before any clock runs."""
+        """Wait for a provider that has to start something: without, the first call of a model waits for it."""
         await self.provider.ready()
+        self.provider_started = True
+
+    async def ready_for_call(self, envelope: Envelope) -> None:
+        """The same for a call, before anything is reserved for it: meanwhile the clocks of its budgets stand."""
+        with self.parking.parked(envelope):
+            await self.ready()
 
     def need_provider(self) -> None:
         """Before anything is reserved.

@@ -101,7 +101,7 @@ class Provider(Protocol):
         ...
 
     async def ready(self) -> None:
-        """Wait until what has to start (an embedded model) has started; called before any budget's clock runs."""
+        """Wait until what has to start (an embedded model) has started; called before the first call, while no budget's clock runs."""
         ...
 
     async def send(self, request: Request) -> Answer:

@@ -80,7 +80,7 @@ class Runtime:
         return await self._thread.call(partial(self._runtime.resume, flow, run_id, raised=raised, by=by))
 
     async def ready(self) -> None:
-        """Wait for a provider that has to start something; before any clock runs."""
+        """Wait for a provider that has to start something: without, the first call of a model waits for it."""
         await self._thread.call(self._runtime.ready)
 
     async def tenant(self, name: str, *, budget: Budget | None = None) -> Tenant:
