@@ -97,8 +97,10 @@ class Run:
                 fix="await that task before the flow returns, or make its calls with Runtime.run",
             )
         ticket = self.runtime.journal.append(self.id, *records)
-        for record in records:
-            self.runtime.events.publish(self.id, record)
+        events = self.runtime.events
+        if events.heard:
+            for record in records:
+                events.publish(self.id, record)
         return ticket
 
     async def durable(self, ticket: Ticket) -> None:
