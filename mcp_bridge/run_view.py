@@ -169,7 +169,8 @@ _NEXT: dict[PlanState, str] = {
     "paused": 'It waits for a person: stratum_status(plan="{plan}", wait_s=20) shows when they have answered.',
     "interrupted": 'Its process is gone: stratum_execute(plan="{plan}") goes on with it.',
     "succeeded": 'Done. Show the user stratum_audit(plan="{plan}").',
-    "failed": 'Tell the user what failed. stratum_execute(plan="{plan}") goes on from there: completed steps are kept.',
+    "failed": 'Tell the user what failed. stratum_execute(plan="{plan}") goes on from there: completed steps are kept. Where a '
+    "step's own budget is used up, the user can raise it first: `stratum raise {plan} --of STEP --usd AMOUNT` (or --tokens, --ms).",
     "exhausted": "The budget is used up. Tell the user what is done and what is left; if they raise it, with "
     '`stratum raise {plan} --usd AMOUNT` (or --tokens, --ms) in a terminal or on the page of `stratum ui`, stratum_execute(plan="{plan}") goes on.',
     "cancelled": 'It was stopped. stratum_execute(plan="{plan}") goes on, if the user wants that.',
