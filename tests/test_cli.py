@@ -471,6 +471,7 @@ def test_a_plan_is_checked_against_the_steps_it_names_and_shown(project: Path) -
     )
     shown = call("plan", "show", "plan.yaml", "--steps", str(FLOWS)).stdout
     assert '{ id: "2", fn: "loud", output: str, depends_on: ["1"] }' in shown
+    assert "~1 tool call, estimated $0.00" in shown
     assert not (project / ".stratum").exists()
 
 

@@ -499,7 +499,8 @@ def test_what_keeps_a_run_from_starting_keeps_nobody_from_looking(
 ) -> None:
     monkeypatch.setenv("STRATUM_BASE_URL", "no url")
     shown = ("plan", "show", "plan.yaml", "--steps", str(FLOWS))
-    assert call(*shown).stderr == ""
+    unpriced = call(*shown)
+    assert (unpriced.stderr, "tool calls" in unpriced.stdout) == ("", False)
     write_policy(project, "[auto_approve]\ncompute = 0\n")
     result = call(*shown)
     assert (result.exit_code, 'fn: "judge"' in result.stdout) == (0, True)

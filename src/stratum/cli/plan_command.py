@@ -6,6 +6,7 @@ import getpass
 import sys
 import uuid
 from collections.abc import Mapping
+from contextlib import suppress
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -18,7 +19,7 @@ from stratum.cli.exit_codes import FAILED
 from stratum.cli.options import journal_option, steps_option
 from stratum.cli.plan_session import functions_in, ruling_on
 from stratum.cli.reading import find_run, read_past_calls, read_plan_history
-from stratum.contracts.errors import PlanError
+from stratum.contracts.errors import PlanError, StratumError
 from stratum.contracts.plans.check import compile_plan
 from stratum.contracts.plans.compiled_plan import CompiledPlan
 from stratum.contracts.plans.diff import plan_changes
@@ -70,7 +71,7 @@ def show(plan: str, *, modules: tuple[str, ...], form: str, journal: Path) -> No
 
     If anything is wrong with it, that is printed instead."""
     named = _named(plan, modules, journal)
-    click.echo(FORMS[form](named.compiled))
+    click.echo(FORMS[form](_estimated(named, journal)))
     if named.inputs and form == "details":
         click.echo("\n".join(["", *given_inputs(named.inputs)]))
         click.echo(f"digest of all this: {approval_digest(named.compiled.digest, named.inputs)}")
@@ -149,6 +150,14 @@ def _named(plan: str, modules: tuple[str, ...], journal: Path) -> _Named:
     past = read_plan_history(journal, find_run(journal, plan))
     functions = functions_in([*past.modules, *modules])
     return _Named(compile_plan(past.plan, functions.registry), functions, past.inputs, begun=past.begun)
+
+
+def _estimated(named: _Named, journal: Path) -> CompiledPlan:
+    """With the estimate that a plan gets when it is proposed; without, where the settings are not understood."""
+    if named.compiled.plan.estimate is None:
+        with suppress(StratumError):
+            return Beforehand(named.functions, read_past_calls(journal)).estimated(named.compiled)
+    return named.compiled
 
 
 def _tell_agents_steps(compiled: CompiledPlan, functions: Functions) -> None:
