@@ -26,7 +26,8 @@ def question_form(run: str, question: OpenQuestion, *, form: str, alive: bool) -
     yield f'<section class="ask" id="{name}" aria-labelledby="{name}-q"><h2 id="{name}-q">{escaped(question.question, most=MOST_QUESTION)}</h2>'
     yield f'<p class="hint">step {escaped(question.step)}{_deadline(question)}</p>'
     if question.seen:
-        yield f'<pre class="seen">{escaped(question.seen)}</pre>'
+        # What scrolls has to be reached by keyboard too.
+        yield f'<pre class="seen" tabindex="0" role="region" aria-label="What there is to judge by">{escaped(question.seen)}</pre>'
     if not alive:
         yield f"<p>The process of this run is gone: <code>stratum resume {escaped(run)}</code> asks it again.</p></section>"
         return
