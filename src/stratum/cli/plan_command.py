@@ -19,7 +19,7 @@ from stratum.cli.exit_codes import FAILED
 from stratum.cli.options import journal_option, steps_option
 from stratum.cli.plan_session import functions_in, ruling_on
 from stratum.cli.reading import find_run, read_past_calls, read_plan_history
-from stratum.contracts.errors import PlanError, StratumError
+from stratum.contracts.errors import ContractDefinitionError, PlanError, ProviderError
 from stratum.contracts.plans.check import compile_plan
 from stratum.contracts.plans.compiled_plan import CompiledPlan
 from stratum.contracts.plans.diff import plan_changes
@@ -30,6 +30,7 @@ from stratum.contracts.problem import did_you_mean
 from stratum.engine.plans.approval.beforehand import Beforehand
 from stratum.engine.plans.approval.proposal import approval_digest, revise_draft
 from stratum.engine.plans.functions import Functions
+from stratum.engine.settings import SettingsError
 
 FORMS = {"plan": render_plan, "table": render_table, "details": render_details, "mermaid": render_mermaid}
 
@@ -155,7 +156,7 @@ def _named(plan: str, modules: tuple[str, ...], journal: Path) -> _Named:
 def _estimated(named: _Named, journal: Path) -> CompiledPlan:
     """With the estimate that a plan gets when it is proposed; without, where the settings are not understood."""
     if named.compiled.plan.estimate is None:
-        with suppress(StratumError):
+        with suppress(SettingsError, ProviderError, ContractDefinitionError):
             return Beforehand(named.functions, read_past_calls(journal)).estimated(named.compiled)
     return named.compiled
 
