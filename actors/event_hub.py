@@ -80,8 +80,6 @@ class EventHub:
     def __init__(self) -> None:
         self._subscriptions: set[Subscription] = set()
         self._listeners: tuple[Listener, ...] = ()
-        self.heard = False
-        """Somebody subscribes or listens: without, there is nothing to publish."""
 
     def publish(self, run: str, record: Record) -> None:
         """Show the record to its subscribers and listeners. Does not checkpoint."""
@@ -102,25 +100,18 @@ class EventHub:
         What it raises is logged, and changes nothing. May be called from any thread.
         """
         self._listeners = (*self._listeners, listener)
-        self.heard = True
         try:
             yield
         finally:
             self._listeners = tuple(other for other in self._listeners if other is not listener)
-            self._note_who_hears()
 
     @asynccontextmanager
     async def subscribe(self, run: str | None = None, *, backlog: int = BACKLOG) -> AsyncGenerator[Subscription, None]:
         """Events from now on, of one run or of all, for as long as the block lasts."""
         subscription = Subscription(run=run, backlog=backlog)
         self._subscriptions.add(subscription)
-        self.heard = True
         try:
             yield subscription
         finally:
             self._subscriptions.discard(subscription)
-            self._note_who_hears()
             subscription.close()
-
-    def _note_who_hears(self) -> None:
-        self.heard = bool(self._listeners or self._subscriptions)

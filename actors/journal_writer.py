@@ -87,8 +87,7 @@ class InlineWriter:
         self._unwritten: list[Entry] = []
 
     def put(self, entries: Sequence[Entry]) -> Ticket:
-        if self._closed:
-            raise _closed(":memory:")
+        self._refuse_if_closed()
         self._unwritten += entries
         if len(self._unwritten) >= _GATHER_ENTRIES:
             self._write()
@@ -100,8 +99,7 @@ class InlineWriter:
 
     async def call(self, work: Callable[[], T]) -> T:
         await trio.lowlevel.checkpoint()
-        if self._closed:
-            raise _closed(":memory:")
+        self._refuse_if_closed()
         self._write()
         return work()
 
@@ -114,6 +112,10 @@ class InlineWriter:
     async def close(self) -> None:
         self._closed = True
         self._store.connection.close()
+
+    def _refuse_if_closed(self) -> None:
+        if self._closed:
+            raise _closed(":memory:")
 
     def _write(self) -> None:
         self._store.write(self._unwritten)

@@ -97,10 +97,8 @@ class Run:
                 fix="await that task before the flow returns, or make its calls with Runtime.run",
             )
         ticket = self.runtime.journal.append(self.id, *records)
-        events = self.runtime.events
-        if events.heard:
-            for record in records:
-                events.publish(self.id, record)
+        for record in records:
+            self.runtime.events.publish(self.id, record)
         return ticket
 
     async def durable(self, ticket: Ticket) -> None:

@@ -14,8 +14,6 @@ def was_stopped(error: BaseException) -> bool:
 
     Connecting, for one, opens a nursery, so that a cancelled call leaves the HTTP client as a group.
     """
-    if type(error) is trio.Cancelled:  # as of a hundred calls at once, when their budget is spent
-        return True
     if _is_group(error):
         return all(was_stopped(inner) for inner in error.exceptions)
     return isinstance(error, (trio.Cancelled, KeyboardInterrupt))
@@ -23,10 +21,10 @@ def was_stopped(error: BaseException) -> bool:
 
 def ended_by(error: BaseException) -> str:
     """An error for the record: of a cancellation its reason, for its text has the addresses of tasks."""
-    if isinstance(error, trio.Cancelled):
-        return (error.reason or error.source)[:500]
     if _is_group(error) and was_stopped(error):
         return ended_by(error.exceptions[0])
+    if isinstance(error, trio.Cancelled):
+        return (error.reason or error.source)[:500]
     return described(error)
 
 
