@@ -188,7 +188,8 @@ class LostWorker(_Record, frozen=True, kw_only=True, omit_defaults=True, tag="lo
 class RunFinished(_Record, frozen=True, kw_only=True, omit_defaults=True, tag="run_finished"):
     """The run ended: how, and with what."""
 
-    state: Literal["succeeded", "failed", "exhausted", "cancelled"]
+    state: Literal["succeeded", "failed", "exhausted", "cancelled", "discarded"]
+    """`discarded`: of a plan that never began and never will; `error` says who wanted that, and why."""
     output: msgspec.Raw = msgspec.Raw(b"null")
     error: str = ""
 

@@ -15,6 +15,7 @@ from stratum.contracts.plans.render import given_inputs, programs, render_detail
 from stratum.contracts.plans.status import PlanStatus
 from stratum.mcp_bridge.asking import ask
 from stratum.mcp_bridge.caller import person
+from stratum.mcp_bridge.run_view import next_call
 from stratum.mcp_bridge.tool import Call
 
 if TYPE_CHECKING:
@@ -32,10 +33,12 @@ async def obtain(ctx: Call, plans: Plans, run: str) -> InputRequiredResult | Non
     """Return once the plan is approved; what the client is to be answered first, if anything.
 
     Raises:
-        ToolError: it was not approved, and how it can be.
+        ToolError: it was not approved, and how it can be; or it was discarded.
         UnknownRun: there is no such plan.
     """
     status = await plans.status(run)
+    if status.state == "discarded":
+        raise ToolError(f"Plan {run} was {status.error}. {next_call(status)}")
     if status.state != "draft":
         return None
     if await plans.shown_digest(run) != status.digest:

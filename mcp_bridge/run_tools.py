@@ -16,7 +16,7 @@ from stratum.mcp_bridge.approval import obtain
 from stratum.mcp_bridge.caller import caller
 from stratum.mcp_bridge.edits import edits
 from stratum.mcp_bridge.report_view import ReportView, report_view
-from stratum.mcp_bridge.run_view import RunView, run_view, summary
+from stratum.mcp_bridge.run_view import RunView, next_call, run_view, summary
 from stratum.mcp_bridge.status_view import StatusView, status_view
 from stratum.mcp_bridge.tool import MAX_ID, Call, PlanId, StepId, answer, arguments, bridge_of, meta_of
 
@@ -187,10 +187,13 @@ async def running(plans: Plans, plan: str) -> PlanRun:
     run = plans.live(plan)
     if run is not None:
         return run
-    state = (await plans.status(plan)).state
+    status = await plans.status(plan)
+    state = status.state
     if state in ("running", "paused"):
         raise ToolError(
             f"plan {plan} is {state}, but not at work here: another process has it, such as the server of another session. Report it "
             f'there, or have the user run `stratum cancel {plan}`; then stratum_execute(plan="{plan}") goes on with it here'
         )
+    if state == "discarded":
+        raise ToolError(f"plan {plan} was {status.error}. {next_call(status)}")
     raise ToolError(f'plan {plan} is {state} and not at work here; stratum_execute(plan="{plan}") goes on with it')

@@ -173,6 +173,7 @@ _NEXT: dict[PlanState, str] = {
     "step's own budget is used up, the user can raise it first: `stratum raise {plan} --of STEP --usd AMOUNT` (or --tokens, --ms).",
     "exhausted": "The budget is used up. Tell the user what is done and what is left; if they raise it, with "
     '`stratum raise {plan} --usd AMOUNT` (or --tokens, --ms) in a terminal or on the page of `stratum ui`, stratum_execute(plan="{plan}") goes on.',
+    "discarded": "It never begins. Ask the user what they want instead, and propose that with stratum_plan.",
     "cancelled": 'It was stopped. stratum_execute(plan="{plan}") goes on, if the user wants that.',
 }
 

@@ -10,9 +10,19 @@ from stratum.contracts.plans.plan import Kind
 from stratum.contracts.violation import Violation
 
 PlanState = Literal[
-    "draft", "approved", "running", "paused", "interrupted", "succeeded", "failed", "exhausted", "cancelled"
+    "draft",
+    "approved",
+    "running",
+    "paused",
+    "interrupted",
+    "succeeded",
+    "failed",
+    "exhausted",
+    "cancelled",
+    "discarded",
 ]
-"""`paused`: nothing can go on until a person has answered; `interrupted`: its process is gone, and it can be gone on with."""
+"""`paused`: nothing can go on until a person has answered; `interrupted`: its process is gone, and it can be gone on with;
+`discarded`: it never began, and never will."""
 StepStanding = Literal[
     "waiting", "running", "handed_out", "asking", "done", "skipped", "failed", "cancelled", "blocked"
 ]

@@ -82,6 +82,11 @@ class PlanHistory(History):
         """Something of it may have been done: it can no longer be edited."""
         return self._begun
 
+    @property
+    def discarded(self) -> str:
+        """By whom and why, if it was, before it had begun; else empty."""
+        return self.finished.error if self.finished is not None and self.finished.state == "discarded" else ""
+
     def of(self, id: str) -> StepHistory:
         """One step's."""
         known = self.by_id.get(id)

@@ -33,7 +33,14 @@ from stratum.engine.flow_call import Raised, limits_raised
 from stratum.engine.plans.approval.approvals import Approvals
 from stratum.engine.plans.approval.auto_approval import Ruling, ruling
 from stratum.engine.plans.approval.policy import Policy, approves_by_cost, policy_or_problem, read_policy
-from stratum.engine.plans.approval.proposal import checked_inputs, proposed, revise_draft, shown_digest
+from stratum.engine.plans.approval.proposal import (
+    checked_inputs,
+    discard_draft,
+    proposed,
+    refuse_discarded,
+    revise_draft,
+    shown_digest,
+)
 from stratum.engine.plans.case import Judge
 from stratum.engine.plans.compiled_plans import CompiledPlans
 from stratum.engine.plans.estimate import Estimator
@@ -128,12 +135,23 @@ class Plans:
 
         Raises:
             PlanError: the new one is not valid; the old one stays.
-            RunError: it has begun.
+            RunError: it has begun, or was discarded.
         """
         if (live := self._live.get(run)) is not None and not live.ended.is_set():
             raise RunError(run=run, problem="it has begun", fix="propose a new plan for what is left to do")
         compiled = await self._estimated(self._compiled.of(plan))
         await revise_draft(self.runtime.journal, run, compiled, by=by)
+        return await self.status(run)
+
+    async def discard(self, run: str, *, by: str, because: str = "") -> PlanStatus:
+        """End a plan that has not begun: it stays in the journal, its approval is taken back, and it can no longer be started.
+
+        Raises:
+            RunError: it has begun, or was discarded before.
+            RunLocked: somebody is at work on it right now.
+            UnknownRun: there is no such plan.
+        """
+        await discard_draft(self.runtime.journal, run, approvals=self.approvals, by=by, because=because)
         return await self.status(run)
 
     async def status(self, run: str) -> PlanStatus:
@@ -176,7 +194,7 @@ class Plans:
             NotApproved: nobody has approved exactly this plan.
             SettingsError: the user's policy is not to be believed, or not to be understood.
             RunLocked: another process is running it.
-            RunError: it has succeeded.
+            RunError: it has succeeded, or was discarded.
             UnknownRun: there is no such plan.
             OnHold: a person has stopped everything of the project.
         """
@@ -249,6 +267,7 @@ class Plans:
 
         Looked up once: it can be revoked at any moment.
         """
+        refuse_discarded(run, past)
         if past.finished is not None and past.finished.state == "succeeded" and not past.rolled_back:
             raise RunError(run=run, problem="it has succeeded", fix="propose it again to do it again")
         compiled = self._compiled_of(past)

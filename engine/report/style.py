@@ -21,7 +21,7 @@ a{color:inherit;text-decoration:none}.run{color:var(--dim);margin:.1rem 0 1rem;o
 .figures div{background:var(--card);border:1px solid var(--line);border-radius:.6rem;padding:.55rem .9rem;min-width:7.2rem;flex:1}
 .figures div{display:flex;flex-direction:column-reverse;justify-content:flex-end}.figures dd{margin:0;font-size:1.2rem;font-weight:650}.figures dt{color:var(--dim);font-size:.8rem}
 .done,.succeeded{color:var(--done)}.failed{color:var(--failed)}.running,.handed_out,.approved{color:var(--running)}
-.waiting,.skipped,.blocked{color:var(--waiting)}.cancelled,.exhausted,.interrupted{color:var(--cancelled)}
+.waiting,.skipped,.blocked,.discarded{color:var(--waiting)}.cancelled,.exhausted,.interrupted{color:var(--cancelled)}
 .asking,.paused,.draft{color:var(--asking)}
 .error{color:var(--failed);white-space:pre-wrap;overflow-wrap:anywhere}
 .scroll{overflow-x:auto;background:var(--card);border:1px solid var(--line);border-radius:.6rem;padding:.6rem}

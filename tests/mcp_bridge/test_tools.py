@@ -11,8 +11,10 @@ import trio
 from tests.mcp_bridge.agents import PROPOSAL, Agent, Mode, Refused, User, agent, approving, project
 
 from stratum import compute, open_runtime
+from stratum.actors.journal import open_journal
 from stratum.contracts.plans.plan import Command, Gate, Step
 from stratum.engine.plans.approval.approvals import Approvals
+from stratum.engine.plans.approval.proposal import discard_draft
 from stratum.engine.plans.case import Case, Judged
 from stratum.engine.plans.plans import open_plans
 from stratum.engine.providers.scripted import scripted
@@ -80,6 +82,32 @@ async def test_an_exhausted_budget_says_that_the_user_can_raise_it_and_how(tmp_p
     assert f"`stratum raise {plan} --usd AMOUNT` (or --tokens, --ms) in a terminal" in status["next"]
     assert (status["state"], status["left"]["ms"], status["left"]["usd"]) == ("exhausted", 0, None)
     assert told[0]["state"] == "exhausted"
+
+
+async def test_a_plan_that_the_user_discarded_is_told_as_that(tmp_path: Path) -> None:
+    served, user = project(tmp_path), approving()
+    async with agent(served, user) as codex, open_journal(served.journal, session="users") as journal:
+        plan = await codex.plan()
+        assert served.approvals is not None
+        await discard_draft(journal, plan, approvals=served.approvals, by="ada", because="too broad")
+        refused: list[str] = []
+        for tool, more in (
+            ("stratum_approve", {}),
+            ("stratum_execute", {}),
+            ("stratum_step_done", {"step": "1", "ticket": "1", "result": 1}),
+            ("stratum_plan", {**PROPOSAL, "revises": plan}),
+        ):
+            with pytest.raises(Refused) as caught:
+                await codex.call(tool, **({"plan": plan} if "revises" not in more else {}), **more)
+            refused.append(str(caught.value))
+        status = (await codex.call("stratum_status", plan=plan))["run"]
+        listed = await codex.call("stratum_status")
+
+    assert all("was discarded by ada: too broad" in told for told in refused)
+    assert user.asked == []
+    assert (status["state"], status["error"]) == ("discarded", "discarded by ada: too broad")
+    assert "Ask the user what they want instead" in status["next"]
+    assert [each["state"] for each in listed["plans"]] == ["discarded"]
 
 
 async def test_a_plan_that_another_server_runs_is_told_as_that(tmp_path: Path) -> None:

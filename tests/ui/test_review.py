@@ -216,18 +216,50 @@ async def test_of_two_edits_at_once_the_later_is_told_and_loses_nothing(tmp_path
         assert (await plans.plan(run)).goal == "Say it again"
 
 
-async def test_a_plan_that_has_begun_is_neither_edited_nor_approved(tmp_path: Path) -> None:
+async def test_a_plan_that_has_begun_is_neither_edited_nor_approved_nor_discarded(tmp_path: Path) -> None:
     async with project(tmp_path, steps=[upper]) as (plans, page):
         run = await proposed(plans, PLAN, text="hello")
         await page.opens(f"/runs/{run}/edit?as=yaml")
         fields = dict(page.fields)
         plans.approvals.approve((await plans.status(run)).digest, by="ada", how="terminal")
         await (await plans.start(run)).result()
-        for act in ("edit", "approve", "revoke"):
+        for act in ("edit", "approve", "revoke", "discard"):
             page.fields = dict(fields)
             assert "It has begun meanwhile" in await page.sends(f"/runs/{run}/{act}", text=EDITED)
         assert "It has begun meanwhile" in await page.opens(f"/runs/{run}/edit?as=yaml")
         assert (await plans.plan(run)).goal == "Say it"
+
+
+async def test_a_draft_is_discarded_from_the_page_and_stays_to_be_looked_at(tmp_path: Path) -> None:
+    async with project(tmp_path, steps=[upper]) as (plans, page):
+        run = await proposed(plans, PLAN, text="hello")
+        digest = (await plans.status(run)).digest
+        plans.approvals.approve(digest, by="ada", how="terminal")
+        await page.opens(f"/runs/{run}")
+        fields = dict(page.fields)
+        assert "Discarded: it stays" in await page.sends(f"/runs/{run}/discard", because="<b>no</b> need")
+        assert "&lt;b&gt;no&lt;/b&gt; need" in page.html
+        for gone in ("Approve</button>", "Discard the plan", "stratum resume"):
+            assert gone not in page.html
+        assert "upper" in page.html
+        assert plans.approvals.find(digest) is None
+        assert 'class="mark discarded"' in await page.opens("/")
+        assert "to be approved" not in page.html
+        for act in ("edit", "approve", "revoke", "discard"):
+            page.fields = dict(fields)
+            assert "It was discarded meanwhile" in await page.sends(f"/runs/{run}/{act}", text=EDITED)
+        assert plans.approvals.find(digest) is None
+
+
+async def test_a_plan_that_changed_since_it_was_shown_is_not_discarded(tmp_path: Path) -> None:
+    async with project(tmp_path, steps=[upper]) as (plans, page):
+        run = await proposed(plans, PLAN, text="hello")
+        await page.opens(f"/runs/{run}")
+        await plans.revise(run, read_plan(EDITED), by="agent")
+        assert "nothing was discarded. This is the plan now" in await page.sends(f"/runs/{run}/discard")
+        assert page.status == 409
+        assert (await plans.status(run)).state == "draft"
+        assert "Discarded: it stays" in await page.sends(f"/runs/{run}/discard")
 
 
 async def test_a_plan_whose_functions_cannot_be_imported_cannot_be_approved(tmp_path: Path) -> None:

@@ -28,7 +28,7 @@ _COMMANDS: Final = {
     "journal": "Check, export, restore or shrink the journal's file.",
     "local": "List the embedded models, or download one beforehand.",
     "mcp": "Serve this folder's plans and runs to an agent.",
-    "plan": "Check, print, compare or edit plans.",
+    "plan": "Check, print, compare, edit or discard plans.",
     "query": "Run one SELECT over the journal's views.",
     "raise": "Give RUN new limits; nothing is started.",
     "reconcile": "List RUN's calls in doubt, or book what one really cost.",

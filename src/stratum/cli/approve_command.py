@@ -13,7 +13,7 @@ from stratum.cli.reading import find_run, read_plan_history
 from stratum.contracts.plans.check import compile_plan
 from stratum.contracts.plans.errors import NotApproved
 from stratum.engine.plans.approval.approvals import Approvals
-from stratum.engine.plans.approval.proposal import shown_digest
+from stratum.engine.plans.approval.proposal import refuse_discarded, shown_digest
 
 
 @click.command("approve")
@@ -30,6 +30,7 @@ def command(run: str, *, revoke: bool, journal: Path) -> None:
     run = find_run(journal, run)
     past = read_plan_history(journal, run)
     assert past.proposed is not None, "a plan's"
+    refuse_discarded(run, past)
     digest, approvals = shown_digest(run, past), Approvals(Path.cwd())
     if revoke:
         click.echo(f"{run}: {'no longer approved' if approvals.revoke(digest) else 'it was not approved'}")

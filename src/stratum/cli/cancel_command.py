@@ -35,7 +35,8 @@ def command(run: str | None, *, every: bool, because: str, journal: Path) -> Non
     else:
         found = find_listed(journal, run)
         if found.state != "running":
-            raise click.UsageError(f"{found.run} is not at work ({found.state})")
+            draft = f"; `stratum plan discard {found.run}` discards it" if found.state == "draft" else ""
+            raise click.UsageError(f"{found.run} is not at work ({found.state}){draft}")
         if not found.target:
             raise click.UsageError(f"{found.run} is of calls outside a flow: stop the process that makes them")
         post(journal, found.run, asked)

@@ -1,4 +1,4 @@
-"""`stratum plan check | show | diff | edit`: a plan as data, checked as a whole, printed, compared, changed; nothing is run."""
+"""`stratum plan check | show | diff | edit | discard`: a plan as data, checked as a whole, printed, compared, changed; nothing is run."""
 
 from __future__ import annotations
 
@@ -27,8 +27,9 @@ from stratum.contracts.plans.mermaid import render_mermaid
 from stratum.contracts.plans.render import given_inputs, render_details, render_plan, render_table, step_name
 from stratum.contracts.plans.text import load_plan, to_yaml
 from stratum.contracts.problem import did_you_mean
+from stratum.engine.plans.approval.approvals import Approvals
 from stratum.engine.plans.approval.beforehand import Beforehand
-from stratum.engine.plans.approval.proposal import approval_digest, revise_draft
+from stratum.engine.plans.approval.proposal import approval_digest, discard_draft, refuse_revision, revise_draft
 from stratum.engine.plans.functions import Functions
 from stratum.engine.settings import SettingsError
 
@@ -40,9 +41,9 @@ _TOLD = 10
 
 @click.group("plan")
 def command() -> None:
-    """Check, print, compare or edit plans.
+    """Check, print, compare, edit or discard plans.
 
-    A plan is named by its file or its run; one that has begun can no longer be edited.
+    A plan is named by its file or its run; one that has begun can no longer be edited or discarded.
     """
 
 
@@ -76,7 +77,9 @@ def show(plan: str, *, modules: tuple[str, ...], form: str, journal: Path) -> No
     if named.inputs and form == "details":
         click.echo("\n".join(["", *given_inputs(named.inputs)]))
         click.echo(f"digest of all this: {approval_digest(named.compiled.digest, named.inputs)}")
-    if not named.begun:
+    if named.discarded:
+        click.echo(named.discarded, err=True)
+    elif not named.begun:
         _tell_policy(named.compiled, named.functions, journal)
 
 
@@ -106,6 +109,7 @@ def edit(run: str, *, journal: Path) -> None:
     """
     run = find_run(journal, run)
     past = read_plan_history(journal, run)
+    refuse_revision(run, past)  # before anybody has typed anything
     functions, text = functions_in(past.modules), to_yaml(past.plan)
     while True:
         edited = click.edit(text, extension=".yaml")
@@ -128,6 +132,26 @@ def edit(run: str, *, journal: Path) -> None:
     click.echo(f"{run}: to be approved with `stratum approve {run}`, or on {page_of(journal, run=run)}")
 
 
+@command.command()
+@click.argument("run")
+@click.option("--because", default="", help="Why, for the record.")
+@journal_option
+def discard(run: str, *, because: str, journal: Path) -> None:
+    """Discard RUN's plan, which has not begun.
+
+    It stays in the journal, and can no longer be edited, approved or started. An approval that it had is taken back.
+    """
+    run = find_run(journal, run)
+    read_plan_history(journal, run)  # a flow's run is told as that
+    revoked = trio.run(_discard, journal, run, because)
+    click.echo(f"{run}: discarded{'; its approval is taken back' if revoked else ''}")
+
+
+async def _discard(journal: Path, run: str, because: str) -> bool:
+    async with open_journal(journal, session=uuid.uuid4().hex[:12]) as here:
+        return await discard_draft(here, run, approvals=Approvals(Path.cwd()), by=getpass.getuser(), because=because)
+
+
 async def _replace(journal: Path, run: str, compiled: CompiledPlan) -> None:
     async with open_journal(journal, session=uuid.uuid4().hex[:12]) as here:
         await revise_draft(here, run, compiled, by=getpass.getuser())
@@ -138,6 +162,7 @@ class _Named(NamedTuple):
     functions: Functions
     inputs: Mapping[str, Any]
     begun: bool = False
+    discarded: str = ""
 
 
 def _named(plan: str, modules: tuple[str, ...], journal: Path) -> _Named:
@@ -150,7 +175,8 @@ def _named(plan: str, modules: tuple[str, ...], journal: Path) -> _Named:
         raise click.UsageError(f"no file {plan}")
     past = read_plan_history(journal, find_run(journal, plan))
     functions = functions_in([*past.modules, *modules])
-    return _Named(compile_plan(past.plan, functions.registry), functions, past.inputs, begun=past.begun)
+    compiled = compile_plan(past.plan, functions.registry)
+    return _Named(compiled, functions, past.inputs, begun=past.begun, discarded=past.discarded)
 
 
 def _estimated(named: _Named, journal: Path) -> CompiledPlan:

@@ -18,6 +18,7 @@ from stratum.contracts.any_json import ANY_JSON
 from stratum.contracts.budget import Budget
 from stratum.contracts.records import RunStarted
 from stratum.engine.flow import Flow
+from stratum.engine.plans.approval.proposal import refuse_discarded
 from stratum.engine.plans.plans import PLAN_TARGET
 from stratum.engine.runtime import Runtime
 
@@ -60,10 +61,11 @@ def command(
     before.recall(run_id, records)
     raised = None if (usd, tokens, ms) == (None, None, None) else {scope: _limits(usd=usd, tokens=tokens, ms=ms)}
     if started.target == PLAN_TARGET:
-        modules = read_plan_history(journal, run_id).modules
+        past = read_plan_history(journal, run_id)
+        refuse_discarded(run_id, past)  # before anybody is asked to approve it
         run_and_show(
             ANY_JSON,
-            lambda runtime: resume_plan(runtime, run_id, modules=modules, raised=raised, agent=agent),
+            lambda runtime: resume_plan(runtime, run_id, modules=past.modules, raised=raised, agent=agent),
             model=model,
             journal=journal,
             as_json=as_json,

@@ -19,7 +19,7 @@ from stratum.engine.plans.approval.auto_approval import Ruling
 from stratum.engine.plans.plan_view import recorded_status
 from stratum.engine.plans.questions import OpenQuestion, open_questions
 
-ENDED = ("succeeded", "failed", "exhausted", "cancelled", "interrupted")
+ENDED = ("succeeded", "failed", "exhausted", "cancelled", "interrupted", "discarded")
 
 
 @click.command("status")

@@ -75,6 +75,11 @@ class Sight:
         return bool(self.digest) and not self.past.begun and self.past.finished is None
 
     @property
+    def why_not_in_review(self) -> str:
+        """What is said, by its word in `SAID`, to who wanted to do with it what is done with a plan that has not begun."""
+        return "was-discarded" if self.past.discarded else "begun"
+
+    @property
     def alive(self) -> bool:
         """A process is at work on it, and can be asked something."""
         return self.state in ALIVE

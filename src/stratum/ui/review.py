@@ -29,7 +29,12 @@ def review_page(sight: Sight, *, form: str, said: Said | None = None) -> str:
     title = sight.facts.name or sight.id
     # What is too long to be approved here is not shown at all: a part of it would be read for the whole.
     long = _size(sight) > MOST_REVIEWED
-    parts = [*_head(sight, title), *(() if long else _plan(sight)), *_decision(sight, form, long=long)]
+    parts = [
+        *_head(sight, title),
+        *(() if long else _plan(sight)),
+        *_discard(sight, form),
+        *_decision(sight, form, long=long),
+    ]
     return page(
         title,
         parts,
@@ -146,6 +151,17 @@ def _facts(lines: Iterable[str]) -> Iterator[str]:
 
 def _said_alone(sentence: str) -> str:
     return f'<div class="alone"><dt>also</dt><dd>{escaped(sentence)}</dd></div>'
+
+
+def _discard(sight: Sight, form: str) -> Iterator[str]:
+    yield (
+        '<section aria-labelledby="d"><h2 id="d">Discard it</h2>'
+        f'<form method="post" action="/runs/{escaped(sight.id)}/discard"><input type="hidden" name="form" value="{form}">'
+        f'<input type="hidden" name="digest" value="{escaped(sight.digest)}">'
+        '<label for="because">Why, for the record</label><input id="because" name="because" autocomplete="off">'
+        '<button class="danger">Discard the plan</button></form>'
+        '<p class="hint">It stays in the journal, and can no longer be edited, approved or started.</p></section>'
+    )
 
 
 def _decision(sight: Sight, form: str, *, long: bool) -> Iterator[str]:

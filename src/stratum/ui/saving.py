@@ -41,9 +41,9 @@ class Unsaved(NamedTuple):
 
 
 async def save_edit(project: Project, sight: Sight, sent: Mapping[str, str], *, form: str, by: str) -> str | Unsaved:
-    """Make what was sent, as YAML or as fields, the plan's next draft: `edited`, `same`, `begun`, or the page again."""
+    """Make what was sent, as YAML or as fields, the plan's next draft: a word of `SAID`, or the page again."""
     if not sight.in_review:
-        return "begun"
+        return sight.why_not_in_review
     digest = sent.get("digest", "")
     text, load, again = _yaml(sight, sent, form) if "text" in sent else _fields(sight, sent, form)
     try:
@@ -63,7 +63,7 @@ async def save_edit(project: Project, sight: Sight, sent: Mapping[str, str], *, 
     except RunError:
         now = await project.sight(sight.id)
         if not now.in_review:
-            return "begun"
+            return now.why_not_in_review
         # As YAML in any case: the fields of a plan that is not there any more have no place.
         return Unsaved(edit_page(now, text(), form=form, digest=now.digest, said=_MEANWHILE), 409)
     return "edited"

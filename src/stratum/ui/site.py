@@ -24,6 +24,7 @@ from stratum.contracts.audit import traces_of
 from stratum.contracts.errors import RunError, StratumError, UnknownRun
 from stratum.contracts.messages import CancelRun, Message, RaiseLimits
 from stratum.contracts.plans.text import to_yaml
+from stratum.engine.plans.approval.proposal import discard_draft
 from stratum.engine.plans.questions import OpenQuestion
 from stratum.engine.raised_limits import raise_limits_of_stopped
 from stratum.engine.report.page import report_page
@@ -58,6 +59,11 @@ SAID: Final = {
     "changed": Said(
         "The plan has changed since you looked at it: nothing was approved. This is the plan now.", well=False
     ),
+    "discarded": Said("Discarded: it stays in the journal, and never begins."),
+    "not-discarded": Said(
+        "The plan has changed since you looked at it: nothing was discarded. This is the plan now.", well=False
+    ),
+    "was-discarded": Said("It was discarded meanwhile: nothing was done.", well=False),
     "begun": Said("It has begun meanwhile: this is how it stands.", well=False),
     "gone": Said("This is not asked any more: somebody answered, or the run went on.", well=False),
     "nobody": Said("No process is running it now: there is nobody to be told.", well=False),
@@ -111,6 +117,7 @@ class Site:
             Route("/runs/{run}/edit", self.save, methods=post),
             Route("/runs/{run}/approve", self.approve, methods=post),
             Route("/runs/{run}/revoke", self.revoke, methods=post),
+            Route("/runs/{run}/discard", self.discard, methods=post),
             Route("/runs/{run}/limits", self.raise_limits, methods=post),
             Route("/runs/{run}/answer", self.answer, methods=post),
             Route("/runs/{run}/cancel", self.cancel, methods=post),
@@ -158,7 +165,7 @@ class Site:
     async def edit(self, request: Request) -> Response:
         sight = await self._sight(request)
         if not sight.in_review:
-            return _to(sight.id, "begun")
+            return _to(sight.id, sight.why_not_in_review)
         form, plan = self._form(request), sight.past.plan
         if request.query_params.get("as") != "yaml" and len(plan.steps) <= MOST_STEPS:
             return HTMLResponse(fields_page(sight, form=form))
@@ -175,7 +182,7 @@ class Site:
         form = await read_form(request, self._visitors)
         sight = await self._sight(request)
         if not sight.in_review:
-            return _to(sight.id, "begun")
+            return _to(sight.id, sight.why_not_in_review)
         # What is approved is what was shown, whatever has become of the plan between this line and the next.
         if form.get("digest") != sight.digest or sight.compiled is None:
             html = review_page(sight, form=self._form(request), said=SAID["changed"])
@@ -188,10 +195,23 @@ class Site:
         form = await read_form(request, self._visitors)
         sight = await self._sight(request)
         if not sight.in_review:
-            return _to(sight.id, "begun")
+            return _to(sight.id, sight.why_not_in_review)
         if form.get("digest") == sight.digest:
             await trio.to_thread.run_sync(self._project.approvals.revoke, sight.digest)
         return _to(sight.id, "revoked")
+
+    async def discard(self, request: Request) -> Response:
+        form = await read_form(request, self._visitors)
+        sight = await self._sight(request)
+        if not sight.in_review:
+            return _to(sight.id, sight.why_not_in_review)
+        if form.get("digest") != sight.digest:
+            html = review_page(sight, form=self._form(request), said=SAID["not-discarded"])
+            return HTMLResponse(html, status_code=409)
+        journal, approvals = self._project.journal, self._project.approvals
+        because = form.get("because", "").strip()
+        await discard_draft(journal, sight.id, approvals=approvals, by=getpass.getuser(), because=because)
+        return _to(sight.id, "discarded")
 
     async def answer(self, request: Request) -> Response:
         form = await read_form(request, self._visitors)

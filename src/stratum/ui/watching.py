@@ -23,7 +23,7 @@ from stratum.ui.limits import STOPPED, way_to_raise
 from stratum.ui.project import Sight
 from stratum.ui.shell import Said, page
 
-OVER = ("succeeded", "failed", "exhausted", "cancelled")
+OVER = ("succeeded", "failed", "exhausted", "cancelled", "discarded")
 
 
 def run_page(sight: Sight, *, form: str, said: Said | None = None) -> str:
