@@ -166,14 +166,14 @@ class StepWork:
             record.failed(error)
             raise
         finally:
-            self._steps.run.beginning.discard(self._past.id)
+            self._steps.run.handouts.beginning.discard(self._past.id)
             current_place.reset(token)
 
     async def _until_accepted(self, doer: Doer, record: StepRecord) -> StartOver | None:
         gathering, past = self._steps.gathering, self._past
         changes_files = self._kind in ("agent", "command")
         if self._kind == "agent":
-            self._steps.run.beginning.add(past.id)
+            self._steps.run.handouts.beginning.add(past.id)
         if changes_files:
             await gathering.keep_before(past.id)
         while True:

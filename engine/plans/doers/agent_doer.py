@@ -6,21 +6,20 @@ import math
 import uuid
 from collections.abc import Generator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 import trio
 
 from stratum.contracts.any_json import ANY_JSON
-from stratum.contracts.codec import Codec
 from stratum.contracts.errors import ContractViolation
 from stratum.contracts.plans.status import Assignment, Verdict
-from stratum.contracts.price import Usage
-from stratum.contracts.records import HandedOut, Reported, TakenBack
+from stratum.contracts.records import HandedOut, TakenBack
 from stratum.contracts.registry import value_schema
 from stratum.contracts.violation import Violation, retry_message
 from stratum.engine.infer import DEFAULT_RETRIES
+from stratum.engine.plans.doers.agent_spend import book_spend, refuse_overdrawn
 from stratum.engine.plans.doers.doer import Outcome
+from stratum.engine.plans.handouts import Handout
 from stratum.engine.plans.left import left_of
 
 if TYPE_CHECKING:
@@ -28,35 +27,6 @@ if TYPE_CHECKING:
     from stratum.engine.plans.plan_run import PlanRun
     from stratum.engine.plans.step_history import StepHistory
     from stratum.engine.plans.steps import PlanSteps
-
-
-@dataclass(kw_only=True, eq=False, slots=True)
-class Handout:
-    """One hand-out of a step, from the assignment to the verdict."""
-
-    assignment: Assignment
-    arguments: dict[str, Any]
-    """Of the step, also on a retry: whoever takes it up then does not know them."""
-    codec: Codec[Any]
-    """Of the result."""
-    model_wanted: str = ""
-    report: Reported | None = None
-    usage: Usage | None = None
-    model: str = ""
-    waiting: int = 0
-    """Calls that wait for the verdict."""
-    verification: trio.CancelScope = field(default_factory=trio.CancelScope)
-    """Cancelled once the report is taken back."""
-    verdict: Verdict | None = None
-    reported: trio.Event = field(default_factory=trio.Event)
-    judged: trio.Event = field(default_factory=trio.Event)
-    """Together with `again`, where the step is handed out anew at once."""
-    again: Assignment | None = None
-
-    @property
-    def answer_schema(self) -> bytes:
-        """The result's JSON Schema as models are given it; empty: any JSON value."""
-        return b"" if self.codec is ANY_JSON else self.codec.wire_schema
 
 
 class ReportTakenBack(Exception):
@@ -94,7 +64,7 @@ class AgentDoer:
         try:
             await handout.reported.wait()
         finally:
-            self._run.assignments.pop(self._past.id, None)
+            self._run.handouts.due.pop(self._past.id, None)
             self._steps.stands(self._number, "running")
         assert handout.report is not None, "reported"
         self._outcome = outcome = self._booked(handout)
@@ -153,7 +123,7 @@ class AgentDoer:
         """What this attempt took so far, now that it is booked."""
         spent, earlier = Outcome(usage=handout.usage, priced=handout.usage is not None), self._past.taken_back
         if handout.usage is not None:
-            picousd = self._run.book(self._envelope, self._past.id, usage=handout.usage, model=handout.model)
+            picousd = book_spend(self._run.log, self._envelope, self._past.id, usage=handout.usage, model=handout.model)
             spent.picousd, spent.priced = picousd or 0, picousd is not None
         if earlier is not None:
             measured = [usage for usage in (earlier.usage, spent.usage) if usage is not None]
@@ -166,7 +136,7 @@ class AgentDoer:
         past = self._past
         recorded = past.handed_out
         if past.reported is None:
-            await self._run.admit(self._envelope)
+            await refuse_overdrawn(self._envelope)
         attempt = len(past.attempts) + 1
         ticket = recorded.ticket if recorded else f"{past.id}:{attempt}:{uuid.uuid4().hex[:12]}"
         if recorded is None:
@@ -185,7 +155,7 @@ class AgentDoer:
         if past.reported is not None:
             handout.report = past.reported  # before the run was resumed; nobody waits for the verdict any more
             handout.reported.set()
-        self._run.hand_out(handout)
+        self._run.handouts.add(handout)
         return handout
 
     def _assignment(self, ticket: str, attempt: int, violations: Sequence[Violation]) -> Assignment:
