@@ -41,7 +41,8 @@ class PlanHistory(History):
         """Steps without a result that a join went on without."""
         self.rolled_back = False
         """And not gone on with since."""
-        self._begun = False
+        self.begun = False
+        """Something of it may have been done: it can no longer be edited."""
         self._altered: set[str] = set()
         super().__init__(records)
 
@@ -73,14 +74,9 @@ class PlanHistory(History):
         """As recorded; whether it is paused, or its process is gone, is for others to tell."""
         if self.finished is not None:
             return self.finished.state
-        if self._begun:
+        if self.begun:
             return "running"
         return "draft" if self.approved is None else "approved"
-
-    @property
-    def begun(self) -> bool:
-        """Something of it may have been done: it can no longer be edited."""
-        return self._begun
 
     @property
     def discarded(self) -> str:
@@ -99,6 +95,10 @@ class PlanHistory(History):
         """Its result counts."""
         return id in self.plain or (id in self.by_id and self.by_id[id].done)
 
+    def recorded(self, id: str) -> bool:
+        """Something of it is recorded."""
+        return id in self.plain or id in self.by_id
+
     def take_altered(self) -> Collection[str]:
         """The ids of the steps of which anything was recorded or voided since this was asked last."""
         altered, self._altered = self._altered, set()
@@ -113,18 +113,6 @@ class PlanHistory(History):
                 problem=f"step {id} has no snapshot",
                 fix=f"{kept} has; agents' and commands' steps do, in a git repository",
             )
-
-    def began(self, id: str) -> bool:
-        """Something of it is recorded."""
-        return id in self.plain or id in self.by_id
-
-    def _void(self, ids: Collection[str]) -> list[StepHistory]:
-        """The histories of these steps and of the steps of the plans that they run; what merely computed is forgotten."""
-        self._altered.update(ids)
-        for id in [id for id in self.plain if _is_within(id, ids)]:
-            del self.plain[id]
-        self.lost = {id for id in self.lost if not _is_within(id, ids)}
-        return [known for id, known in self.by_id.items() if _is_within(id, ids)]
 
     def note(self, record: Record) -> None:
         call = getattr(record, "call", "")
@@ -146,7 +134,7 @@ class PlanHistory(History):
                 self.by_id[call].note(record)
             case Repeated() if not record.last:
                 for known in self._void({call}):
-                    known.begin_anew(rerun=False)
+                    known.begin_anew()
                 self.by_id[call].note(record)
             case _ if of_a_step:
                 self.by_id[call].note(record)
@@ -155,7 +143,7 @@ class PlanHistory(History):
             case Approved():
                 self.approved = record
             case RunResumed():
-                self._begun = True
+                self.begun = True
                 self.rolled_back = False
                 self._try_failed_ones_again()
             case StepsDone():
@@ -163,6 +151,14 @@ class PlanHistory(History):
                     self.plain[done.step] = bytes(done.output)
             case _:
                 pass
+
+    def _void(self, ids: Collection[str]) -> list[StepHistory]:
+        """The histories of these steps and of the steps of the plans that they run; what merely computed is forgotten."""
+        self._altered.update(ids)
+        for id in [id for id in self.plain if _is_within(id, ids)]:
+            del self.plain[id]
+        self.lost = {id for id in self.lost if not _is_within(id, ids)}
+        return [known for id, known in self.by_id.items() if _is_within(id, ids)]
 
     def _start_over(self, record: StartedOver) -> None:
         self.of(record.call).asked_repairs += 1
@@ -174,7 +170,7 @@ class PlanHistory(History):
         self.rolled_back = bool(undone)
         for known in self._void(undone):
             known.skipped = None
-            known.begin_anew(rerun=False)
+            known.begin_anew()
         self.kept = [id for id in self.kept if id not in undone]
 
     def _try_failed_ones_again(self) -> None:
@@ -183,7 +179,7 @@ class PlanHistory(History):
             finished = known.recorded.finished
             if finished is not None and finished.outcome == "failed" and known.id not in self.lost:
                 self._altered.add(known.id)
-                known.begin_anew(rerun=False)
+                known.begin_anew()
 
 
 def _is_within(id: str, ids: Collection[str]) -> bool:

@@ -61,6 +61,11 @@ class StepHistory(PlannedStep):
         return self.recorded.completed or self.skipped is not None
 
     @property
+    def rejected(self) -> int:
+        """Attempts of this time that count against its retries: not those that another step wants mended."""
+        return sum(bool(attempt.violations) for attempt in self.attempts) - self.repairs
+
+    @property
     def output(self) -> bytes:
         """Of a step that is done, and was not skipped."""
         if self.repeats:
@@ -100,7 +105,7 @@ class StepHistory(PlannedStep):
             case Repeated():
                 self.repeats.append(record)
                 if not record.last:
-                    self.begin_anew(rerun=False)
+                    self.begin_anew()
             case GateOpened():
                 self.gate = record
             case GateAnswered():
@@ -121,7 +126,8 @@ class StepHistory(PlannedStep):
         self.recorded.finished = None
         self.repeats.clear()
         if not first:
-            self.begin_anew(rerun=True)
+            self.reruns += bool(self.attempts)
+            self.begin_anew()
             return
         self.repairs += 1
         self.sent = tuple(record.violations)
@@ -131,10 +137,8 @@ class StepHistory(PlannedStep):
             if self.recorded.answers:
                 self.recorded.answers[-1].verdict = rejected
 
-    def begin_anew(self, *, rerun: bool) -> None:
+    def begin_anew(self) -> None:
         """Forget what it had; not what that cost."""
-        if rerun and (self.attempts or self.begun):
-            self.reruns += bool(self.attempts)
         self.carried += self.attempts
         self.attempts.clear()
         self.recorded.answers.clear()

@@ -19,7 +19,7 @@ from stratum.contracts.plans.accumulated import accumulated
 from stratum.contracts.plans.errors import MergeConflict, StepRejected
 from stratum.contracts.plans.plan import Accumulate, Kind
 from stratum.contracts.python_value import shown
-from stratum.contracts.records import AttemptFinished, Record, Repeated
+from stratum.contracts.records import AttemptFinished, Record, Repeated, SnapshotTaken
 from stratum.contracts.shape import is_dict
 from stratum.contracts.signature import Parameter, Signature
 from stratum.contracts.trace import Attempt
@@ -56,6 +56,18 @@ class PlannedCall:
     signature: Signature[Any]
 
 
+@dataclass(frozen=True, kw_only=True, slots=True)
+class _Tried:
+    """One attempt, and what was found when it was looked at."""
+
+    outcome: Outcome
+    verified: Verified
+    kept: Sequence[SnapshotTaken]
+    """The files as an attempt that is accepted leaves them."""
+    sent_on: bool
+    """Its violations go to another step, to be mended there."""
+
+
 class StepWork:
     """One step, this time."""
 
@@ -81,7 +93,7 @@ class StepWork:
             self._place = msgspec.structs.replace(self._place, envelope=envelope)
             while True:
                 started_over = await self._once()
-                if started_over is not None or self._step.repeat is None or self._is_enough():
+                if started_over is not None or self._step.repeat is None or self._was_last_time():
                     return started_over
 
     def record(self, *, since_s: float) -> StepRecord:
@@ -170,52 +182,67 @@ class StepWork:
             current_place.reset(token)
 
     async def _until_accepted(self, doer: Doer, record: StepRecord) -> StartOver | None:
-        gathering, past = self._steps.gathering, self._past
-        changes_files = self._kind in ("agent", "command")
         if self._kind == "agent":
-            self._steps.run.handouts.beginning.add(past.id)
-        if changes_files:
-            await gathering.keep_before(past.id)
+            self._steps.run.handouts.beginning.add(self._past.id)
+        if self._changes_files:
+            await self._steps.gathering.keep_before(self._past.id)
         while True:
             started_s = self._log.now()
-            gathering.forget(past.id)
             try:
-                outcome = await doer.attempt(past.sent)
-                with doer.verifying() if isinstance(doer, AgentDoer) else nullcontext():
-                    flawed = outcome.violations
-                    if not flawed and not outcome.own_tree:
-                        flawed = await gathering.strayed(self._number)
-                    verified = Verified(violations=flawed) if flawed else await self._verify(outcome.result)
-                    kept = await gathering.keep_after(past.id) if changes_files and not verified.violations else ()
+                tried = await self._try(doer)
             except Revise as revise:
                 assert self._step.gate is not None, "only gates are revised"
                 return self._steps.start_over(self._number, self._step.gate.revise, revise.violations)
             except ReportTakenBack:
                 continue
-            sent_on = bool(verified.violations and self._step.repair and not flawed)
-            found = Verified(attested=verified.attested) if sent_on else verified
-            attempt = self._attempt(outcome, found, started_s=started_s)
-            record.attempts.append(attempt)
-            record.priced = record.priced and outcome.priced
-            finished = AttemptFinished(elapsed_ms=self._log.elapsed_ms, call=past.id, attempt=attempt)
+            finished = self._noted(tried, record, started_s=started_s)
             # An attempt is recorded together with what comes of it: killed in between, it would be taken for another.
-            if not verified.violations:
-                record.completed(outcome.result, before=[*kept, finished])
-                self._steps.accept(self._number, outcome.result)
-                doer.judged((), verified.attested, last=True)
+            if not tried.verified.violations:
+                record.completed(tried.outcome.result, before=[*tried.kept, finished])
+                self._steps.accept(self._number, tried.outcome.result)
+                _tell(doer, tried.verified, last=True)
                 return None
-            if sent_on:
-                doer.judged(verified.violations, verified.attested, last=True, sent_on=self._may_send)
-                return self._send(verified.violations, before=[finished])
+            if tried.sent_on:
+                _tell(doer, tried.verified, last=True, sent_on=self._may_send)
+                return self._send(tried.verified.violations, before=[finished])
             self._log.append(finished)
-            tried = sum(bool(attempt.violations) for attempt in past.attempts) - past.repairs
-            doer.judged(verified.violations, verified.attested, last=tried > self._retries)
-            if tried > self._retries:
-                raise (MergeConflict if outcome.conflict else StepRejected)(
-                    function=past.id,
-                    violations=verified.violations,
-                    retry_history=[attempt.violations for attempt in record.attempts if attempt.violations],
-                )
+            last = self._past.rejected > self._retries
+            _tell(doer, tried.verified, last=last)
+            if last:
+                raise self._failure(tried, record)
+
+    async def _try(self, doer: Doer) -> _Tried:
+        """Make one attempt, and look at what it brought."""
+        gathering, past = self._steps.gathering, self._past
+        gathering.forget(past.id)
+        outcome = await doer.attempt(past.sent)
+        with doer.verifying() if isinstance(doer, AgentDoer) else nullcontext():
+            flawed = outcome.violations
+            if not flawed and not outcome.own_tree:
+                flawed = await gathering.strayed(self._number)
+            verified = Verified(violations=flawed) if flawed else await self._verify(outcome.result)
+            kept = await gathering.keep_after(past.id) if self._changes_files and not verified.violations else ()
+        sent_on = bool(verified.violations and self._step.repair and not flawed)
+        return _Tried(outcome=outcome, verified=verified, kept=kept, sent_on=sent_on)
+
+    def _noted(self, tried: _Tried, record: StepRecord, *, started_s: float) -> AttemptFinished:
+        """The attempt, for the journal; what another step is to mend is no failure of this one."""
+        found = Verified(attested=tried.verified.attested) if tried.sent_on else tried.verified
+        attempt = self._attempt(tried.outcome, found, started_s=started_s)
+        record.attempts.append(attempt)
+        record.priced = record.priced and tried.outcome.priced
+        return AttemptFinished(elapsed_ms=self._log.elapsed_ms, call=self._past.id, attempt=attempt)
+
+    def _failure(self, tried: _Tried, record: StepRecord) -> StepRejected:
+        return (MergeConflict if tried.outcome.conflict else StepRejected)(
+            function=self._past.id,
+            violations=tried.verified.violations,
+            retry_history=[attempt.violations for attempt in record.attempts if attempt.violations],
+        )
+
+    @property
+    def _changes_files(self) -> bool:
+        return self._kind in ("agent", "command")
 
     @property
     def _retries(self) -> int:
@@ -261,8 +288,8 @@ class StepWork:
             raise StepRejected(function=self._past.id, violations=violations, retry_history=[violations])
         return self._steps.start_over(self._number, self._step.repair, violations, before=before)
 
-    def _is_enough(self) -> bool:
-        """Whether the step need not be done again; the best of its results is then its result."""
+    def _was_last_time(self) -> bool:
+        """Record what this time of a repetition brought, and whether it was the last: the best of all times is then the result."""
         repeat, past = self._step.repeat, self._past
         assert repeat is not None, "asked of repeated steps"
         inputs, result = self._values.plain_arguments(self._step), self._values.plain(self._number)
@@ -337,3 +364,9 @@ class StepWork:
                 return SubPlanDoer(steps.begin_inside(number, arguments, self._place))
             case "infer":
                 raise AssertionError("a call has its own attempt loop")
+
+
+def _tell(doer: Doer, verified: Verified, *, last: bool, sent_on: bool = False) -> None:
+    """Only who reported a step waits to hear what came of it."""
+    if isinstance(doer, AgentDoer):
+        doer.judged(verified.violations, verified.attested, last=last, sent_on=sent_on)

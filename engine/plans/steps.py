@@ -202,7 +202,7 @@ class PlanSteps:
             return not (repeats and repeats[-1].last)
         if not step.repair or self.compiled.kinds[number] != "infer":
             return False
-        return not any(self._log.past.began(self.id(other)) for other in self.compiled.dag.successors[number])
+        return not any(self._log.past.recorded(self.id(other)) for other in self.compiled.dag.successors[number])
 
     def _take_up(self, number: int, id: str) -> None:
         """It was done before the run was resumed."""

@@ -107,6 +107,7 @@ class AgentDoer:
     def judged(
         self, violations: Sequence[Violation], attested: Sequence[str], *, last: bool, sent_on: bool = False
     ) -> None:
+        """What came of the attempt. `last`: there is none after it; `sent_on`: for another step mends it first."""
         handout = self._handout
         assert handout is not None, "judged after it was attempted"
         handout.verdict = Verdict(
@@ -163,12 +164,11 @@ class AgentDoer:
         step = compiled.plan.steps[self._number]
         codec = self._steps.values.codec(self._number)
         retries = DEFAULT_RETRIES if step.retries is None else step.retries
-        rejected = sum(bool(tried.violations) for tried in self._past.attempts) - self._past.repairs
         return Assignment(
             step=self._past.id,
             ticket=ticket,
             attempt=attempt,
-            attempts_left=max(0, retries - rejected),
+            attempts_left=max(0, retries - self._past.rejected),
             fn=step.fn,
             intent=step.intent,
             inputs={} if violations else self._arguments,

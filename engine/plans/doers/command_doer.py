@@ -44,11 +44,6 @@ class CommandDoer:
         self._steps.gathered(self._past.id, command, run)
         return self._outcome(command, run)
 
-    def judged(
-        self, violations: Sequence[Violation], attested: Sequence[str], *, last: bool, sent_on: bool = False
-    ) -> None:
-        pass
-
     def _command(self) -> Command:
         program = self._step.program
         assert program is not None, "a command step has a command"

@@ -29,8 +29,3 @@ class ComputeDoer:
                 violations=(Violation(kind="worker", condition=f"{lost.worker} was lost", detail=lost.reason),)
             )
         return Outcome(result=self._step.signature.checked(result))
-
-    def judged(
-        self, violations: Sequence[Violation], attested: Sequence[str], *, last: bool, sent_on: bool = False
-    ) -> None:
-        pass

@@ -36,9 +36,3 @@ class Doer(Protocol):
     async def attempt(self, violations: Sequence[Violation]) -> Outcome:
         """Do the step; on a retry, mend `violations`."""
         ...
-
-    def judged(
-        self, violations: Sequence[Violation], attested: Sequence[str], *, last: bool, sent_on: bool = False
-    ) -> None:
-        """Told what came of the attempt; `last`: there is none after it; `sent_on`: for another step mends it first."""
-        ...

@@ -72,11 +72,6 @@ class GateDoer:
             raise Revise([Violation(kind="ensure", condition=self._gate.question, detail=detail)])
         return Outcome(result=GateDecision(decision=decision, comment=comment, by=by))
 
-    def judged(
-        self, violations: Sequence[Violation], attested: Sequence[str], *, last: bool, sent_on: bool = False
-    ) -> None:
-        pass
-
     def _policy(self) -> Gates:
         """A gate that is reached again was answered wrongly, or leads in a circle: that is for a person."""
         seen_before = self._past.by_policy or self._past.asked_repairs
