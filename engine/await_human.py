@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
 from typing import Any, Final, Literal, TypeVar, overload
 
 import msgspec
@@ -17,6 +15,7 @@ from stratum.contracts.human import HumanDecision, RecordedDecision
 from stratum.contracts.records import GateOpened
 from stratum.contracts.signature import Signature
 from stratum.contracts.trace import CallKind
+from stratum.engine.answer_by import answer_by, seconds_left
 from stratum.engine.event_loop import refuse_outside_trio
 from stratum.engine.place import Place, current_place
 from stratum.engine.review import Review
@@ -75,52 +74,55 @@ async def await_human(
         TypeError: an option or the fallback is not of the type.
     """
     refuse_on_worker("await_human()", fix="ask in the flow that calls this one")
-    compiled = codec(decision, owner="await_human", field="decision")
+    asked = _Question(
+        text=question,
+        codec=codec(decision, owner="await_human", field="decision"),
+        options=options,
+        timeout_s=timeout_s,
+        on_timeout=on_timeout,
+    )
     place = current_place.get()
     if place is not None:
-        return await _asked(question, compiled, options, timeout_s, on_timeout, place)
+        return await _answered(asked, place)
     refuse_outside_trio("await_human()")
     # As a step's outermost call does it.
     from stratum.engine.runtime import open_runtime
 
     async with open_runtime() as runtime:
-        return await _asked(question, compiled, options, timeout_s, on_timeout, runtime.place)
+        return await _answered(asked, runtime.place)
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Question:
+    """What a person is asked, and what happens where nobody answers."""
+
+    text: str
+    codec: Codec[Any]
+    """Of the answer."""
+    options: Sequence[Any]
+    timeout_s: float | None
+    on_timeout: Any
+
+    @property
+    def options_as_json(self) -> list[str]:
+        return [msgspec.json.encode(self.codec.jsonable(option, redact=False)).decode() for option in self.options]
 
 
 @trio.lowlevel.enable_ki_protection
-async def _asked(
-    question: str,
-    compiled: Codec[Any],
-    options: Sequence[Any],
-    timeout_s: float | None,
-    on_timeout: Any,
-    place: Place,
-) -> HumanDecision[Any]:
-    texts = [msgspec.json.encode(compiled.jsonable(option, redact=False)).decode() for option in options]
-    record = StepRecord(_ASKING, {"question": question, "options": texts}, place)
+async def _answered(asked: _Question, place: Place) -> HumanDecision[Any]:
+    record = StepRecord(_ASKING, {"question": asked.text, "options": asked.options_as_json}, place)
     record.review_id = f"{place.run.id}:{record.id}"
     if record.recorded is not None:
-        return _read(_ASKING.signature.returns.decode(record.recorded), compiled)
+        return _read(_ASKING.signature.returns.decode(record.recorded), asked.codec)
     try:
-        opened = await _open(record, place, question, texts, timeout_s, type_name=compiled.name)
-        review = Review(
-            run=place.run.id,
-            step=record.id,
-            question=question,
-            codec=compiled,
-            options=options,
-            answer_by=opened.answer_by,
-        )
-        for option in options:
-            review.checked(option)
-        fallback = None if on_timeout == "raise" else review.checked(on_timeout)
-        decided = await _decided(review, place, timeout_s=timeout_s, raises=on_timeout == "raise", fallback=fallback)
+        opened = await _opened(asked, record, place)
+        decided = await _decided(asked, _review(asked, opened, place), place)
     except BaseException as error:
         record.failed(error)
         raise
     ticket = record.completed(
         RecordedDecision(
-            value=compiled.encode(decided.value).decode(),
+            value=asked.codec.encode(decided.value).decode(),
             reviewer=decided.reviewer,
             rationale=decided.rationale,
             decided_at=decided.decided_at,
@@ -131,42 +133,48 @@ async def _asked(
     return decided
 
 
-async def _open(
-    record: StepRecord,
-    place: Place,
-    question: str,
-    options: Sequence[str],
-    timeout_s: float | None,
-    *,
-    type_name: str,
-) -> GateOpened:
+async def _opened(asked: _Question, record: StepRecord, place: Place) -> GateOpened:
     """The question as it was first asked, whatever happened to the process since; on disk before anybody sees it."""
     if record.earlier is not None and record.earlier.gate is not None:
         return record.earlier.gate
-    answer_by = "" if timeout_s is None else (datetime.now(UTC) + timedelta(seconds=timeout_s)).isoformat()
     run = place.run
     opened = GateOpened(
         elapsed_ms=run.elapsed_ms,
         call=record.id,
         round=1,
-        answer_by=answer_by,
-        question=question,
-        options=tuple(options),
-        type=type_name,
+        answer_by=answer_by(asked.timeout_s),
+        question=asked.text,
+        options=tuple(asked.options_as_json),
+        type=asked.codec.name,
     )
     await run.durable(run.append(opened))
     return opened
 
 
-async def _decided(
-    review: Review, place: Place, *, timeout_s: float | None, raises: bool, fallback: Any
-) -> HumanDecision[Any]:
+def _review(asked: _Question, opened: GateOpened, place: Place) -> Review:
+    """Raises TypeError for an option, or a fallback, that is no answer to it."""
+    review = Review(
+        run=place.run.id,
+        step=opened.call,
+        question=asked.text,
+        codec=asked.codec,
+        options=asked.options,
+        answer_by=opened.answer_by,
+    )
+    for option in asked.options:
+        review.checked(option)
+    if asked.on_timeout != "raise":
+        review.checked(asked.on_timeout)
+    return review
+
+
+async def _decided(asked: _Question, review: Review, place: Place) -> HumanDecision[Any]:
     runtime = place.run.runtime
-    with runtime.parking.parked(place.envelope), trio.move_on_after(_seconds_until(review.answer_by)):
+    with runtime.parking.parked(place.envelope), trio.move_on_after(seconds_left(review.answer_by)):
         return await runtime.reviews.decide(review)
-    if raises:
-        raise HITLTimeoutError(review_id=review.id, question=review.question, timeout_s=timeout_s or 0)
-    review.resolve(fallback, reviewer="auto", rationale="timeout")
+    if asked.on_timeout == "raise":
+        raise HITLTimeoutError(review_id=review.id, question=review.question, timeout_s=asked.timeout_s or 0)
+    review.resolve(asked.on_timeout, reviewer="auto", rationale="timeout")
     return await review.decided()
 
 
@@ -178,10 +186,3 @@ def _read(recorded: RecordedDecision, compiled: Codec[Any]) -> HumanDecision[Any
         decided_at=recorded.decided_at,
         review_id=recorded.review_id,
     )
-
-
-def _seconds_until(moment: str) -> float:
-    """From now, by the wall clock: the process may have been down."""
-    if not moment:
-        return math.inf
-    return max(0.0, (datetime.fromisoformat(moment) - datetime.now(UTC)).total_seconds())

@@ -15,10 +15,10 @@ from stratum.contracts.plans.plan import Command
 from stratum.contracts.plans.status import Question
 from stratum.contracts.records import GateAnswered, GateOpened, SnapshotTaken
 from stratum.contracts.violation import Violation
+from stratum.engine.plans.askings import Asking
 from stratum.engine.plans.case import Exhibit, Judged
 from stratum.engine.plans.doers.captured import shortened
 from stratum.engine.plans.doers.command import CommandRun
-from stratum.engine.plans.doers.gate_doer import Asking
 
 if TYPE_CHECKING:
     from stratum.engine.plans.plan_run import PlanRun
@@ -100,14 +100,7 @@ class Gathering:
         log = self._run.log
         log.append(GateOpened(elapsed_ms=log.elapsed_ms, call=step, round=1, question=question.question))
         await log.synced()  # whoever sees the question may answer it from another process
-        self._run.asking.open(step, asking)
-        self._steps.stands(number, "asking")
-        try:
-            with self._steps.clock(number).parked():
-                await asking.answered.wait()
-        finally:
-            del self._run.asking[step]
-            self._steps.stands(number, "running")
+        await self._steps.ask(number, asking)
         assert asking.answer is not None, "it was answered"
         decision, by, comment = asking.answer
         log.append(GateAnswered(elapsed_ms=log.elapsed_ms, call=step, decision=decision, by=by, comment=comment))

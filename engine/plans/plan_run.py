@@ -20,10 +20,9 @@ from stratum.engine.envelope import Envelope, open_envelope
 from stratum.engine.flow_call import unwrapped
 from stratum.engine.place import Place
 from stratum.engine.plans.approval.policy import Policy
-from stratum.engine.plans.askings import Askings
+from stratum.engine.plans.askings import Askings, Decision
 from stratum.engine.plans.case import Judge
 from stratum.engine.plans.clock import Clock
-from stratum.engine.plans.doers.gate_doer import Decision
 from stratum.engine.plans.functions import Functions
 from stratum.engine.plans.handouts import Handout, Handouts
 from stratum.engine.plans.plan_log import PlanLog

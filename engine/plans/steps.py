@@ -6,6 +6,7 @@ ready; `StepWork`, which does it.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
@@ -19,6 +20,7 @@ from stratum.contracts.records import Joined, Record, Skipped, StartedOver
 from stratum.contracts.reference import read_reference
 from stratum.contracts.violation import Violation
 from stratum.engine.place import Place
+from stratum.engine.plans.askings import Asking
 from stratum.engine.plans.clock import Clock
 from stratum.engine.plans.conditions import Conditions
 from stratum.engine.plans.doers.command import CommandRun
@@ -112,6 +114,16 @@ class PlanSteps:
         """The step has come to stand otherwise."""
         self.standing[number] = standing
         self.run.touch()
+
+    async def ask(self, number: int, asking: Asking, *, timeout_s: float = math.inf) -> None:
+        """Wait until a person has answered, or nobody has within `timeout_s`; while nothing else is at work the clock stands."""
+        with self.run.asking.open(self.id(number), asking):
+            self.stands(number, "asking")
+            try:
+                with self.clock(number).parked(), trio.move_on_after(timeout_s):
+                    await asking.answered.wait()
+            finally:
+                self.stands(number, "running")
 
     def clock(self, number: int) -> Clock:
         """What stands while the step waits for a person, if nothing else is at work."""

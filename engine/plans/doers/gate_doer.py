@@ -2,11 +2,8 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Sequence
-from dataclasses import dataclass, field
-from datetime import UTC, datetime, timedelta
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING
 
 import trio
 
@@ -15,15 +12,15 @@ from stratum.contracts.plans.status import Question
 from stratum.contracts.plans.step_result import GateDecision
 from stratum.contracts.records import GateAnswered, GateOpened
 from stratum.contracts.violation import Violation
+from stratum.engine.answer_by import answer_by, seconds_left
 from stratum.engine.plans.approval.policy import FILE_NAME, Gates
+from stratum.engine.plans.askings import Asking, Decision
 from stratum.engine.plans.doers.doer import Outcome
 
 if TYPE_CHECKING:
     from stratum.engine.plans.plan_run import PlanRun
     from stratum.engine.plans.step_history import StepHistory
     from stratum.engine.plans.steps import PlanSteps
-
-Decision = Literal["approve", "revise", "kill"]
 
 
 class Revise(Exception):
@@ -32,16 +29,6 @@ class Revise(Exception):
     def __init__(self, violations: Sequence[Violation]) -> None:
         super().__init__("to be revised")
         self.violations = violations
-
-
-@dataclass(kw_only=True, eq=False, slots=True)
-class Asking:
-    """A question that waits for its answer."""
-
-    question: Question
-    answer: tuple[Decision, str, str] | None = None
-    """The decision, by whom, and what they said."""
-    answered: trio.Event = field(default_factory=trio.Event)
 
 
 class GateDoer:
@@ -91,29 +78,19 @@ class GateDoer:
         opened = self._opened()
         await self._run.log.synced()  # whoever sees the question may answer it from another process
         asking = Asking(question=self._question(opened))
-        self._run.asking[self._past.id] = asking
-        self._steps.stands(self._number, "asking")
-        try:
-            with self._steps.clock(self._number).parked(), trio.move_on_after(_seconds_until(opened.answer_by)):
-                await asking.answered.wait()
-        finally:
-            del self._run.asking[self._past.id]
-            self._steps.stands(self._number, "running")
+        await self._steps.ask(self._number, asking, timeout_s=seconds_left(opened.answer_by))
         return asking.answer or (self._gate.on_timeout, "timeout", "")
 
     def _opened(self) -> GateOpened:
         """The deadline counts from when the question was first asked, whatever happened to the process since."""
         if self._past.gate is not None:
             return self._past.gate
-        answer_by = ""
-        if self._gate.timeout_s is not None:
-            answer_by = (datetime.now(UTC) + timedelta(seconds=self._gate.timeout_s)).isoformat()
         log = self._run.log
         opened = GateOpened(
             elapsed_ms=log.elapsed_ms,
             call=self._past.id,
             round=self._past.asked_repairs + 1,
-            answer_by=answer_by,
+            answer_by=answer_by(self._gate.timeout_s),
         )
         log.append(opened)
         return opened
@@ -128,10 +105,3 @@ class GateDoer:
             answer_by=opened.answer_by,
             on_timeout=self._gate.on_timeout,
         )
-
-
-def _seconds_until(moment: str) -> float:
-    """From now, by the wall clock: the process may have been down."""
-    if not moment:
-        return math.inf
-    return max(0.0, (datetime.fromisoformat(moment) - datetime.now(UTC)).total_seconds())
