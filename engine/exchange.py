@@ -19,7 +19,7 @@ from stratum.contracts.records import LeftInDoubt, Released, Reserved, Settled
 from stratum.engine.active_call import ActiveCall
 from stratum.engine.dialects.protocol import Completion
 from stratum.engine.envelope import Envelope, Overrun
-from stratum.engine.pricing.tokens import exact_bound, input_bound, note_overrun
+from stratum.engine.pricing.tokens import exact_bound, excess, input_bound, note_overrun
 from stratum.engine.providers.protocol import Answer, Request, StatusError, TransportFailure
 from stratum.engine.retry_after import retry_after_s
 from stratum.engine.shared_allowance import AllowanceSpent
@@ -89,6 +89,8 @@ class Line:
         self._images = images
         self._watch = watch
         self._attempt = 1
+        self._excess = 1.0
+        """With which the bound of the request in flight was counted."""
         self.turn_to(target)
 
     def turn_to(self, target: Target) -> None:
@@ -171,6 +173,7 @@ class Line:
 
     async def _reserve(self, body: bytes) -> Reservation:
         ledger, scope, name = self._runtime.ledger, self._envelope.scope, self._runtime.reservation_id()
+        self._excess = excess(self._model)
         rough = input_bound(self._model, body, self._images)
         try:
             held = ledger.try_reserve(scope, self._demand(rough, min_cap=self._cap), reservation=name)
@@ -317,7 +320,12 @@ class Line:
         settlement = self._runtime.ledger.settle(reservation, picousd=picousd, tokens=tokens)
         self._ended(reservation)
         if settlement.overrun is not None and usage is not None:
-            note_overrun(self._model, bound=reservation.input_tokens, actual=usage.input_tokens)
+            note_overrun(
+                self._model,
+                bound=reservation.input_tokens,
+                actual=usage.input_tokens,
+                excess_then=self._excess,
+            )
         settled = Settled(
             elapsed_ms=self._run.elapsed_ms,
             reservation=reservation.id,

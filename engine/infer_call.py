@@ -229,7 +229,12 @@ class InferCall(Generic[R]):
             # Judging may take long or be cancelled: what was paid for is recorded first, and judged again on resume.
             self._run.append(*unrecorded)
             unrecorded = []
-        judgement = await self._judge(exchange.completion)
+        try:
+            judgement = await self._judge(exchange.completion)
+        except BaseException:  # a validator of the user's may raise anything; what was paid for stays recorded
+            if unrecorded:
+                self._run.append(*unrecorded)
+            raise
         attempt = self._attempt(number, exchange, judgement.violations)
         self._record.attempts.append(attempt)
         finished = AttemptFinished(elapsed_ms=self._run.elapsed_ms, call=self._record.id, attempt=attempt)

@@ -18,7 +18,7 @@ from stratum.engine.dialects.chat_stream import ChatStreamReader
 from stratum.engine.dialects.error_body import error_message, mask_secrets
 from stratum.engine.dialects.protocol import CallShape, Completion, Finish, Prompt, Received, Status
 from stratum.engine.dialects.reasoning import is_reasoning_model
-from stratum.engine.dialects.usage import NULL, chat_usage, said_tier
+from stratum.engine.dialects.usage import NULL, as_text, chat_usage
 
 Output = Literal["tool", "json_schema"]
 CapField = Literal["max_completion_tokens", "max_tokens"]
@@ -195,8 +195,8 @@ class _Failure(msgspec.Struct):
 
 class _ChatCompletion(msgspec.Struct):
     choices: list[_Choice] | None = None
-    id: str | None = ""
-    model: str | None = ""
+    id: Any = ""
+    model: Any = ""
     usage: msgspec.Raw = NULL
     error: _Failure | None = None
     service_tier: Any = None
@@ -209,9 +209,9 @@ def _completion(answer: _ChatCompletion, *, output: Output) -> Completion:
     return msgspec.structs.replace(
         _verdict(answer, output=output),
         usage=chat_usage(answer.usage),
-        response_id=answer.id or "",
-        model=answer.model or "",
-        service_tier=said_tier(answer.service_tier),
+        response_id=as_text(answer.id),
+        model=as_text(answer.model),
+        service_tier=as_text(answer.service_tier),
     )
 
 

@@ -33,8 +33,8 @@ class _Choice(msgspec.Struct):
 
 
 class _Chunk(msgspec.Struct):
-    id: str | None = None
-    model: str | None = None
+    id: Any = None
+    model: Any = None
     service_tier: Any = None
     choices: list[_Choice] | None = None
     usage: msgspec.Raw = NULL

@@ -19,7 +19,7 @@ from stratum.engine.dialects.protocol import CallShape, Completion, Finish, Prom
 from stratum.engine.dialects.reasoning import is_reasoning_model
 from stratum.engine.dialects.responses_server import answer_body, read_request, stream_events
 from stratum.engine.dialects.responses_stream import ResponsesStreamReader
-from stratum.engine.dialects.usage import NULL, responses_usage, said_tier
+from stratum.engine.dialects.usage import NULL, as_text, responses_usage
 
 
 class ResponsesDialect:
@@ -171,8 +171,8 @@ class _Incomplete(msgspec.Struct):
 class _Response(msgspec.Struct):
     output: list[msgspec.Raw] | None = None
     status: str | None = "completed"
-    id: str | None = ""
-    model: str | None = ""
+    id: Any = ""
+    model: Any = ""
     usage: msgspec.Raw = NULL
     error: _Failure | None = None
     incomplete_details: _Incomplete | None = None
@@ -192,9 +192,9 @@ def _completion(response: _Response) -> Completion:
     return msgspec.structs.replace(
         _verdict(response),
         usage=responses_usage(response.usage),
-        response_id=response.id or "",
-        model=response.model or "",
-        service_tier=said_tier(response.service_tier),
+        response_id=as_text(response.id),
+        model=as_text(response.model),
+        service_tier=as_text(response.service_tier),
     )
 
 

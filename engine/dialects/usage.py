@@ -11,7 +11,8 @@ from stratum.contracts.price import Usage
 NULL = msgspec.Raw(b"null")
 """Stands for an absent part: msgspec does not decode into `Raw | None`."""
 
-Count = Annotated[int, msgspec.Meta(ge=0, le=2**40)]
+Count = Annotated[int, msgspec.Meta(ge=0, le=10**8)]
+"""Ten times the longest context there is (2026-11). A larger one is a fault, and its cost may not fit a column of the journal."""
 
 
 class _InputDetails(msgspec.Struct):
@@ -61,8 +62,8 @@ def chat_usage(reported: msgspec.Raw) -> Usage | None:
     )
 
 
-def said_tier(reported: object) -> str:
-    """The `service_tier` of an answer; servers that are not OpenAI's put anything there."""
+def as_text(reported: object) -> str:
+    """The `id`, `model` or `service_tier` of an answer; servers that are not OpenAI's put anything there."""
     return reported if isinstance(reported, str) else ""
 
 
@@ -71,8 +72,9 @@ def _usage(
 ) -> Usage | None:
     cached = (inputs and inputs.cached_tokens) or 0
     written = (inputs and inputs.cache_write_tokens) or 0
-    # More cached than sent would make the rest negative, and the call look cheaper than it was.
-    if cached + written > input_tokens:
+    # More cached than sent would make the rest negative, and the call look cheaper than it was. Nothing at all is what
+    # proxies say that do not know: a request has tokens.
+    if cached + written > input_tokens or input_tokens + output_tokens == 0:
         return None
     return Usage(
         input_tokens=input_tokens,

@@ -57,6 +57,9 @@ TOKENS_PER_PATCH: Final = 2.46
 LEAST_IMAGE_TOKENS: Final = 6_404
 """For any other model a small image counts as much: servers that scale all images up count so (Llama 3.2: four tiles of 1,601)."""
 
+MOST_EXCESS: Final = 256.0
+"""One answer that claims any number must not make a model unaffordable: what exceeds this is an overrun each time."""
+
 _excess: dict[str, float] = {}
 """By model: what both bounds are multiplied with, learnt from overruns, for the life of the process."""
 
@@ -113,17 +116,24 @@ def load_encoding(model: str) -> None:
     _encoding(_encoding_name(model))
 
 
-def note_overrun(model: str, *, bound: int, actual: int) -> None:
+def excess(model: str) -> float:
+    """What the bounds of `model` are multiplied with now."""
+    return _excess.get(model, 1)
+
+
+def note_overrun(model: str, *, bound: int, actual: int, excess_then: float) -> None:
     """A request to `model` held `actual` input tokens where at most `bound` were expected: expect more from now on.
 
-    A gateway that adds a system prompt of its own does this.
+    `excess_then` is the `excess` that `bound` was counted with: of a hundred calls in flight, all of which tell of the same
+    system prompt that a gateway adds, the second must not raise what the first has raised already.
     """
     if actual > bound:
-        _excess[model] = _excess.get(model, 1) * actual / max(bound, 1) * OVERRUN_MARGIN
+        needed = excess_then * actual / max(bound, 1) * OVERRUN_MARGIN
+        _excess[model] = min(max(excess(model), needed), MOST_EXCESS)
 
 
 def _raised(model: str, tokens: float) -> int:
-    return math.ceil(tokens * _excess.get(model, 1))
+    return math.ceil(tokens * excess(model))
 
 
 def _own_name(model: str) -> str:

@@ -298,6 +298,22 @@ async def test_a_bill_above_the_cap_that_was_sent_is_booked_in_full_and_breaks_t
     assert replay(outcome.records).scopes[""].settled.picousd == 100 * 2_000_000 + 5000 * 8_000_000
 
 
+@pytest.mark.parametrize("claimed", [0, 2**40])
+async def test_a_count_of_tokens_that_cannot_be_true_is_none_and_spoils_nothing(claimed: int) -> None:
+    """2^40 tokens at a usual price are no 64-bit number of picodollars, and 0 are what proxies say that do not know."""
+    liar = answers(GOOD, usage=Usage(input_tokens=claimed, output_tokens=claimed))
+    async with open_server(in_order(liar, answers(GOOD))) as server:
+        outcome = await call_through(OpenAI("sk-test", server.url, price=PRICE))
+        assert outcome.error is None
+        after = await call_through(OpenAI("sk-test", server.url, price=PRICE))
+    settled = next(record for record in outcome.records if isinstance(record, Settled))
+    reserved = next(record for record in outcome.records if isinstance(record, Reserved))
+    assert settled.estimated
+    assert settled.picousd == reserved.picousd
+    # The next call of the model is not thought to be dearer for it.
+    assert next(record for record in after.records if isinstance(record, Reserved)).picousd == reserved.picousd
+
+
 async def test_a_stream_past_its_cap_is_cut_off_and_stays_in_doubt() -> None:
     """The server would go on; the bill could not be bounded if it were let."""
     long = b'{"level":"' + b"very " * 2000 + b'"}'

@@ -146,6 +146,14 @@ def test_what_cannot_be_read_is_unreadable_and_nothing_is_raised(body: bytes) ->
     assert dialect.read(body).status == "unreadable"
 
 
+def test_an_id_that_is_no_text_does_not_cost_the_answer() -> None:
+    """Servers that are not OpenAI's number their answers; what was paid for is read all the same."""
+    message = {"tool_calls": [{"id": "c", "function": {"name": "assess", "arguments": "{}"}}]}
+    completion = dialect.read(chat_answer(message, id=7, model=["m"]))
+    assert (completion.status, completion.response_id, completion.model) == ("called", "", "")
+    assert dialect.read(chat_answer(message, id="seven", model="m")).response_id == "seven"
+
+
 def test_a_failure_behind_status_200_is_a_failure() -> None:
     completion = dialect.read(b'{"error":{"message":"upstream died, key sk-abcdefgh12345","code":502}}')
     assert (completion.status, completion.text) == ("failed", "upstream died, key sk-***")

@@ -9,7 +9,7 @@ from typing import Annotated, Any, Literal
 
 import pytest
 import trio
-from pydantic import Field
+from pydantic import AfterValidator, Field
 from trio.testing import MockClock
 
 from stratum import (
@@ -29,10 +29,12 @@ from stratum import (
     UnknownPrice,
     Usage,
     contract,
+    flow,
     infer,
     open_runtime,
 )
-from stratum.contracts.records import CallFinished, LeftInDoubt, Record, Released, Reserved, Settled
+from stratum.actors.ledger import Amount, replay
+from stratum.contracts.records import Answered, CallFinished, LeftInDoubt, Record, Released, Reserved, Settled
 from stratum.engine.infer import Infer
 from stratum.engine.providers.protocol import Answer, TransportFailure
 from stratum.engine.providers.scripted import Reply, scripted
@@ -359,6 +361,46 @@ async def test_an_answer_without_usage_costs_its_whole_reservation() -> None:
         trace = await only_trace(runtime)
     assert settled.picousd == reserved.picousd
     assert settled.estimated and trace.estimated
+
+
+class Broken:
+    """A validator with a fault in it."""
+
+    faulty = True
+
+    @classmethod
+    def checked(cls, number: int) -> int:
+        if cls.faulty:
+            raise KeyError("no such number")
+        return number
+
+
+@contract
+class Checked:
+    number: Annotated[int, AfterValidator(Broken.checked)]
+
+
+@infer(intent="Name a number")
+def checked() -> Checked: ...
+
+
+@flow
+async def checks() -> Checked:
+    return await checked()
+
+
+async def test_an_answer_on_which_a_validator_breaks_is_on_the_books_and_not_paid_for_again(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    async with open_runtime(provider=scripted(b'{"number": 1}'), journal=None) as runtime:
+        with pytest.raises(KeyError, match="no such number"):
+            await checks()
+        (run,) = [run.run for run in await runtime.journal.runs() if run.name == "checks"]
+        written = await runtime.journal.read(run)
+        assert [type(record) for record in written if isinstance(record, (Settled, Answered))] == [Settled, Answered]
+        assert replay(written).scopes[""].settled == runtime.place.envelope.scope.settled != Amount()
+        monkeypatch.setattr(Broken, "faulty", False)
+        assert await checks.resume(run, runtime.place) == Checked(number=1)
 
 
 async def test_a_provider_that_bills_above_its_cap_exhausts_the_budget_it_broke() -> None:

@@ -167,6 +167,13 @@ def test_no_body_makes_reading_raise(body: bytes) -> None:
     dialect.read(b'{"output":[' + body + b"]}")
 
 
+def test_an_id_that_is_no_text_does_not_cost_the_answer() -> None:
+    call = {"type": "function_call", "call_id": "c", "name": "assess", "arguments": "{}"}
+    completion = dialect.read(response(output=[call], id=7, model=["m"]))
+    assert (completion.status, completion.response_id, completion.model) == ("called", "", "")
+    assert dialect.read(response(output=[call], id="seven", model="m")).response_id == "seven"
+
+
 def test_an_answer_without_usage_is_still_an_answer() -> None:
     """BUDGETS 12."""
     completion = dialect.read(dialect.write(tool="assess", arguments=b"{}", usage=None, model="m"))

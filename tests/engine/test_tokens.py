@@ -20,7 +20,7 @@ from stratum.engine.dialects.protocol import CallShape
 from stratum.engine.dialects.responses import ResponsesDialect
 from stratum.engine.pricing import tokens
 from stratum.engine.pricing.published_price import price_of
-from stratum.engine.pricing.tokens import REQUEST_TOKENS, exact_bound, input_bound, load_encoding, note_overrun
+from stratum.engine.pricing.tokens import REQUEST_TOKENS, exact_bound, excess, input_bound, load_encoding, note_overrun
 from stratum.engine.prompt import PromptTemplate
 
 MODELS = ("gpt-4o-mini", "gpt-4", "gpt-3.5-turbo", "gpt-6.1-sol", "o3", "openai/gpt-5", "qwen3", "")
@@ -65,17 +65,29 @@ def test_text_that_is_a_special_token_or_not_utf8_is_counted_as_text() -> None:
 def test_an_overrun_raises_what_is_expected_of_that_model_until_it_suffices() -> None:
     body = b'{"content": "hello hello hello hello"}'
     before, other = exact_bound("behind-a-gateway", body), exact_bound("gpt-4o", body)
-    note_overrun("behind-a-gateway", bound=before, actual=3 * before)
+    note_overrun("behind-a-gateway", bound=before, actual=3 * before, excess_then=1)
     assert exact_bound("behind-a-gateway", body) >= 3 * before
-    note_overrun("behind-a-gateway", bound=exact_bound("behind-a-gateway", body), actual=9 * before)
+    now = excess("behind-a-gateway")
+    note_overrun("behind-a-gateway", bound=exact_bound("behind-a-gateway", body), actual=9 * before, excess_then=now)
     assert exact_bound("behind-a-gateway", body) >= 9 * before
     assert exact_bound("gpt-4o", body) == other
+
+
+def test_a_hundred_calls_in_flight_that_tell_the_same_teach_it_once() -> None:
+    for _ in range(100):
+        note_overrun("behind-a-gateway", bound=100, actual=300, excess_then=1)
+    assert 3 <= excess("behind-a-gateway") < 4
+
+
+def test_one_answer_that_claims_any_number_leaves_a_model_affordable() -> None:
+    note_overrun("of-a-liar", bound=100, actual=10**8, excess_then=1)
+    assert excess("of-a-liar") == 256
 
 
 def test_a_request_within_its_bound_teaches_nothing() -> None:
     body = b'{"content": "hello"}'
     before = exact_bound("gpt-4o", body), input_bound("gpt-4o", body)
-    note_overrun("gpt-4o", bound=100, actual=100)
+    note_overrun("gpt-4o", bound=100, actual=100, excess_then=1)
     assert (exact_bound("gpt-4o", body), input_bound("gpt-4o", body)) == before
 
 

@@ -56,6 +56,8 @@ def test_details_may_be_absent_or_null() -> None:
         {"output_tokens": "500"},
         {"output_tokens": True},
         {"input_tokens": 10**30},
+        {"input_tokens": 10**8 + 1},
+        {"input_tokens": 0, "output_tokens": 0, "input_tokens_details": None},
         {"input_tokens": None},
         {"input_tokens": 899},  # less than what is said to be cached and written
         {"input_tokens_details": []},
@@ -64,6 +66,11 @@ def test_details_may_be_absent_or_null() -> None:
 def test_counts_that_cannot_be_true_are_no_usage(change: dict[str, Any]) -> None:
     """BUDGETS 12: such an answer then costs its whole reservation."""
     assert responses_usage(raw({**RESPONSES, **change})) is None
+
+
+def test_the_largest_count_that_is_believed() -> None:
+    """From there on its cost might not fit a column of the journal."""
+    assert responses_usage(raw({**RESPONSES, "input_tokens": 10**8})) is not None
 
 
 def test_no_usage_is_none() -> None:
