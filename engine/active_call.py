@@ -29,10 +29,10 @@ class ActiveCall:
     def __exit__(self, *error: object) -> None:
         self._envelope.count_active(-1)
 
-    async def park(self, owner: Envelope) -> NoReturn:
+    async def park(self, owner: Envelope, *, after: BaseException | None) -> NoReturn:
         """Wait to be cancelled: `owner`, around this call, is exhausted, and need not wait for it.
 
-        Nor for the call around it, which waits for this one.
+        Nor for the call around it, which waits for this one. `after` is the cause of what it raises.
 
         Raises:
             BudgetExceeded: of `owner`, in a task that it cannot cancel: in a nursery around the flow, or shielded.
@@ -40,7 +40,7 @@ class ActiveCall:
         self._count_parked(+1)
         try:
             await owner.stopped.wait()
-            raise owner.exceeded()
+            raise owner.exceeded() from after
         finally:
             self._count_parked(-1)
 

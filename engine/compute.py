@@ -67,14 +67,17 @@ class Compute(Step[P, R], Generic[P, R]):
             return self.signature.returns.recall(record.recorded)
         token = current_place.set(msgspec.structs.replace(place, step=record.id))
         try:
-            with place.run.runtime.spent_in("compute"):
-                result: R = self.signature.checked(await self.carry_out(arguments, record))
+            result = await place.run.runtime.timed("compute", self._checked(arguments, record))
         except BaseException as error:
             record.failed(error)
             raise
         finally:
             current_place.reset(token)
         record.completed(result)
+        return result
+
+    async def _checked(self, arguments: dict[str, Any], record: StepRecord) -> R:
+        result: R = self.signature.checked(await self.carry_out(arguments, record))
         return result
 
 

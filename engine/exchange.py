@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Final, NoReturn
 import trio
 
 from stratum.actors.ledger import Amount, Demand, Refused, Reservation
-from stratum.contracts.errors import OnHold, ProviderError, UnknownPrice
+from stratum.contracts.errors import CallFailed, OnHold, ProviderError, UnknownPrice
 from stratum.contracts.price import FREE
 from stratum.contracts.records import LeftInDoubt, Released, Reserved, Settled
 from stratum.engine.active_call import ActiveCall
@@ -91,6 +91,8 @@ class Line:
         self._attempt = 1
         self._excess = 1.0
         """With which the bound of the request in flight was counted."""
+        self._after: CallFailed | None = None
+        """What the money was spent on so far."""
         self.turn_to(target)
 
     def turn_to(self, target: Target) -> None:
@@ -114,8 +116,8 @@ class Line:
             price = self._runtime.price_of_answer(self._model, tier=tier, reported=answer.service_tier) or price
         return price.cost(answer.usage)
 
-    async def ask(self, conversation: bytes, *, attempt: int) -> Exchange:
-        """Send the conversation until it is answered.
+    async def ask(self, conversation: bytes, *, attempt: int, after: CallFailed | None) -> Exchange:
+        """Send the conversation until it is answered; `after`: what the attempt before came to.
 
         Raises:
             BudgetExceeded: the call's own budget does not afford it.
@@ -125,9 +127,9 @@ class Line:
             await self._runtime.ready_for_call(self._envelope)
         started_s = self._run.now()
         retries = 0
-        self._attempt = attempt
+        self._attempt, self._after = attempt, after
         while True:
-            outcome = await self._send_once(conversation, attempt=attempt)
+            outcome = await self._send_once(conversation)
             if isinstance(outcome, Exchange):
                 duration_ms = round((self._run.now() - started_s) * 1000)
                 return replace(outcome, duration_ms=duration_ms, transport_retries=retries)
@@ -136,18 +138,17 @@ class Line:
             await trio.sleep(self._backoff_s(retries, outcome.retry_after_s))
             retries += 1
 
-    async def _send_once(self, conversation: bytes, *, attempt: int) -> Exchange | _Failure:
+    async def _send_once(self, conversation: bytes) -> Exchange | _Failure:
         body = self._target.compiled.body(conversation, max_output_tokens=self._cap, streamed=self._streamed)
         try:
             async with self._runtime.limiter.slot(self._model, tokens=input_bound(self._model, body, self._images)):
-                with self._runtime.spent_in("budget"):
-                    reservation = await self._reserve(body)
+                reservation = await self._runtime.timed("budget", self._reserve(body))
                 if reservation.cap != self._cap:
                     body = self._target.compiled.body(
                         conversation, max_output_tokens=reservation.cap, streamed=self._streamed
                     )
                 await self._stay_within_allowance(reservation)
-                await self._make_durable(reservation, attempt=attempt)
+                await self._make_durable(reservation)
                 return await self._send_reserved(reservation, body)
         except (Refused, AllowanceSpent) as refusal:
             # Out of the slot: under drain it waits for others to end, and they may need one to go on.
@@ -157,8 +158,7 @@ class Line:
         self._refuse_on_hold(reservation)
         request = Request(path=self._runtime.provider.dialect.path, body=body, streamed=self._streamed)
         try:
-            with self._runtime.spent_in("model"):
-                answer = await self._send(request, cap=reservation.cap)
+            answer = await self._runtime.timed("model", self._send(request, cap=reservation.cap))
         except TransportFailure as failure:
             return self._lost(reservation, failure)
         except BaseException as error:
@@ -228,9 +228,9 @@ class Line:
             owner = self._envelope.owner(refusal.scope)
             own = owner.scope.path == self._call
         if own:
-            raise refusal.exceeded(remaining=[self._call]) from None
+            raise refusal.exceeded(remaining=[self._call]) from self._after
         owner.exhaust(refusal)
-        await self._active.park(owner)
+        await self._active.park(owner, after=self._after)
 
     def _demand(self, input_tokens: int, *, min_cap: int) -> Demand:
         price = self._price
@@ -251,14 +251,14 @@ class Line:
             min_cap=min_cap,
         )
 
-    async def _make_durable(self, reservation: Reservation, *, attempt: int) -> None:
+    async def _make_durable(self, reservation: Reservation) -> None:
         run = self._run
         reserved = Reserved(
             elapsed_ms=run.elapsed_ms,
             reservation=reservation.id,
             scope=reservation.scope.path,
             call=self._call,
-            attempt=attempt,
+            attempt=self._attempt,
             model=self._model,
             picousd=reservation.amount.picousd,
             tokens=reservation.amount.tokens,

@@ -123,15 +123,15 @@ class Infer(Step[P, R], Generic[P, R]):
         self.service_tier = checked_tier(service_tier, owner=signature.name)
         self._targets: dict[tuple[str, str, ServiceTier | None], Target] = {}
 
-    async def perform(self, arguments: dict[str, Any], place: Place) -> R:
+    def perform(self, arguments: dict[str, Any], place: Place) -> Coroutine[Any, Any, R]:
         from stratum.engine.infer_call import InferCall  # what only a call needs
 
-        return await InferCall(self, arguments, place).result()
+        return InferCall(self, arguments, place).result()
 
-    async def perform_watched(self, arguments: dict[str, Any], place: Place, watch: Watch) -> R:
+    def perform_watched(self, arguments: dict[str, Any], place: Place, watch: Watch) -> Coroutine[Any, Any, R]:
         from stratum.engine.infer_call import InferCall
 
-        return await InferCall(self, arguments, place, watch=watch).result()
+        return InferCall(self, arguments, place, watch=watch).result()
 
     def quote(self, arguments: dict[str, Any], runtime: Runtime) -> Quote | None:
         return self.quote_of(1, arguments, runtime)

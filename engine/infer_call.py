@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Sequence
+from collections.abc import Coroutine, Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, Final, Generic, TypeVar, cast
 
@@ -11,7 +11,6 @@ import msgspec
 
 from stratum.contracts.digest import digest12
 from stratum.contracts.errors import (
-    BudgetExceeded,
     CallFailed,
     ContractViolation,
     ParseFailure,
@@ -146,18 +145,21 @@ class InferCall(Generic[R]):
             finally:
                 current_place.reset(token)
 
-    async def _cached_or_new(self, line: Line, envelope: Envelope) -> R:
+    def _cached_or_new(self, line: Line, envelope: Envelope) -> Coroutine[Any, Any, R]:
         if self._answers is None:
-            return await self._attempt_until_accepted(line, envelope)
+            return self._attempt_until_accepted(line, envelope)
+        return self._kept_or_new(self._answers, line, envelope)
+
+    async def _kept_or_new(self, answers: AnswerCache, line: Line, envelope: Envelope) -> R:
         self._pass_over_outages(line)
-        async with self._answers.turn(self._key) as kept:
+        async with answers.turn(self._key) as kept:
             judgement = None if kept is None else await self._judge_kept(kept)
             if judgement is not None and judgement.accepted:
                 self._record.cache_hit = True
                 await self._run.commit_result(self._record.completed(judgement.value))
                 return judgement.value
             value = await self._attempt_until_accepted(line, envelope)
-            await self._answers.keep(self._key, self._step.signature.returns.encode(value))
+            await answers.keep(self._key, self._step.signature.returns.encode(value))
             return value
 
     async def _judge_kept(self, output: bytes) -> Judgement[R]:
@@ -213,10 +215,8 @@ class InferCall(Generic[R]):
     async def _judge_new(
         self, line: Line, envelope: Envelope, *, number: int, after: CallFailed | None
     ) -> Judgement[R]:
-        try:
-            exchange = await self._answered(line, number=number)
-        except BudgetExceeded as error:
-            raise error from after  # what the money was spent on so far
+        self._run.runtime.need_provider()
+        exchange = await self._answered(line, number=number, after=after)
         answered = Answered(
             elapsed_ms=self._run.elapsed_ms,
             call=self._record.id,
@@ -258,16 +258,20 @@ class InferCall(Generic[R]):
                     model=model, provider=runtime.provider.name, step=self._record.id, service_tier=tier or ""
                 )
 
-    async def _answered(self, line: Line, *, number: int) -> Exchange:
+    def _answered(self, line: Line, *, number: int, after: CallFailed | None) -> Coroutine[Any, Any, Exchange]:
         """By the first model that can be reached."""
-        self._run.runtime.need_provider()
+        if self._fallbacks:
+            return self._answered_by_any(line, number=number, after=after)
+        return line.ask(self._conversation, attempt=number, after=after)
+
+    async def _answered_by_any(self, line: Line, *, number: int, after: CallFailed | None) -> Exchange:
         while True:
             self._pass_over_outages(line)
             if not self._fallbacks:
-                return await line.ask(self._conversation, attempt=number)
+                return await line.ask(self._conversation, attempt=number, after=after)
             try:
                 with self._run.runtime.outages.watch(self._target.model):
-                    return await line.ask(self._conversation, attempt=number)
+                    return await line.ask(self._conversation, attempt=number, after=after)
             except ProviderError as error:
                 if not error.retryable:
                     raise
@@ -330,11 +334,15 @@ class InferCall(Generic[R]):
         read = self._read(completion)
         if not read.parsed:
             return read
-        violations: list[Violation] = []
-        with self._run.runtime.spent_in("ensure"):
-            for postcondition in self._step.ensure:
-                violations += await postcondition.check(read.value, self._arguments, self._record.leaked)
+        violations = await self._run.runtime.timed("ensure", self._violations(read.value))
         return replace(read, violations=tuple(violations)) if violations else read
+
+    async def _violations(self, answer: R) -> list[Violation]:
+        return [
+            violation
+            for postcondition in self._step.ensure
+            for violation in await postcondition.check(answer, self._arguments, self._record.leaked)
+        ]
 
     def _attempt(self, number: int, exchange: Exchange, violations: tuple[Violation, ...]) -> Attempt:
         usage = exchange.completion.usage

@@ -103,8 +103,7 @@ class Run:
 
     async def durable(self, ticket: Ticket) -> None:
         """Wait until what was appended is on disk."""
-        with self.runtime.spent_in("journal"):
-            await self.runtime.journal.durable(ticket)
+        await self.runtime.timed("journal", self.runtime.journal.durable(ticket))
 
     async def commit_result(self, ticket: Ticket) -> None:
         """Wait, though cancelled: what was paid for reaches the disk before its branch stops."""

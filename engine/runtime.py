@@ -12,7 +12,7 @@ import random
 import sys
 import uuid
 from collections.abc import AsyncGenerator, Awaitable, Callable, Coroutine, Mapping, Sequence
-from contextlib import AbstractContextManager, asynccontextmanager, nullcontext
+from contextlib import asynccontextmanager, nullcontext
 from itertools import count
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, ParamSpec, TypeVar, overload
@@ -50,7 +50,7 @@ from stratum.engine.run import Run
 from stratum.engine.settings import read_settings
 from stratum.engine.shared_allowance import SharedAllowance
 from stratum.engine.tenant import Tenant
-from stratum.engine.timings import UNTIMED, TimedPlace, Timings
+from stratum.engine.timings import TimedPlace, Timings
 
 if TYPE_CHECKING:
     from stratum.engine.flow import Flow
@@ -61,6 +61,7 @@ if TYPE_CHECKING:
 
 P = ParamSpec("P")
 R = TypeVar("R")
+T = TypeVar("T")
 
 DEFAULT_TRANSPORT_RETRIES: Final = 4
 
@@ -224,9 +225,9 @@ class Runtime:
         self._timings.begin()
         return self._timings
 
-    def spent_in(self, place: TimedPlace) -> AbstractContextManager[None]:
-        """A span around what is waited for, or done, in `place`; of no cost worth naming where nobody asked."""
-        return UNTIMED if self._timings is None else self._timings.span(place)
+    def timed(self, place: TimedPlace, work: Coroutine[Any, Any, T]) -> Coroutine[Any, Any, T]:
+        """`work`, whose time is `place`'s where somebody asked for a profile; `work` itself where nobody did."""
+        return work if self._timings is None else self._timings.timed(place, work)
 
     def reservation_id(self) -> str:
         """One that no other session has either. Counted: asking the system for randomness costs a tenth of a call."""

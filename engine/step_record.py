@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 
 import msgspec
 
@@ -20,7 +20,27 @@ if TYPE_CHECKING:
     from stratum.engine.place import Place
     from stratum.engine.run import PlannedStep
 
-_NOTHING = Usage(input_tokens=0, output_tokens=0)
+
+class _Bill(NamedTuple):
+    """What attempts came to, together."""
+
+    used: Usage = Usage(input_tokens=0, output_tokens=0)
+    picousd: int = 0
+    estimated: bool = False
+    transport_retries: int = 0
+
+    @classmethod
+    def of(cls, attempts: Sequence[Attempt]) -> _Bill:
+        usages = [attempt.usage for attempt in attempts if attempt.usage is not None]
+        return cls(
+            used=usages[0] if len(usages) == 1 else sum(usages, cls().used),
+            picousd=sum([attempt.picousd for attempt in attempts]),
+            estimated=any(attempt.estimated for attempt in attempts),
+            transport_retries=sum([attempt.transport_retries for attempt in attempts]),
+        )
+
+
+_NO_BILL = _Bill()
 
 
 class Recordable(Protocol):
@@ -128,11 +148,10 @@ class StepRecord:
         return output
 
     def _trace(self, outcome: Outcome, *, output: Any = None, error: str = "") -> TraceRecord:
-        carried, reruns = (self._planned.carried, self._planned.reruns) if self._planned else ([], 0)
-        attempts = [*carried, *self.attempts]
-        usages = [attempt.usage for attempt in attempts if attempt.usage is not None]
-        used = usages[0] if len(usages) == 1 else sum(usages, _NOTHING)
-        picousd = sum([attempt.picousd for attempt in attempts])
+        planned = self._planned
+        attempts = self.attempts if planned is None else [*planned.carried, *self.attempts]
+        reruns = 0 if planned is None else planned.reruns
+        bill = _Bill.of(attempts) if attempts else _NO_BILL
         return TraceRecord(
             function=self._step.signature.name,
             model=self.model,
@@ -142,7 +161,7 @@ class StepRecord:
             attempts=len(attempts) - reruns if attempts or self._step.kind == "infer" else 1,
             output=output,
             duration_ms=round((self.run.now() - self._started_s) * 1000),
-            cost_usd=usd(picousd) if self.priced else None,
+            cost_usd=usd(bill.picousd) if self.priced else None,
             retry_reasons=[violation.for_trace for attempt in attempts for violation in attempt.violations],
             run_id=self.run.id,
             step_id=self.id,
@@ -152,16 +171,16 @@ class StepRecord:
             outcome=outcome,
             error=error,
             attempt_details=attempts,
-            input_tokens=used.input_tokens,
-            cached_tokens=used.cached_tokens,
-            output_tokens=used.output_tokens,
-            reasoning_tokens=used.reasoning_tokens,
-            cost_picousd=picousd,
-            estimated=any(attempt.estimated for attempt in attempts),
+            input_tokens=bill.used.input_tokens,
+            cached_tokens=bill.used.cached_tokens,
+            output_tokens=bill.used.output_tokens,
+            reasoning_tokens=bill.used.reasoning_tokens,
+            cost_picousd=bill.picousd,
+            estimated=bill.estimated,
             reruns=reruns,
             cache_hit=self.cache_hit,
             review_id=self.review_id,
-            transport_retries=sum([attempt.transport_retries for attempt in attempts]),
+            transport_retries=bill.transport_retries,
             fallbacks=self.fallbacks,
             started_at=self._started_at.isoformat(timespec="milliseconds"),
         )

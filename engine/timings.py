@@ -1,23 +1,23 @@
 """`Timings`: where the time of a session went, for whoever asks `stratum run --profile`.
 
-Above: exchange, run, infer_call and compute open a span around what they wait for. At any moment the time that passes is shared
+Above: exchange, run, infer_call and compute pass what they wait for through `timed`. At any moment the time that passes is shared
 out among the spans that are open: so the parts of a run with a hundred branches add up to what its clock says.
 """
 
 from __future__ import annotations
 
 from collections import Counter
-from contextlib import AbstractContextManager, nullcontext
+from collections.abc import Coroutine
 from contextvars import ContextVar
 from types import TracebackType
-from typing import Final, Literal
+from typing import Any, Final, Literal, TypeVar
 
 import trio
 
 TimedPlace = Literal["model", "budget", "ensure", "journal", "compute"]
 TIMED_PLACES: Final[tuple[TimedPlace, ...]] = ("model", "budget", "journal", "ensure", "compute")
 
-UNTIMED: Final[AbstractContextManager[None]] = nullcontext()
+T = TypeVar("T")
 
 
 class Timings:
@@ -32,9 +32,10 @@ class Timings:
         self._elsewhere = 0.0
         self._since: float | None = None
 
-    def span(self, place: TimedPlace) -> AbstractContextManager[None]:
-        """Around what is waited for, or done, in `place`."""
-        return _Span(self, place)
+    async def timed(self, place: TimedPlace, work: Coroutine[Any, Any, T]) -> T:
+        """What `work` gives; the time that it takes is `place`'s."""
+        with _Span(self, place):
+            return await work
 
     @property
     def seconds(self) -> dict[TimedPlace, float]:

@@ -153,14 +153,15 @@ class Scripted:
             script = script(received)
             script = await script if inspect.isawaitable(script) else script
         reply = script if isinstance(script, Reply) else Reply(value=script)
-        if isinstance(reply.value, BaseException):
-            await trio.sleep(reply.delay_s)
-            raise reply.value
-        if isinstance(reply.value, Answer):
-            await trio.sleep(reply.delay_s)
-            return reply, reply.value
-        answer = self._written(reply, request=request, received=received, identity=identity)
+        if isinstance(reply.value, (BaseException, Answer)):
+            answer = reply.value
+        else:
+            answer = self._written(reply, request=request, received=received, identity=identity)
+        if math.isinf(reply.delay_s):
+            await trio.sleep_forever()
         await trio.sleep(reply.delay_s)
+        if isinstance(answer, BaseException):
+            raise answer
         return reply, answer
 
     def _next(self, received: Received) -> Script:
