@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from stratum.contracts.errors import CallFailed, RunError, StratumError
-from stratum.contracts.violation import Violation, one_line
+from stratum.contracts.violation import one_line
 
 
 @dataclass(kw_only=True, eq=False)
@@ -100,8 +100,3 @@ class RunCancelled(RunError):
 
     problem: str = "it was cancelled"
     fix: str = "resume it to go on"
-
-
-def outline(violations: Sequence[Violation]) -> str:
-    """Violations in one line, for people."""
-    return one_line("; ".join(violation.for_trace for violation in violations))

@@ -20,8 +20,6 @@ import tempfile
 import threading
 import time
 from collections import deque
-from collections.abc import AsyncGenerator
-from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import IO
@@ -186,22 +184,6 @@ def local_model(weights: Path, *, slots: int = SLOTS, context_tokens: int = CONT
             _models[key] = LocalModel(weights, slots=slots, context_tokens=context_tokens)
             atexit.register(_models[key].close)
         return _models[key]
-
-
-@asynccontextmanager
-async def open_llama(
-    weights: Path, *, slots: int = SLOTS, context_tokens: int = CONTEXT_TOKENS
-) -> AsyncGenerator[Endpoint]:
-    """A model of one's own for one block: ready on entering, gone on leaving, however it is left.
-
-    Raises:
-        ModelUnavailable: see `LocalModel.endpoint`.
-    """
-    model = LocalModel(weights, slots=slots, context_tokens=context_tokens)
-    try:
-        yield await model.endpoint()
-    finally:
-        model.close()
 
 
 def installed() -> bool:

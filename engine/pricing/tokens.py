@@ -80,7 +80,7 @@ def input_bound(model: str, body: bytes, images: Sequence[Image] = ()) -> int:
 def exact_bound(model: str, body: bytes, images: Sequence[Image] = ()) -> int:
     """The tokenizer's count of the body, with margins; at most `input_bound`.
 
-    The first call loads a vocabulary: 0.3 s of CPU, unless `load_encoding` was called before.
+    The first call for a model loads its vocabulary: 0.3 s of CPU.
     """
     text = body
     for image in images:
@@ -109,11 +109,6 @@ def _patches(image: Image) -> int:
         return MOST_PATCHES
     width, height = image.size
     return min(math.ceil(width / PATCH_PIXELS) * math.ceil(height / PATCH_PIXELS), MOST_PATCHES)
-
-
-def load_encoding(model: str) -> None:
-    """Load the vocabulary of `model` now; may be called in a thread."""
-    _encoding(_encoding_name(model))
 
 
 def excess(model: str) -> float:

@@ -20,7 +20,7 @@ from stratum.engine.dialects.protocol import CallShape
 from stratum.engine.dialects.responses import ResponsesDialect
 from stratum.engine.pricing import tokens
 from stratum.engine.pricing.published_price import price_of
-from stratum.engine.pricing.tokens import REQUEST_TOKENS, exact_bound, excess, input_bound, load_encoding, note_overrun
+from stratum.engine.pricing.tokens import REQUEST_TOKENS, exact_bound, excess, input_bound, note_overrun
 from stratum.engine.prompt import PromptTemplate
 
 MODELS = ("gpt-4o-mini", "gpt-4", "gpt-3.5-turbo", "gpt-6.1-sol", "o3", "openai/gpt-5", "qwen3", "")
@@ -102,8 +102,7 @@ def test_counting_loads_the_extension_alone_and_leaves_the_package_usable() -> N
     assert json.loads(printed.replace("False", "false")) == [False, 67, False, [3686, 1354]]
 
 
-def test_an_encoding_can_be_loaded_ahead() -> None:
-    load_encoding("gpt-4o")
+def test_of_an_empty_body_what_every_request_adds_is_counted() -> None:
     assert exact_bound("gpt-4o", b"") == REQUEST_TOKENS
 
 
