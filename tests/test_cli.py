@@ -620,7 +620,7 @@ def test_a_mistyped_command_is_told_which_was_meant() -> None:
 
 
 def test_a_shell_completes_names_of_commands() -> None:
-    for words, found in (("stratum pl", ["plan"]), ("stratum plan ", ["check", "diff", "edit", "show"])):
+    for words, found in (("stratum pl", ["plan"]), ("stratum plan ", ["check", "diff", "discard", "edit", "show"])):
         environ = {"COMP_WORDS": words, "COMP_CWORD": str(words.count(" ")), "_STRATUM_COMPLETE": "bash_complete"}
         result = CliRunner().invoke(stratum, [], prog_name="stratum", env=environ)
         assert result.stdout.split() == [f"plain,{name}" for name in found]
