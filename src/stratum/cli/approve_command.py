@@ -8,9 +8,8 @@ from pathlib import Path
 import click
 
 from stratum.cli.options import journal_option
-from stratum.cli.plan_session import approve_at_terminal, functions_in, how_to_approve, ruling_on
+from stratum.cli.plan_session import approve_at_terminal, compiled_of, how_to_approve, ruling_on
 from stratum.cli.reading import find_run, read_plan_history
-from stratum.contracts.plans.check import compile_plan
 from stratum.contracts.plans.errors import NotApproved
 from stratum.engine.plans.approval.approvals import Approvals
 from stratum.engine.plans.approval.proposal import refuse_discarded, shown_digest
@@ -29,7 +28,6 @@ def command(run: str, *, revoke: bool, journal: Path) -> None:
     """
     run = find_run(journal, run)
     past = read_plan_history(journal, run)
-    assert past.proposed is not None, "a plan's"
     refuse_discarded(run, past)
     digest, approvals = shown_digest(run, past), Approvals(Path.cwd())
     if revoke:
@@ -37,8 +35,7 @@ def command(run: str, *, revoke: bool, journal: Path) -> None:
         return
     if approvals.find(digest) is None and not sys.stdin.isatty():
         raise NotApproved(run=run, digest=digest, fix=how_to_approve(run, journal))
-    functions = functions_in(past.proposed.modules)
-    compiled = compile_plan(past.plan, functions.registry)
+    compiled, functions = compiled_of(past)
     policy = ruling_on(compiled, functions=functions, journal=journal).said
     approve_at_terminal(run, digest, compiled, inputs=past.inputs, approvals=approvals, journal=journal, policy=policy)
     click.echo(f"{run}: approved, digest {digest[:12]}")

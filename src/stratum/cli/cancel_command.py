@@ -8,7 +8,8 @@ from pathlib import Path
 import click
 
 from stratum.cli.options import journal_option
-from stratum.cli.reading import find_listed, post, post_to_all
+from stratum.cli.reading import find_listed
+from stratum.cli.writing import post, post_to_all
 from stratum.contracts.messages import CancelRun
 
 

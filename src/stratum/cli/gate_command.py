@@ -8,7 +8,8 @@ from pathlib import Path
 import click
 
 from stratum.cli.options import journal_option
-from stratum.cli.reading import find_run, post, read_records
+from stratum.cli.reading import find_run, read_records
+from stratum.cli.writing import post
 from stratum.engine.plans.plan_history import PlanHistory
 from stratum.engine.plans.questions import open_questions
 

@@ -9,7 +9,7 @@ import click
 
 from stratum.actors.hold import Hold, hold_path, lift_hold, place_hold, read_hold
 from stratum.cli.options import journal_option
-from stratum.cli.reading import post_to_all
+from stratum.cli.writing import post_to_all
 from stratum.contracts.messages import CancelRun
 
 

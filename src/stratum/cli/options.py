@@ -9,6 +9,7 @@ from typing import Any, TypeVar
 import click
 
 from stratum.actors.locations import PROJECT_JOURNAL
+from stratum.contracts.budget import Budget
 
 F = TypeVar("F", bound=Callable[..., Any])
 
@@ -46,6 +47,39 @@ def agent_option(function: F) -> F:
     return click.option(
         "--agent", type=click.Choice(["codex"]), help="Who does a plan's agent steps: your own Codex, by `codex exec`."
     )(function)
+
+
+def limit_options(function: F) -> F:
+    """`--usd`, `--tokens` and `--ms`: new limits, of the run or of the step that `--of` names; `new_limits` reads them."""
+    options = (
+        click.option("--usd", type=float, help="The new limit in USD, what it has spent included."),
+        click.option("--tokens", type=int, help="The new limit in tokens, what it has used included."),
+        click.option(
+            "--ms", type=float, help="The new limit in milliseconds of running time, what it has used included."
+        ),
+        click.option(
+            "--of",
+            "scope",
+            default="",
+            metavar="STEP",
+            help="Whose limit, as the error names it; default: the run's own.",
+        ),
+    )
+    for option in reversed(options):  # as they stand above a function
+        function = option(function)
+    return function
+
+
+def new_limits(*, usd: float | None, tokens: int | None, ms: float | None) -> Budget:
+    """What `limit_options` were given.
+
+    Raises:
+        click.UsageError: one is not a limit.
+    """
+    try:
+        return Budget(usd=usd, tokens=tokens, ms=ms)
+    except ValueError as error:
+        raise click.UsageError(str(error)) from error
 
 
 def runtime_options(function: F) -> F:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import getpass
 import sys
-import uuid
 from collections.abc import Mapping
 from contextlib import suppress
 from pathlib import Path
@@ -13,14 +12,13 @@ from typing import Any, NamedTuple
 import click
 import trio
 
-from stratum.actors.journal import open_journal
 from stratum.actors.page_address import page_of
 from stratum.cli.exit_codes import FAILED
 from stratum.cli.options import journal_option, steps_option
-from stratum.cli.plan_session import functions_in, ruling_on
+from stratum.cli.plan_session import compiled_of, functions_in, ruling_on
 from stratum.cli.reading import find_run, read_past_calls, read_plan_history
+from stratum.cli.writing import open_own_session
 from stratum.contracts.errors import ContractDefinitionError, PlanError, ProviderError
-from stratum.contracts.plans.check import compile_plan
 from stratum.contracts.plans.compiled_plan import CompiledPlan
 from stratum.contracts.plans.diff import plan_changes
 from stratum.contracts.plans.mermaid import render_mermaid
@@ -148,12 +146,12 @@ def discard(run: str, *, because: str, journal: Path) -> None:
 
 
 async def _discard(journal: Path, run: str, because: str) -> bool:
-    async with open_journal(journal, session=uuid.uuid4().hex[:12]) as here:
+    async with open_own_session(journal) as here:
         return await discard_draft(here, run, approvals=Approvals(Path.cwd()), by=getpass.getuser(), because=because)
 
 
 async def _replace(journal: Path, run: str, compiled: CompiledPlan) -> None:
-    async with open_journal(journal, session=uuid.uuid4().hex[:12]) as here:
+    async with open_own_session(journal) as here:
         await revise_draft(here, run, compiled, by=getpass.getuser())
 
 
@@ -174,8 +172,7 @@ def _named(plan: str, modules: tuple[str, ...], journal: Path) -> _Named:
     if file.suffix:
         raise click.UsageError(f"no file {plan}")
     past = read_plan_history(journal, find_run(journal, plan))
-    functions = functions_in([*past.modules, *modules])
-    compiled = compile_plan(past.plan, functions.registry)
+    compiled, functions = compiled_of(past, modules)
     return _Named(compiled, functions, past.inputs, begun=past.begun, discarded=past.discarded)
 
 

@@ -30,6 +30,7 @@ from stratum.engine.plans.approval.policy import approves_by_cost, policy_or_pro
 from stratum.engine.plans.codex_exec import Codex
 from stratum.engine.plans.codex_worker import CodexWorker
 from stratum.engine.plans.functions import Functions
+from stratum.engine.plans.plan_history import PlanHistory
 from stratum.engine.plans.plan_run import PlanRun
 from stratum.engine.plans.plans import Plans, open_plans
 from stratum.engine.runtime import Runtime
@@ -41,6 +42,12 @@ TYPED = 6
 def functions_in(modules: Sequence[str]) -> Functions:
     """The steps that a plan may name, from `file.py` and module names."""
     return Functions(step for place in modules for step in steps_of(imported(place)))
+
+
+def compiled_of(past: PlanHistory, modules: Sequence[str] = ()) -> tuple[CompiledPlan, Functions]:
+    """The plan of a run, checked, and the functions that it may name: those of `modules` besides those it was proposed with."""
+    functions = functions_in([*past.modules, *modules])
+    return compile_plan(past.plan, functions.registry), functions
 
 
 def ruling_on(compiled: CompiledPlan, *, functions: Functions, journal: Path) -> Ruling:

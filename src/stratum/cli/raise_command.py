@@ -4,18 +4,16 @@ from __future__ import annotations
 
 import getpass
 import sys
-import uuid
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import click
 import trio
 
-from stratum.actors.journal import open_journal
 from stratum.actors.page_address import page_of
-from stratum.cli.options import journal_option
-from stratum.cli.reading import find_listed, post, read_records
-from stratum.contracts.budget import Budget
+from stratum.cli.options import journal_option, limit_options, new_limits
+from stratum.cli.reading import find_listed, read_records
+from stratum.cli.writing import open_own_session, post
 from stratum.contracts.messages import RaiseLimits
 from stratum.contracts.records import LimitRaised, PlanProposed, Record, ScopeOpened
 from stratum.engine.raised_limits import raise_limits_of_stopped
@@ -24,12 +22,7 @@ from stratum.engine.report.text import limit_shown
 
 @click.command("raise")
 @click.argument("run")
-@click.option("--usd", type=float, help="The new limit in USD, what it has spent included.")
-@click.option("--tokens", type=int, help="The new limit in tokens, what it has used included.")
-@click.option("--ms", type=float, help="The new limit in milliseconds of running time, what it has used included.")
-@click.option(
-    "--of", "scope", default="", metavar="STEP", help="Whose limit, as the error names it; default: the run's own."
-)
+@limit_options
 @journal_option
 def command(run: str, *, usd: float | None, tokens: int | None, ms: float | None, scope: str, journal: Path) -> None:
     """Give RUN new limits; nothing is started.
@@ -39,7 +32,7 @@ def command(run: str, *, usd: float | None, tokens: int | None, ms: float | None
     """
     listed = find_listed(journal, run)
     records = read_records(journal, listed.run)
-    limits = _new_limits(usd=usd, tokens=tokens, ms=ms, now=_limits_now(records, scope), whose=scope or listed.run)
+    limits = _raised(usd=usd, tokens=tokens, ms=ms, now=_limits_now(records, scope), whose=scope or listed.run)
     of_plan = any(isinstance(record, PlanProposed) for record in records)
     alive = listed.state == "running"
     if alive and (scope or not of_plan):
@@ -66,7 +59,7 @@ def _limits_now(records: Sequence[Record], scope: str) -> dict[str, int]:
     return limits
 
 
-def _new_limits(
+def _raised(
     *, usd: float | None, tokens: int | None, ms: float | None, now: Mapping[str, int], whose: str
 ) -> dict[str, int]:
     if not now:
@@ -74,10 +67,7 @@ def _new_limits(
             f"{whose} has no limits yet: it has not begun, or has none; the error names whose are used up"
         )
     there = ", ".join(f"--{axis} (now {limit_shown(axis, limit)})" for axis, limit in now.items())
-    try:
-        new = Budget(usd=usd, tokens=tokens, ms=ms).limits
-    except ValueError as error:
-        raise click.UsageError(str(error)) from error
+    new = new_limits(usd=usd, tokens=tokens, ms=ms).limits
     if not new or not new.keys() <= now.keys():
         raise click.UsageError(f"pass the new limit of what {whose} is limited in: {there}")
     for axis, limit in new.items():
@@ -96,5 +86,5 @@ def _confirm(limits: Mapping[str, int], page: str) -> None:
 
 
 async def _record(journal: Path, run: str, limits: Mapping[str, int], scope: str, by: str) -> None:
-    async with open_journal(journal, session=uuid.uuid4().hex[:12]) as here:
+    async with open_own_session(journal) as here:
         await raise_limits_of_stopped(here, run, limits, by=by, scope=scope)

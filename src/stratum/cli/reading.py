@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import sqlite3
-import uuid
 from collections.abc import Callable, Mapping
 from contextlib import closing
 from functools import partial
@@ -12,9 +11,7 @@ from sqlite3 import Connection
 from typing import TypeVar
 
 import click
-import trio
 
-from stratum.actors.journal import open_journal
 from stratum.actors.journal_failure import explained
 from stratum.actors.journal_file import open_anywhere, sessions_folder
 from stratum.actors.journal_records import Run, list_runs, read_run
@@ -23,7 +20,6 @@ from stratum.actors.journal_schema import refuse_newer
 from stratum.actors.past_calls import PastCalls, RecentCalls
 from stratum.actors.session_lock import session_alive
 from stratum.contracts.errors import JournalUnavailable, UnknownRun
-from stratum.contracts.messages import Message
 from stratum.contracts.records import Record
 from stratum.engine.plans.plan_history import PlanHistory
 
@@ -65,10 +61,15 @@ def find_listed(journal: Path, typed: str) -> Run:
     return found[0]
 
 
+def read_state(journal: Path, run: str) -> str:
+    """The state of a run that was found, as `list_journal` has it."""
+    alive = partial(session_alive, sessions_folder(journal))
+    return _read(journal, lambda file: listed_run(file, run, alive=alive)).state
+
+
 def is_alive(journal: Path, run: str) -> bool:
     """Whether a process is at work on a run that was found."""
-    alive = partial(session_alive, sessions_folder(journal))
-    return _read(journal, lambda file: listed_run(file, run, alive=alive)).state == "running"
+    return read_state(journal, run) == "running"
 
 
 def read_records(journal: Path, run: str) -> list[Record]:
@@ -95,33 +96,6 @@ def read_plan_history(journal: Path, run: str) -> PlanHistory:
 def read_past_calls(journal: Path) -> Mapping[tuple[str, str], PastCalls]:
     """What each function took in the project's last runs; nothing where nothing ran yet."""
     return _read(journal, RecentCalls().read) if journal.exists() else {}
-
-
-def post_to_all(journal: Path, message: Message) -> list[Run]:
-    """Ask the same of every flow and plan that is going on: those that were asked."""
-    going_on = [run for run in list_journal(journal, limit=LISTED) if run.state == "running" and run.target]
-
-    async def main() -> list[Run]:
-        async with open_journal(journal, session=uuid.uuid4().hex[:12]) as here:
-            return [run for run in going_on if await here.post(run.run, message)]
-
-    return trio.run(main)
-
-
-def post(journal: Path, run: str, message: Message) -> None:
-    """Ask something of the process that owns a run.
-
-    Raises:
-        click.UsageError: no process does.
-    """
-
-    async def main() -> bool:
-        async with open_journal(journal, session=uuid.uuid4().hex[:12]) as here:
-            return await here.post(run, message)
-
-    require_journal(journal)
-    if not trio.run(main):
-        raise click.UsageError(f"no process is running {run}; `stratum resume {run}` goes on with it")
 
 
 def require_journal(journal: Path) -> None:

@@ -3,15 +3,14 @@
 from __future__ import annotations
 
 import getpass
-import uuid
 from pathlib import Path
 
 import click
 import trio
 
-from stratum.actors.journal import open_journal
 from stratum.cli.options import journal_option
 from stratum.cli.reading import find_run, is_alive, read_records
+from stratum.cli.writing import open_own_session
 from stratum.contracts.doubts import doubts_of
 from stratum.contracts.money import format_usd, limit_picousd
 from stratum.contracts.records import Reconciled
@@ -62,7 +61,7 @@ def command(run: str, reservation: str, *, usd: float | None, tokens: int, journ
 
 
 async def _reconcile(journal: Path, run: str, record: Reconciled) -> None:
-    async with open_journal(journal, session=uuid.uuid4().hex[:12]) as owned:
+    async with open_own_session(journal) as owned:
         await owned.claim(run)
         try:
             await owned.commit(run, record)

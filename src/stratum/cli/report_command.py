@@ -8,9 +8,8 @@ import click
 
 from stratum.cli.options import journal_option
 from stratum.cli.output import write_output
-from stratum.cli.plan_session import functions_in
+from stratum.cli.plan_session import compiled_of
 from stratum.cli.reading import find_run, is_alive, read_records
-from stratum.contracts.plans.check import compile_plan
 from stratum.engine.plans.plan_history import PlanHistory
 from stratum.engine.report.facts import facts_of
 from stratum.engine.report.page import report_page
@@ -32,7 +31,7 @@ def command(run: str, *, output: Path | None, journal: Path) -> None:
     past = PlanHistory(records)
     before: dict[str, tuple[str, ...]] = {}
     if past.proposed is not None:
-        compiled = compile_plan(past.plan, functions_in(past.modules).registry)
+        compiled, _ = compiled_of(past)
         ids = [step.id for step in compiled.plan.steps]
         before = {
             id: tuple(ids[other] for other in others) for id, others in zip(ids, compiled.dependencies, strict=True)

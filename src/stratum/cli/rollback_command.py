@@ -3,17 +3,16 @@
 from __future__ import annotations
 
 import getpass
-import uuid
 from functools import partial
 from pathlib import Path
 
 import click
 import trio
 
-from stratum.actors.journal import open_journal
 from stratum.cli.options import journal_option
 from stratum.cli.plan_session import functions_in
 from stratum.cli.reading import find_run, read_plan_history
+from stratum.cli.writing import open_own_session
 from stratum.contracts.plans.check import compile_plan
 from stratum.engine.plans.work_trees.rolling_back import roll_back
 from stratum.engine.plans.work_trees.snapshots import Restored, Snapshots
@@ -35,7 +34,7 @@ def command(run: str, step: str, *, force: bool, journal: Path) -> None:
     registry = functions_in(read_plan_history(journal, run).modules).registry
 
     async def main() -> Restored:
-        async with open_journal(journal, session=uuid.uuid4().hex[:12]) as here:
+        async with open_own_session(journal) as here:
             return await roll_back(
                 here,
                 run,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -10,14 +11,13 @@ import click
 from stratum.cli.dry_run import show_plan_quotes, show_step_quotes
 from stratum.cli.options import agent_option, journal_option, runtime_options, steps_option
 from stratum.cli.plan_session import functions_in, is_plan_file, refuse_agent_steps, run_plan
-from stratum.cli.session import run_and_show
+from stratum.cli.shown_run import ShownRun
 from stratum.cli.target import load_step, read_file, read_inputs, read_values
 from stratum.contracts.any_json import ANY_JSON
 from stratum.contracts.errors import ContractViolation
 from stratum.contracts.plans.compiled_plan import CompiledPlan
 from stratum.contracts.plans.text import load_plan
 from stratum.engine.plans.approval.proposal import checked_inputs
-from stratum.engine.runtime import Runtime
 
 
 @click.command("run")
@@ -52,44 +52,39 @@ def command(
     The result is printed as JSON on standard output, progress on standard error. A plan is shown first, and run only once it is
     approved.
     """
+    shown = ShownRun(model=model, journal=journal, as_json=as_json, profile=profile)
     if is_plan_file(target):
-        functions = functions_in(modules)
-        compiled = load_plan(read_file(Path(target)), functions.registry)
-        values = _given(compiled, read_values(inputs, compiled.inputs or None, of=target))
-        if dry_run:
-            show_plan_quotes(compiled, values, functions=functions, model=model, as_json=as_json)
-            return
-        if agent is None:
-            kinds = zip(compiled.plan.steps, compiled.kinds, strict=True)
-            refuse_agent_steps([(step.id, step.fn) for step, kind in kinds if kind == "agent"])
-        run_and_show(
-            ANY_JSON,
-            lambda runtime: run_plan(runtime, compiled, values, functions=functions, modules=modules, agent=agent),
-            model=model,
-            journal=journal,
-            as_json=as_json,
-            asks=True,
-            profile=profile,
-        )
+        _run_plan(target, inputs, shown, modules=modules, agent=agent, dry_run=dry_run)
+    else:
+        _run_step(target, inputs, shown, dry_run=dry_run)
+
+
+def _run_plan(
+    file: str, inputs: Sequence[str], shown: ShownRun, *, modules: Sequence[str], agent: str | None, dry_run: bool
+) -> None:
+    functions = functions_in(modules)
+    compiled = load_plan(read_file(Path(file)), functions.registry)
+    values = _given(compiled, read_values(inputs, compiled.inputs or None, of=file))
+    if dry_run:
+        show_plan_quotes(compiled, values, functions=functions, model=shown.model, as_json=shown.as_json)
         return
+    if agent is None:
+        kinds = zip(compiled.plan.steps, compiled.kinds, strict=True)
+        refuse_agent_steps([(step.id, step.fn) for step, kind in kinds if kind == "agent"])
+    shown.run(
+        ANY_JSON,
+        lambda runtime: run_plan(runtime, compiled, values, functions=functions, modules=modules, agent=agent),
+        asks=True,
+    )
+
+
+def _run_step(target: str, inputs: Sequence[str], shown: ShownRun, *, dry_run: bool) -> None:
     step = load_step(target)
     arguments = read_inputs(step.signature, inputs)
     if dry_run:
-        show_step_quotes(step, arguments, model=model, as_json=as_json)
+        show_step_quotes(step, arguments, model=shown.model, as_json=shown.as_json)
         return
-
-    async def work(runtime: Runtime) -> Any:
-        return await runtime.run(step, **arguments)
-
-    run_and_show(
-        step.signature.returns,
-        work,
-        model=model,
-        journal=journal,
-        as_json=as_json,
-        calls_model=step.kind == "infer",
-        profile=profile,
-    )
+    shown.run(step.signature.returns, lambda runtime: runtime.run(step, **arguments), calls_model=step.kind == "infer")
 
 
 def _given(compiled: CompiledPlan, values: dict[str, Any]) -> dict[str, Any]:

@@ -9,10 +9,9 @@ import click
 import msgspec
 
 from stratum.cli.options import journal_option
-from stratum.cli.plan_session import functions_in, ruling_on
-from stratum.cli.reading import find_run, list_journal, read_plan_history
+from stratum.cli.plan_session import compiled_of, ruling_on
+from stratum.cli.reading import find_run, read_plan_history, read_state
 from stratum.contracts.money import format_usd
-from stratum.contracts.plans.check import compile_plan
 from stratum.contracts.plans.status import PlanStatus, Question, StepStatus
 from stratum.engine.plans.approval.approvals import Approvals
 from stratum.engine.plans.approval.auto_approval import Ruling
@@ -46,13 +45,10 @@ def command(run: str, *, watch: bool, as_json: bool, journal: Path) -> None:
 
 def _status(journal: Path, run: str) -> PlanStatus:
     past = read_plan_history(journal, run)
-    assert past.proposed is not None, "a plan's"
-    functions = functions_in(past.proposed.modules)
-    compiled = compile_plan(past.plan, functions.registry)
-    (listed,) = [each for each in list_journal(journal, limit=10_000) if each.run == run]
-    state, policy = listed.state, ""
+    compiled, functions = compiled_of(past)
+    state, policy = read_state(journal, run), ""
     if state == "draft":
-        approved = Approvals(Path.cwd()).find(past.proposed.digest) is not None
+        approved = Approvals(Path.cwd()).find(past.digest) is not None
         ruling = Ruling() if approved else ruling_on(compiled, functions=functions, journal=journal)
         state, policy = "approved" if approved or ruling.approves else "draft", ruling.said
     status = recorded_status(run, compiled, past, state=state)  # type: ignore[arg-type]  # the journal's states are a plan's
