@@ -14,9 +14,10 @@ from pathlib import Path
 import httpx2
 import pytest
 import trio
+from tests.own_model import open_llama
 
 from stratum.contracts.errors import ModelUnavailable
-from stratum.engine.local.server import Endpoint, LocalModel, open_llama
+from stratum.engine.local.server import Endpoint, LocalModel
 from stratum.engine.local.weights import fetch
 
 pytestmark = pytest.mark.e2e

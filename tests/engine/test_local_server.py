@@ -8,12 +8,11 @@ import signal
 import subprocess
 import sys
 import threading
-from collections.abc import AsyncGenerator
-from contextlib import asynccontextmanager
 from pathlib import Path
 
 import pytest
 import trio
+from tests.own_model import open_llama
 
 from stratum.contracts.errors import ModelUnavailable
 from stratum.engine.local import server
@@ -58,18 +57,6 @@ def count_starts(child: Path) -> Path:
     starts.touch()
     child.write_text(f"open({str(starts)!r}, 'a').write('x')\n" + child.read_text())
     return starts
-
-
-@asynccontextmanager
-async def open_llama(
-    weights: Path, *, slots: int = server.SLOTS, context_tokens: int = server.CONTEXT_TOKENS
-) -> AsyncGenerator[Endpoint]:
-    """A model for one block: ready on entering, gone on leaving."""
-    model = LocalModel(weights, slots=slots, context_tokens=context_tokens)
-    try:
-        yield await model.endpoint()
-    finally:
-        model.close()
 
 
 async def test_a_block_has_its_process_and_leaves_none(tmp_path: Path) -> None:
