@@ -53,6 +53,9 @@ class _AnyJson(Codec[Any]):
     def jsonable(self, value: Any, *, redact: bool) -> Any:
         return value
 
+    def split_opaque(self, value: Any) -> tuple[Any, Any | None]:
+        return value, None
+
     @property
     def schema(self) -> Schema:
         return {"type": "object", "properties": {"value": {}}, "required": ["value"]}

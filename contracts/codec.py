@@ -22,7 +22,7 @@ from stratum.contracts.digest import canonical_json, digest12
 from stratum.contracts.errors import ContractViolation
 from stratum.contracts.hot_decoder import REFUSALS, hot_decoder
 from stratum.contracts.image_places import holds_image
-from stratum.contracts.json_value import json_value, of_subclass
+from stratum.contracts.json_value import json_value, of_subclass, split
 from stratum.contracts.literal_kinds import kind_validator
 from stratum.contracts.mismatch import violations_of
 from stratum.contracts.opaque import is_opaque
@@ -220,6 +220,10 @@ class Codec(Generic[T]):
         if self._writes_natively and not (redact and self._hides):
             return msgspec.to_builtins(value, str_keys=True, order="deterministic", enc_hook=of_subclass)
         return json_value(value, redact=redact, opaque=self.opaque)
+
+    def split_opaque(self, value: T) -> tuple[Any, Any | None]:
+        """What may stand inline in a prompt, and what goes as an attachment, each as JSON values."""
+        return split(value, opaque=self.opaque) if self._hides else (self.jsonable(value, redact=False), None)
 
     @functools.cached_property
     def schema(self) -> Schema:

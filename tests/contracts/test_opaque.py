@@ -10,7 +10,6 @@ import pytest
 
 from stratum.contracts.codec import codec
 from stratum.contracts.contract import contract
-from stratum.contracts.json_value import split
 from stratum.contracts.opaque import OPAQUE, is_opaque, opaque
 
 
@@ -71,7 +70,7 @@ def test_a_type_is_opaque_where_it_is_marked(annotation: Any, expected: bool) ->
 
 def test_opaque_fields_are_split_off_at_every_depth() -> None:
     """CASES C2, C4, C5."""
-    inline, attached = split(CASE)
+    inline, attached = codec(Case, owner="f", field="case").split_opaque(CASE)
     author = {"author": "Ada"}
     assert inline == {"number": 1, "lead": author, "notes": [author, author], "by_name": {"a": author, "b": author}}
     body = {"body": "a secret"}
@@ -86,12 +85,15 @@ def test_opaque_fields_are_split_off_at_every_depth() -> None:
 
 def test_an_opaque_parameter_is_attached_whole() -> None:
     """CASES C2, C5."""
-    assert split(NOTE, opaque=True) == (None, {"author": "Ada", "body": "a secret"})
+    assert codec(opaque[Note], owner="f", field="note").split_opaque(NOTE) == (
+        None,
+        {"author": "Ada", "body": "a secret"},
+    )
 
 
 def test_where_nothing_is_opaque_nothing_is_attached() -> None:
-    assert split([1, 2]) == ([1, 2], None)
-    assert split([]) == ([], None)
+    assert codec(list[int], owner="f", field="x").split_opaque([1, 2]) == ([1, 2], None)
+    assert codec(list[Note], owner="f", field="x").split_opaque([]) == ([], None)
 
 
 def test_a_trace_shows_opaque_parts_by_their_size() -> None:
