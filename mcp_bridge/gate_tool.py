@@ -14,7 +14,7 @@ from stratum.engine.plans.questions import open_questions
 from stratum.mcp_bridge.asking import ask
 from stratum.mcp_bridge.caller import person
 from stratum.mcp_bridge.run_tools import Wait, running, something_to_do
-from stratum.mcp_bridge.run_view import RunView, run_view, summary
+from stratum.mcp_bridge.run_view import RunInBrief, run_view, summary
 from stratum.mcp_bridge.tool import Call, PlanId, StepId, answer, bridge_of, meta_of
 
 _LATER: Final = "not now"
@@ -23,7 +23,7 @@ _LATER: Final = "not now"
 
 async def stratum_gate(
     ctx: Call, plan: PlanId, step: StepId, wait_s: Wait = 20
-) -> Annotated[CallToolResult, RunView] | InputRequiredResult:
+) -> Annotated[CallToolResult, RunInBrief] | InputRequiredResult:
     """Ask the user the question that a gate of the plan waits for. The answer is theirs; you cannot give it."""
     bridge = bridge_of(ctx)
     run = await running(await bridge.plans(), plan)

@@ -10,7 +10,7 @@ import msgspec
 import trio
 from mcp.server.mcpserver.exceptions import ToolError
 from mcp_types import CallToolResult, InputRequiredResult
-from pydantic import Field, WithJsonSchema
+from pydantic import Field
 
 from stratum.contracts.plans.compiled_plan import CompiledPlan
 from stratum.contracts.plans.text import MAX_BYTES, load_document, load_plan
@@ -20,8 +20,8 @@ from stratum.engine.file_evidence import Unusable, open_inside
 from stratum.mcp_bridge.approval import obtain
 from stratum.mcp_bridge.caller import caller
 from stratum.mcp_bridge.plan_view import PlanView, plan_view
-from stratum.mcp_bridge.proposal import BUDGET, CONTRACTS, INPUT, STEPS, document
-from stratum.mcp_bridge.run_view import RunView, run_view, summary
+from stratum.mcp_bridge.proposal import document
+from stratum.mcp_bridge.run_view import RunInBrief, run_view, summary
 from stratum.mcp_bridge.tool import MAX_ID, Call, PlanId, answer, bridge_of, meta_of
 
 MAX_PROPOSAL: Final = 2**20
@@ -33,45 +33,58 @@ async def stratum_plan(
     task: Annotated[
         str, Field(min_length=1, max_length=20_000, description="What the user asked for: the plan's goal.")
     ],
-    steps: Annotated[Any, WithJsonSchema(STEPS)] = None,
-    contracts: Annotated[Any, WithJsonSchema(CONTRACTS)] = None,
-    input: Annotated[Any, WithJsonSchema(INPUT)] = None,
-    inputs: Annotated[dict[str, Any] | None, Field(description="The values of $.input, by name.")] = None,
-    output: Annotated[
-        Any, WithJsonSchema({"type": "string", "description": "A reference to what the plan returns."})
-    ] = "",
-    budget: Annotated[Any, WithJsonSchema({**BUDGET, "description": "Hard limits on the whole plan."})] = None,
+    steps: Any = None,
+    contracts: Any = None,
+    input: Any = None,
+    inputs: dict[str, Any] | None = None,
+    output: Any = "",
+    budget: Any = None,
+    fail_fast: Any = None,
+    max_in_flight: Any = None,
+    plans: Any = None,
     file: Annotated[
-        str, Field(max_length=1_000, description="Instead of steps: a plan file, JSON or YAML, in the project.")
+        str, Field(max_length=1_000, description="Instead: a plan file in the project, JSON or YAML.")
     ] = "",
-    revises: Annotated[str, Field(max_length=MAX_ID, description="The id of the draft that this one replaces.")] = "",
+    revises: Annotated[str, Field(max_length=MAX_ID, description="The id of the draft that this replaces.")] = "",
 ) -> Annotated[CallToolResult, PlanView]:
     """Propose a typed plan before touching anything. It is checked as a whole, kept as a draft, and printed for the user.
 
     Nothing is run. Everything that is wrong is told at once: correct it and call again.
     """
     bridge = bridge_of(ctx)
-    plans = await bridge.plans()
-    registry = plans.functions.registry
+    project = await bridge.plans()
+    registry = project.functions.registry
     if bool(file) == (steps is not None):
         raise ToolError("give either the steps that you propose, or the file that holds the plan")
+    parts = document(
+        steps=steps,
+        contracts=contracts,
+        input=input,
+        output=output,
+        budget=budget,
+        fail_fast=fail_fast,
+        max_in_flight=max_in_flight,
+        plans=plans,
+    )
     if file:
+        if parts:
+            raise ToolError(f"the file holds all of the plan: write {', '.join(parts)} there, and leave that out here")
         compiled = await trio.to_thread.run_sync(_read, bridge.project.workspace, file, registry)
     else:
-        compiled = _proposed(
-            document(goal=task, contracts=contracts, input=input, steps=steps, output=output, budget=budget), registry
-        )
+        compiled = _proposed({"goal": task, **parts}, registry)
     if revises:
-        status = await plans.revise(revises, compiled, by=str(caller(ctx)))
+        if inputs is not None and inputs != await project.inputs(revises):
+            raise ToolError("a draft keeps the inputs that it has; for others, propose the plan without revises")
+        status = await project.revise(revises, compiled, by=str(caller(ctx)))
     else:
-        status = await plans.propose(compiled, inputs, by=str(caller(ctx)), modules=bridge.project.modules)
+        status = await project.propose(compiled, inputs, by=str(caller(ctx)), modules=bridge.project.modules)
     # As it is kept and will be approved: with its estimate.
-    view = plan_view(status, await plans.compiled(status.run))
+    view = plan_view(status, await project.compiled(status.run))
     count = len(compiled.plan.steps)
     return answer(f"{view.plan} {view.state}: {count} steps. {view.next}", view)
 
 
-async def stratum_approve(ctx: Call, plan: PlanId) -> Annotated[CallToolResult, RunView] | InputRequiredResult:
+async def stratum_approve(ctx: Call, plan: PlanId) -> Annotated[CallToolResult, RunInBrief] | InputRequiredResult:
     """Ask the user to approve a draft, without starting it; stratum_execute asks as well. You cannot approve it yourself."""
     bridge = bridge_of(ctx)
     plans = await bridge.plans()

@@ -1,4 +1,4 @@
-"""A plan as an agent proposes it: the JSON Schema of its parts, short enough to be read with every session.
+"""A plan as an agent proposes it: the JSON Schema of stratum_plan's arguments, short enough to be read with every session.
 
 What is proposed is checked by `stratum.contracts.plans.text`, which tells everything that is wrong at once; the schema says what
 can be written, and refuses nothing. docs/plans.md has every key in full.
@@ -15,135 +15,128 @@ def _text(description: str) -> Schema:
     return {"type": "string", "description": description}
 
 
-_TYPE: Final[Schema] = {"anyOf": [{"type": "string"}, {"type": "object"}]}
-_ARGV: Final[Schema] = {"type": "array", "items": {"type": "string"}}
-_PROGRAM: Final[Schema] = {**_ARGV, "description": "A program and its arguments; no shell reads them."}
-_CONDITION: Final[Schema] = {
-    "anyOf": [
-        {"type": "string"},
-        {
-            "type": "object",
-            "description": "Exactly one of these.",
-            "properties": {
-                "expr": _text("An expression."),
-                "command": _PROGRAM,
-                "judge": _text("Plain English."),
-            },
-        },
-    ]
-}
+def _shared(name: str) -> Schema:
+    return {"$ref": f"#/$defs/{name}"}
 
-BUDGET: Final[Schema] = {
-    "type": "object",
-    "properties": {
-        "usd": {"type": "number", "description": "US dollars."},
-        "tokens": {"type": "integer", "description": "Tokens, in and out."},
-        "ms": {"type": "number", "description": "Milliseconds of running time."},
-    },
-}
+
+_TEXT: Final[Schema] = {"type": "string"}
+_WHOLE: Final[Schema] = {"type": "integer"}
+_NUMBER: Final[Schema] = {"type": "number"}
+_YES: Final[Schema] = {"type": "boolean"}
+_OBJECT: Final[Schema] = {"type": "object"}
+_LIST: Final = _shared("Texts")
+_TYPE: Final[Schema] = {"anyOf": [_TEXT, _OBJECT]}
 
 STEP: Final[Schema] = {
     "type": "object",
     "required": ["id"],
     "properties": {
         "id": _text("Letters, digits, _ and -."),
-        "fn": _text("A registered function, or your own name for what you will do in this step."),
+        "fn": _text("A registered function, one of plans, or your name for what you will do."),
         "kind": {
             "type": "string",
-            "enum": ["infer", "compute", "agent", "command", "gate"],
-            "description": "Who does it. Leave it out: command and gate follow from those keys, else the function's, else agent (you). "
-            "A plan within a plan is written to a file.",
+            "enum": ["infer", "compute", "agent", "command", "gate", "plan"],
+            "description": "Default: as command, gate, fn say; else agent (you).",
         },
-        "intent": _text("What is to be done, in words."),
+        "intent": _text("What is to be done."),
         "inputs": {
             "type": "object",
-            "description": "By name: values, or references $.input.NAME and $.steps.ID.output.path, which also order the steps.",
+            "description": "Values, or references ($.input.NAME, $.steps.ID.output.path), which order the steps, too.",
         },
-        "output": {
-            **_TYPE,
-            "description": "What it returns: a contract's name, list[str], int | None, or a JSON Schema.",
-        },
-        "depends_on": {"type": "array", "items": {"type": "string"}, "description": "Ids of steps to wait for."},
+        "output": {**_TYPE, "description": "Its type: a contract's name, list[str], int | None, or a JSON Schema."},
+        "depends_on": {**_LIST, "description": "More steps to wait for."},
         "require": {
             "anyOf": [{"type": "string", "enum": ["all", "any"]}, {"type": "integer", "minimum": 1}],
-            "description": "How many of the steps it waits for must succeed; outputs of those that failed are null. Default all.",
+            "description": "How many of the steps it waits for must succeed; others' output is null.",
         },
         "files": {
-            **_ARGV,
-            "description": "For your steps and commands: the only files that may change, as paths or patterns (src/*.py). "
-            "Steps that do not wait for one another must not share any.",
+            **_LIST,
+            "description": "All that you or a command may change (src/*.py); no two steps at once may share any.",
         },
         "ensure": {
-            "anyOf": [*_CONDITION["anyOf"], {"type": "array", "items": _CONDITION}],
-            "description": "What must hold of the result: an expression over result, inputs, steps (`len(result.files) > 0`), "
-            "plain English for a judge, or {command: [argv]} that must exit with 0.",
+            "anyOf": [_shared("Condition"), {"type": "array", "items": _shared("Condition")}],
+            "description": "What must hold: an expression over result, inputs, steps (`len(result.files) > 0`; or {expr}), plain English "
+            "for a judge (or {judge}), or {command: argv} that must exit with 0.",
         },
         "retries": {"type": "integer", "description": "After a violation; default 3."},
-        "repair": _text("The earlier step that a violation here is sent to instead of this one."),
-        "when": _text("An expression; if it is false, the step is skipped."),
-        "on_fail": _text("The step that stands in when this one has failed for good."),
+        "repair": _text("The earlier step to send a violation to."),
+        "when": _text("An expression; false: skipped."),
+        "on_fail": _text("The step in its place if it fails for good."),
         "repeat": {
             "type": "object",
-            "description": "Do it again until the expression is true; the best result by score is kept.",
+            "description": "Again until an expression is true, at most limit times; the best by score, an expression, is kept. "
+            "accumulate: all results' items of the list `field`, each key once; dry times without a new one end it.",
             "properties": {
-                "until": _text("An expression."),
-                "limit": {"type": "integer", "description": "Times at most."},
-                "score": _text("An expression for a number, the higher the better."),
-                "accumulate": {
-                    "type": "object",
-                    "description": "Keep the items of a list in all results, each once; `dry` times without a new one end it.",
-                    "properties": {
-                        "field": _text("Of the result: a list."),
-                        "key": _text("Of each item: what tells whether it was found before."),
-                        "dry": {"type": "integer", "description": "0: never ends it."},
-                    },
-                },
+                "until": _TEXT,
+                "limit": _WHOLE,
+                "score": _TEXT,
+                "accumulate": {"type": "object", "properties": {"field": _TEXT, "key": _TEXT, "dry": _WHOLE}},
             },
         },
-        "budget": {**BUDGET, "description": "Hard limits on this step, within the plan's own."},
-        "model": {"anyOf": [{"type": "string"}, _ARGV], "description": "For infer steps."},
+        "budget": {**_shared("Budget"), "description": "Within the plan's."},
+        "model": {"anyOf": [_TEXT, _LIST], "description": "Of infer steps."},
         "service_tier": {
             "type": "string",
             "enum": ["auto", "default", "flex", "priority"],
-            "description": "For infer steps: how OpenAI serves the call; flex costs half and may take minutes.",
+            "description": "Of infer steps; flex: half the price, slow.",
         },
         "command": {
             "anyOf": [
-                _ARGV,
+                _LIST,
                 {
                     "type": "object",
-                    "properties": {
-                        "argv": _PROGRAM,
-                        "cwd": _text("A folder of the project."),
-                        "env": {"type": "object", "description": "Variables besides the few that every command gets."},
-                        "shell": {"type": "boolean", "description": "Have sh -c run argv[0]."},
-                        "network": {"type": "boolean", "description": "Let it reach the network from a sandbox."},
-                    },
+                    "properties": {"argv": _LIST, "cwd": _TEXT, "env": _OBJECT, "shell": _YES, "network": _YES},
                 },
             ],
-            "description": "A program that Stratum runs in the project.",
+            "description": "A program that Stratum runs; no shell reads argv, unless shell: sh -c runs argv[0]. cwd: in the project. "
+            "env: more variables. network: in a sandbox, too.",
         },
         "gate": {
             "type": "object",
-            "description": "A question to the user before going on.",
+            "description": "A question to the user. revise: the earlier step that they may have redone, max_rounds (3) times. "
+            "on_timeout (kill): the answer after timeout_s.",
             "properties": {
-                "question": _text("What they are asked."),
-                "revise": _text("The earlier step that they may send back."),
-                "max_rounds": {"type": "integer", "description": "Revisions at most; default 3."},
-                "timeout_s": {"type": "number", "description": "Seconds to answer; default any time."},
-                "on_timeout": {"type": "string", "enum": ["kill", "approve"], "description": "Default kill."},
+                "question": _TEXT,
+                "revise": _TEXT,
+                "max_rounds": _WHOLE,
+                "timeout_s": _NUMBER,
+                "on_timeout": {"type": "string", "enum": ["kill", "approve"]},
             },
         },
     },
 }
 
-STEPS: Final[Schema] = {"type": "array", "items": STEP, "description": "The steps you propose."}
-CONTRACTS: Final[Schema] = {
-    "type": "object",
-    "additionalProperties": {"type": "object"},
-    "description": "JSON Schemas by name, for the steps' outputs.",
+SHARED: Final[Schema] = {
+    "Texts": {"type": "array", "items": _TEXT},
+    "Condition": {
+        "anyOf": [_TEXT, {"type": "object", "properties": {"expr": _TEXT, "command": _LIST, "judge": _TEXT}}]
+    },
+    "Budget": {
+        "type": "object",
+        "properties": {"usd": _NUMBER, "tokens": _WHOLE, "ms": _NUMBER},
+    },
 }
-INPUT: Final[Schema] = {"type": "object", "additionalProperties": _TYPE, "description": "Types of $.input, by name."}
+"""What several parts are, by name."""
+
+FIELDS: Final[Schema] = {
+    "steps": {"type": "array", "items": STEP, "description": "What you propose."},
+    "contracts": {
+        "type": "object",
+        "additionalProperties": _OBJECT,
+        "description": "JSON Schemas by name.",
+    },
+    "input": {"type": "object", "additionalProperties": _TYPE, "description": "Types of $.input, by name."},
+    "inputs": {"type": "object", "description": "Values of $.input."},
+    "output": _text("A reference to what the plan returns; default: its last step's."),
+    "budget": {**_shared("Budget"), "description": "Hard limits: usd, tokens in and out, ms of running time."},
+    "fail_fast": {"type": "boolean", "description": "false: after a failure, finish what does not depend on it."},
+    "max_in_flight": {"type": "integer", "minimum": 1, "description": "Steps at once at most."},
+    "plans": {
+        "type": "object",
+        "description": "Plans by name, for a step's fn; its inputs are their $.input. Each: input, steps, output, as here.",
+    },
+}
+"""The arguments of stratum_plan that are parts of a plan, by name."""
 
 
 def document(**given: Any) -> dict[str, Any]:
@@ -151,7 +144,7 @@ def document(**given: Any) -> dict[str, Any]:
 
     What is empty but of another type stays, to be refused: a budget of `[]` may have been meant as none at all, or as nothing.
     """
-    return {key: value for key, value in given.items() if value is not None and value != _EMPTY[key]}
+    return {key: value for key, value in given.items() if value is not None and value != _EMPTY.get(key)}
 
 
-_EMPTY: Final[Schema] = {"goal": "", "contracts": {}, "input": {}, "steps": [], "output": "", "budget": {}}
+_EMPTY: Final[Schema] = {"goal": "", "contracts": {}, "input": {}, "steps": [], "output": "", "budget": {}, "plans": {}}

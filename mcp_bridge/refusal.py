@@ -26,14 +26,13 @@ def unknown_arguments(given: Iterable[str], known: Iterable[str]) -> list[str]:
     ]
 
 
-def wrong_arguments(
-    error: ValidationError, tool: str, given: Mapping[str, Any], fields: Mapping[str, Mapping[str, Any]]
-) -> str:
-    """Each mismatch, and what the argument is for, by the JSON Schemas of the tool's `fields`."""
+def wrong_arguments(error: ValidationError, tool: str, given: Mapping[str, Any], schema: Mapping[str, Any]) -> str:
+    """Each mismatch, and what the argument is for, by the JSON Schema of the tool's arguments."""
+    fields = schema["properties"]
     wrong = dict.fromkeys(str(each["loc"][0]) for each in error.errors(include_url=False))
     lines = [
         *(violation.for_prompt.removeprefix("schema: ") for violation in violations_of(error, given)),
-        *(_meaning(name, fields[name]) for name in wrong),
+        *(_meaning(name, fields[name], needed=name in schema.get("required", ())) for name in wrong),
         *unknown_arguments(given, fields),
         f"Nothing was done: correct this and call {tool} again.",
     ]
@@ -57,8 +56,8 @@ def fault(error: BaseException, given: Mapping[str, Any]) -> str:
     )
 
 
-def _meaning(name: str, schema: Mapping[str, Any]) -> str:
-    optional = " It may be left out." if "default" in schema else ""
+def _meaning(name: str, schema: Mapping[str, Any], *, needed: bool) -> str:
+    optional = "" if needed else " It may be left out."
     return f"{name} is: {schema.get('description', 'any JSON value.')}{optional}"
 
 

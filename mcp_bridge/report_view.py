@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Annotated
 
 from pydantic import BaseModel, Field
 
 from stratum.contracts.plans.status import Assignment, PlanStatus, Verdict
-from stratum.mcp_bridge.run_view import AssignmentView, RunView, assignment_view, run_view
+from stratum.mcp_bridge.run_view import IN_BRIEF, AssignmentView, RunView, assignment_view, run_view
 
 
 class ReportView(BaseModel):
@@ -17,9 +18,13 @@ class ReportView(BaseModel):
     step: str = Field(description="The step that was reported.")
     accepted: bool | None = Field(description="Whether the result was accepted; null: it is still being verified.")
     attested: list[str] = Field(description="Conditions that only you vouch for: they are not shown as verified.")
-    again: AssignmentView | None = Field(description="If it was not accepted: what to mend, in the step to do again.")
+    again: Annotated[AssignmentView | None, IN_BRIEF] = Field(
+        description="If it was not accepted: the assignment to do again, with what to mend."
+    )
     next: str = Field(description="What to do now.")
-    run: RunView | None = Field(description="Where the run stands, with your next steps; null while you mend this one.")
+    run: Annotated[RunView | None, IN_BRIEF] = Field(
+        description="As stratum_execute answers, with your next assignments; null while you mend this one."
+    )
 
 
 def report_view(

@@ -7,13 +7,15 @@ from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
 import msgspec
-from pydantic import BaseModel, Field
+from pydantic import BaseModel, Field, WithJsonSchema
 
 from stratum.contracts.money import format_usd, usd
 from stratum.contracts.plans.status import Assignment, PlanState, PlanStatus, Question, StepStatus
 
 MAX_STEPS: Final = 120
 """Steps listed at most: Codex cuts an answer near 40,000 characters."""
+IN_BRIEF: Final = WithJsonSchema({"anyOf": [{"type": "object"}, {"type": "null"}]})
+"""What is told in full with stratum_execute's answer; the description says so."""
 MAX_ASSIGNED: Final = 16_000
 """Bytes of assignments in an answer, for the same reason; one is always there."""
 
@@ -90,6 +92,21 @@ class RunView(BaseModel):
     output: Any = Field(description="What the plan returned, once it has succeeded.")
     error: str = Field(description="Why it ended, if it did not succeed.")
     version: int = Field(description="Grows with every change.")
+
+
+class RunInBrief(RunView):
+    """The same, of whose schema the answer to stratum_execute tells all: here it is only named."""
+
+    @classmethod
+    def __get_pydantic_json_schema__(cls, core_schema: Any, handler: Any) -> dict[str, Any]:
+        return {
+            "type": "object",
+            "required": ["state", "next"],
+            "properties": {
+                "state": {"type": "string", "description": "Where the plan stands."},
+                "next": {"type": "string", "description": "What to do now. All else is as stratum_execute answers."},
+            },
+        }
 
 
 def run_view(

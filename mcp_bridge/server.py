@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable
+import inspect
+from collections.abc import Awaitable, Callable, Mapping
 from functools import partial
-from typing import Any
+from typing import Any, Final
 
 import trio
 from mcp.server.mcpserver import Context, MCPServer
@@ -19,12 +20,15 @@ from stratum.mcp_bridge.gate_tool import stratum_gate
 from stratum.mcp_bridge.identity import INSTRUCTIONS, NAME, TITLE, server_version
 from stratum.mcp_bridge.plan_tools import stratum_approve, stratum_plan
 from stratum.mcp_bridge.planning_prompt import add_prompt
+from stratum.mcp_bridge.proposal import FIELDS, SHARED
 from stratum.mcp_bridge.refusal import fault, no_such_tool, wrong_arguments
 from stratum.mcp_bridge.resources import add_resources
 from stratum.mcp_bridge.rollback_tool import stratum_rollback
 from stratum.mcp_bridge.run_tools import stratum_execute, stratum_status, stratum_step_done
 from stratum.mcp_bridge.tool import told
+from stratum.mcp_bridge.tool_schema import shortened
 
+_NONE: Final[Mapping[str, Any]] = {}
 _READS = ToolAnnotations(read_only_hint=True, destructive_hint=False, idempotent_hint=True, open_world_hint=False)
 _RECORDS = ToolAnnotations(read_only_hint=False, destructive_hint=False, idempotent_hint=False, open_world_hint=False)
 """Writes to the journal alone."""
@@ -49,7 +53,7 @@ def build_server(project: Project, *, closing: trio.Event | None = None) -> MCPS
         subscriptions=False,
     )
     add = partial(_add_tool, server)
-    add(stratum_plan, "Propose a plan", _RECORDS)
+    add(stratum_plan, "Propose a plan", _RECORDS, fields=FIELDS, shared=SHARED)
     add(stratum_approve, "Ask for approval", _RECORDS_ONCE)
     add(stratum_execute, "Start a plan, or go on with it", _RUNS)
     # What a report sets going was started, and approved, with the plan.
@@ -81,12 +85,28 @@ class _Server(MCPServer[Bridge]):
                 known = (each.name for each in self._tool_manager.list_tools())
                 raise ToolError(no_such_tool(name, known)) from None
             if isinstance(error.__cause__, ValidationError):
-                told = wrong_arguments(error.__cause__, name, arguments, tool.parameters["properties"])
+                told = wrong_arguments(error.__cause__, name, arguments, tool.parameters)
                 raise ToolError(f"Error executing tool {name}: {told}") from error.__cause__
             raise
 
+    def publish(self, name: str, *, fields: Mapping[str, Any], shared: Mapping[str, Any]) -> None:
+        """Have a tool's schemas listed in short; arguments that are read elsewhere as `fields` say, with the definitions that these share."""
+        tool = self._tool_manager.get_tool(name)
+        assert tool is not None, "it was added"
+        taken = {**tool.parameters, "properties": {**tool.parameters["properties"], **fields}}
+        tool.parameters = shortened({**taken, "$defs": shared} if shared else taken)
+        tool.fn_metadata.output_schema = shortened(tool.fn_metadata.output_schema or {})
+
 
 def _add_tool(
-    server: MCPServer[Bridge], tool: Callable[..., Awaitable[Any]], title: str, annotations: ToolAnnotations
+    server: _Server,
+    tool: Callable[..., Awaitable[Any]],
+    title: str,
+    annotations: ToolAnnotations,
+    *,
+    fields: Mapping[str, Any] = _NONE,
+    shared: Mapping[str, Any] = _NONE,
 ) -> None:
-    server.add_tool(told(tool), title=title, annotations=annotations, structured_output=True)
+    description = inspect.getdoc(tool)
+    server.add_tool(told(tool), title=title, description=description, annotations=annotations, structured_output=True)
+    server.publish(tool.__name__, fields=fields, shared=shared)

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from datetime import UTC, datetime
+from typing import Annotated
 
 from pydantic import BaseModel, Field
 
 from stratum.actors.journal_records import Run
-from stratum.mcp_bridge.run_view import RunView
+from stratum.mcp_bridge.run_view import IN_BRIEF, RunView
 
 
 class ListedPlan(BaseModel):
@@ -24,7 +25,9 @@ class StatusView(BaseModel):
     """One plan in full, or the list of them."""
 
     plans: list[ListedPlan] = Field(description="The project's latest plans, newest first; empty if one was asked for.")
-    run: RunView | None = Field(description="The plan that was asked for.")
+    run: Annotated[RunView | None, IN_BRIEF] = Field(
+        description="The plan that was asked for, as stratum_execute answers, with every step."
+    )
 
 
 def status_view(runs: Iterable[Run]) -> StatusView:

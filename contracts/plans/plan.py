@@ -189,7 +189,7 @@ class ExecutionPlan(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=Tru
     budget: Budget | None = None
     fail_fast: bool = True
     """Stop everything when a step has failed for good; else finish what does not depend on it."""
-    max_in_flight: Annotated[int, Meta(ge=1)] | None = None
+    max_in_flight: Annotated[int, Meta(ge=1, le=1_000_000)] | None = None
     """Steps at once at most."""
     plans: dict[str, ExecutionPlan] = {}
     """Plans that a step's `fn` may name; they share `contracts`."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import signal
 import sqlite3
@@ -21,6 +22,7 @@ from tests.mcp_bridge.agents import PROPOSAL
 
 from stratum.engine.plans.approval.approvals import Approvals
 from stratum.mcp_bridge.client_config import client_config
+from stratum.mcp_bridge.proposal import FIELDS, STEP
 
 pytestmark = pytest.mark.e2e
 
@@ -323,3 +325,23 @@ async def test_in_the_terminal_the_user_sees_the_plan_and_chooses(codex_model: s
     assert 'id: "2", fn: "change_code", output: Files, depends_on: ["1"],' in form
     assert "› 1. reject" in form
     assert project.states() == ["succeeded"]
+
+
+@pytest.mark.parametrize("codex_model", MODELS)
+async def test_what_a_plan_may_have_is_told_to_the_model_in_words(codex_model: str, tmp_path: Path) -> None:
+    """Codex takes the words out of a schema that is too long for it, and says nothing of that."""
+    with trio.fail_after(120):
+        async with open_codex_model(turns(say("ready"))) as model:
+            project = Project(tmp_path, model, codex_model=codex_model)
+            await project.home.run(TASK, project.folder)
+
+    shown = json.dumps(model.requests[0].body)
+    for told in descriptions({"properties": {**FIELDS, "step": STEP}}):
+        assert json.dumps(told)[1:-1] in shown.replace("\\\\", "\\"), told
+    in_full = "Names this hand-out; give it back in stratum_step_done."
+    assert shown.count(in_full) == (1 if codex_model == "gpt-6.1-sol" else 0)
+
+
+def descriptions(schema: Mapping[str, Any]) -> list[str]:
+    told = [str(schema["description"])] if "description" in schema else []
+    return told + [each for field in schema.get("properties", {}).values() for each in descriptions(field)]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any, cast
+from typing import Any
 
 import msgspec
 import pytest
@@ -12,7 +12,6 @@ from tests.mcp_bridge.agents import PROPOSAL, Agent, Mode, Refused, User, agent,
 
 from stratum import compute, open_runtime
 from stratum.actors.journal import open_journal
-from stratum.contracts.plans.plan import Command, Gate, Step
 from stratum.engine.plans.approval.approvals import Approvals
 from stratum.engine.plans.approval.proposal import discard_draft
 from stratum.engine.plans.case import Case, Judged
@@ -506,63 +505,6 @@ async def test_the_prompt_carries_the_task(tmp_path: Path) -> None:
         prompt = await codex.client.get_prompt("plan_a_task", {"task": "Add rate limiting"})
 
     assert prompt.messages[0].content.text.startswith("Add rate limiting\n")  # type: ignore[union-attr]  # it is text
-
-
-async def test_every_tool_says_what_it_takes_and_gives(tmp_path: Path) -> None:
-    async with agent(project(tmp_path)) as codex:
-        tools = {tool.name: tool for tool in (await codex.client.list_tools()).tools}
-
-    for tool in tools.values():
-        assert tool.title and tool.description and tool.annotations and tool.output_schema
-        assert len(tool.description) < 300
-        for field in tool.input_schema["properties"].values():
-            assert field.get("description"), (tool.name, field)
-        for field in tool.output_schema["properties"].values():
-            assert field.get("description"), (tool.name, field)
-        hints = tool.annotations
-        assert None not in (hints.read_only_hint, hints.destructive_hint, hints.idempotent_hint, hints.open_world_hint)
-    assert tools["stratum_status"].annotations.read_only_hint  # type: ignore[union-attr]  # checked above
-    assert tools["stratum_execute"].annotations.destructive_hint  # type: ignore[union-attr]  # checked above
-
-
-def undescribed(schema: Any) -> list[str]:
-    """Fields of a JSON Schema that say nothing of themselves, however deep."""
-    parts: list[tuple[str, Any]] = [("", schema)]
-    found: list[str] = []
-    while parts:
-        at, part = parts.pop()
-        if not isinstance(part, dict):
-            continue
-        known = cast(dict[str, Any], part)
-        fields = cast(dict[str, dict[str, Any]], known.get("properties", {}))
-        found += [f"{at}.{name}" for name, field in fields.items() if not {"description", "$ref"} & field.keys()]
-        parts += [(f"{at}.{name}", field) for name, field in fields.items()]
-        parts += [(f"{at}.{name}", each) for name, each in cast(dict[str, Any], known.get("$defs", {})).items()]
-        parts += [(at, known[key]) for key in ("items", "additionalProperties") if key in known]
-        parts += [(at, each) for each in cast(list[Any], known.get("anyOf", []))]
-    return found
-
-
-async def test_every_field_that_goes_in_or_out_is_described(tmp_path: Path) -> None:
-    async with agent(project(tmp_path)) as codex:
-        tools = (await codex.client.list_tools()).tools
-
-    assert len(tools) == 9
-    for tool in tools:
-        assert undescribed(tool.input_schema) == []
-        assert undescribed(tool.output_schema) == []
-        assert tool.title and tool.description and tool.annotations
-    assert undescribed({"properties": {"a": {"anyOf": [{"items": {"properties": {"b": {}}}}]}}}) == [".a", ".a.b"]
-
-
-async def test_what_a_step_may_have_by_its_schema_is_what_a_step_has(tmp_path: Path) -> None:
-    async with agent(project(tmp_path)) as codex:
-        tools = {tool.name: tool for tool in (await codex.client.list_tools()).tools}
-    offered = tools["stratum_plan"].input_schema["properties"]["steps"]["items"]["properties"]
-    assert offered.keys() == {field.name for field in msgspec.structs.fields(Step)}
-    assert offered["gate"]["properties"].keys() == {field.name for field in msgspec.structs.fields(Gate)}
-    in_full = offered["command"]["anyOf"][1]["properties"]
-    assert in_full.keys() == {field.name for field in msgspec.structs.fields(Command)}
 
 
 async def test_no_more_is_handed_out_in_an_answer_than_an_agent_reads_and_the_rest_comes_with_the_next(
