@@ -463,8 +463,13 @@ steps:
 def test_a_plan_is_checked_against_the_steps_it_names_and_shown(project: Path) -> None:
     (project / "plan.yaml").write_text(PLAN)
     checked = call("plan", "check", "plan.yaml", "--steps", str(FLOWS))
-    assert checked.stdout.startswith("2 steps, digest ")
+    assert re.fullmatch(r"2 steps, ~1 tool call, estimated \$0\.00\d*, digest [0-9a-f]{64}\n", checked.stdout)
     assert checked.stderr == ""
+    bounded = PLAN + "budget: {usd: 0.25}\nestimate: {calls: 900, picousd: 1}\n"
+    (project / "bounded.yaml").write_text(bounded)
+    for command in ("check", "show"):
+        told = call("plan", command, "bounded.yaml", "--steps", str(FLOWS)).stdout
+        assert re.search(r"~1 tool call, estimated \$0\.00\d*, at most \$0\.25", told), told
     (project / "typo.yaml").write_text("steps: [{id: a, fn: juge}, {id: b, intent: Look around}]")
     assert call("plan", "check", "typo.yaml", "--steps", str(FLOWS)).stderr == (
         'step a, "juge", is left to an agent; did you mean "judge"?\nstep b, "Look around", is left to an agent\n'

@@ -55,9 +55,8 @@ def undescribed(schema: Any, told: str = "") -> list[str]:
     for each in schema.get("$defs", {}).values():
         # What is shared is described where it is used.
         found += [inner for name in each.get("properties", {}) for inner in undescribed(each["properties"][name])]
-    alternatives = [each for each in schema.get("anyOf", ()) if isinstance(each, dict)]
-    items = [schema[key] for key in ("items", "additionalProperties") if isinstance(schema.get(key), dict)]
-    return found + [name for each in alternatives + items for name in undescribed(each, told)]
+    within: list[Any] = [*schema.get("anyOf", ()), *(schema.get(key) for key in ("items", "additionalProperties"))]
+    return found + [name for each in within if isinstance(each, dict) for name in undescribed(each, told)]
 
 
 def as_codex_counts(schema: Any) -> int:

@@ -22,7 +22,14 @@ from stratum.contracts.errors import ContractDefinitionError, PlanError, Provide
 from stratum.contracts.plans.compiled_plan import CompiledPlan
 from stratum.contracts.plans.diff import plan_changes
 from stratum.contracts.plans.mermaid import render_mermaid
-from stratum.contracts.plans.render import given_inputs, render_details, render_plan, render_table, step_name
+from stratum.contracts.plans.render import (
+    budget_line,
+    given_inputs,
+    render_details,
+    render_plan,
+    render_table,
+    step_name,
+)
 from stratum.contracts.plans.text import load_plan, to_yaml
 from stratum.contracts.problem import did_you_mean
 from stratum.engine.plans.approval.approvals import Approvals
@@ -53,12 +60,14 @@ def check(file: Path, *, modules: tuple[str, ...], journal: Path) -> None:
     """Report everything that is wrong with FILE.
 
     Exits with 2 if anything is."""
-    functions = functions_in(modules)
-    compiled = load_plan(file.read_bytes(), functions.registry)
-    steps = len(compiled.plan.steps)
-    click.echo(f"{steps} {'step' if steps == 1 else 'steps'}, digest {compiled.plan.digest}")
-    _tell_agents_steps(compiled, functions)
-    _tell_policy(compiled, functions, journal)
+    named = _named(str(file), modules, journal)
+    plan = _estimated(named, journal).plan
+    steps = f"{len(plan.steps)} {'step' if len(plan.steps) == 1 else 'steps'}"
+    # The digest comes last, where scripts look for it.
+    told = [steps, budget_line(plan.estimate, plan.budget), f"digest {plan.digest}"]
+    click.echo(", ".join(part for part in told if part))
+    _tell_agents_steps(named.compiled, named.functions)
+    _tell_policy(named.compiled, named.functions, journal)
 
 
 @command.command()
@@ -159,6 +168,7 @@ class _Named(NamedTuple):
     compiled: CompiledPlan
     functions: Functions
     inputs: Mapping[str, Any]
+    of_file: bool = False
     begun: bool = False
     discarded: str = ""
 
@@ -168,7 +178,7 @@ def _named(plan: str, modules: tuple[str, ...], journal: Path) -> _Named:
     file = Path(plan)
     if file.is_file():
         functions = functions_in(modules)
-        return _Named(load_plan(file.read_bytes(), functions.registry), functions, {})
+        return _Named(load_plan(file.read_bytes(), functions.registry), functions, {}, of_file=True)
     if file.suffix:
         raise click.UsageError(f"no file {plan}")
     past = read_plan_history(journal, find_run(journal, plan))
@@ -178,7 +188,8 @@ def _named(plan: str, modules: tuple[str, ...], journal: Path) -> _Named:
 
 def _estimated(named: _Named, journal: Path) -> CompiledPlan:
     """With the estimate that a plan gets when it is proposed; without, where the settings are not understood."""
-    if named.compiled.plan.estimate is None:
+    # One that a file claims counts for nothing: proposed, the plan is estimated anew.
+    if named.of_file or named.compiled.plan.estimate is None:
         with suppress(SettingsError, ProviderError, ContractDefinitionError):
             return Beforehand(named.functions, read_past_calls(journal)).estimated(named.compiled)
     return named.compiled
