@@ -67,14 +67,41 @@ def type_name(annotation: Any) -> str:
 def strip(annotation: Any) -> Any:
     """The type beneath `Annotated`, `NewType` and `type` aliases."""
     while True:
-        if get_origin(annotation) is Annotated:
-            annotation = annotation.__origin__
-        elif isinstance(annotation, typing.NewType):
-            annotation = annotation.__supertype__
-        elif type(annotation).__name__ == "TypeAliasType":  # in typing from 3.12 on
-            annotation = annotation.__value__
-        else:
+        annotation = unaliased(annotation)
+        if get_origin(annotation) is not Annotated:
             return annotation
+        annotation = annotation.__origin__
+
+
+def unaliased(annotation: Any) -> Any:
+    """What a `NewType` or a `type` alias stands for, `Annotated` as it is; any other annotation itself."""
+    while is_alias(annotation):
+        annotation = stands_for(annotation)
+    return annotation
+
+
+def expanded(annotation: Any) -> Any:
+    """The same type without an alias anywhere in it."""
+    annotation = unaliased(annotation)
+    origin, arguments = get_origin(annotation), get_args(annotation)
+    if origin is None or origin is Literal:
+        return annotation
+    if origin is Annotated:
+        return Annotated[expanded(annotation.__origin__), *annotation.__metadata__]
+    inner = tuple(map(expanded, arguments))
+    if inner == arguments:
+        return annotation
+    return Union[inner] if is_union(origin) else origin[inner]  # noqa: UP007  # of as many as there are
+
+
+def is_alias(annotation: Any) -> bool:
+    """True for a `NewType` and for what a `type` statement makes."""
+    return isinstance(annotation, typing.NewType) or type(annotation).__name__ == "TypeAliasType"  # from 3.12 on
+
+
+def stands_for(alias: Any) -> Any:
+    """One step: an alias may stand for another."""
+    return alias.__supertype__ if isinstance(alias, typing.NewType) else alias.__value__
 
 
 def is_union(origin: Any) -> bool:

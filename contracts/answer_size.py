@@ -20,14 +20,17 @@ FORMAT_BYTES: Final = {
 }
 
 
-def shortest(answer: Schema) -> int:
-    """Bytes of the shortest JSON that meets an answer schema, written without whitespace."""
-    return int(_Size(answer.get("$defs", {}), longest=False).of(answer))
+def shortest(answer: Schema) -> int | None:
+    """Bytes of the shortest JSON that meets an answer schema, written without whitespace; `None` where none ever ends."""
+    return _whole(_Size(answer.get("$defs", {}), longest=False).of(answer))
 
 
 def longest(answer: Schema) -> int | None:
     """Bytes of the longest JSON that meets it, with `, ` and `: ` as separators; `None` where something is unbounded."""
-    size = _Size(answer.get("$defs", {}), longest=True).of(answer)
+    return _whole(_Size(answer.get("$defs", {}), longest=True).of(answer))
+
+
+def _whole(size: float) -> int | None:
     return None if math.isinf(size) else int(size)
 
 

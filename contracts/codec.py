@@ -19,7 +19,7 @@ from stratum.contracts.answer_size import longest, shortest
 from stratum.contracts.contract import complete
 from stratum.contracts.contract_field import fields_of, opaque_at
 from stratum.contracts.digest import canonical_json, digest12
-from stratum.contracts.errors import ContractViolation
+from stratum.contracts.errors import ContractDefinitionError, ContractViolation
 from stratum.contracts.hot_decoder import REFUSALS, hot_decoder
 from stratum.contracts.image_places import holds_image
 from stratum.contracts.json_value import json_value, of_subclass, split
@@ -246,8 +246,19 @@ class Codec(Generic[T]):
 
     @functools.cached_property
     def min_output_tokens(self) -> int:
-        """With this output cap the shortest valid answer is sure to fit: its bytes, as a token has at least one."""
-        return shortest(self._answer_schema)
+        """With this output cap the shortest valid answer is sure to fit: its bytes, as a token has at least one.
+
+        Raises:
+            ContractDefinitionError: no value of it ever ends.
+        """
+        size = shortest(self._answer_schema)
+        if size is None:
+            raise ContractDefinitionError(
+                owner=self.name,
+                problem="every value of it holds another one, without end",
+                fix="let the field be None, or a list",
+            )
+        return size
 
     @functools.cached_property
     def max_output_tokens(self) -> int | None:

@@ -6,7 +6,8 @@ import dataclasses
 import functools
 import inspect
 import sys
-from typing import Annotated, Any, Final, TypeVar, dataclass_transform
+from collections.abc import Callable
+from typing import Annotated, Any, Final, TypeVar, dataclass_transform, overload
 
 import msgspec
 import pydantic.dataclasses
@@ -27,6 +28,7 @@ from stratum.contracts.mismatch import violations_of
 from stratum.contracts.strict import STRICT, adapter_of, definition_errors, is_constrained
 from stratum.contracts.struct_schema import check_struct, struct_core_schema
 from stratum.contracts.supported_type import check_type
+from stratum.contracts.unfit_class import refuse_unfit_body, refuse_unfit_class
 
 T = TypeVar("T")
 
@@ -35,9 +37,14 @@ MODEL: Final = ConfigDict(**STRICT, frozen=True, regex_engine="rust-regex")
 """The configuration of a pydantic model that is a contract."""
 
 
+@overload
 @dataclass_transform(kw_only_default=True, frozen_default=True, field_specifiers=(Field, dataclasses.field))
-def contract(cls: type[T], /) -> type[T]:
-    """Make `cls` a contract and return the same class object.
+def contract(cls: type[T], /) -> type[T]: ...
+@overload
+@dataclass_transform(kw_only_default=True, frozen_default=True, field_specifiers=(Field, dataclasses.field))
+def contract() -> Callable[[type[T]], type[T]]: ...
+def contract(cls: type[T] | None = None, /) -> type[T] | Callable[[type[T]], type[T]]:
+    """Make `cls` a contract and return the same class object; `@contract` or `@contract()`.
 
     A plain class gets keyword construction with validation, equality, repr and
     immutability; its methods stay. A pydantic model keeps what it has and becomes as strict. So
@@ -48,12 +55,9 @@ def contract(cls: type[T], /) -> type[T]:
         ContractDefinitionError: no annotated field, an unsupported type, a constraint or
             a default that cannot hold.
     """
-    if not isinstance(cls, type):  # pyright: ignore[reportUnnecessaryIsInstance]  # who decorates a function is told
-        raise ContractDefinitionError(
-            owner=getattr(cls, "__qualname__", repr(cls)),
-            problem="it is not a class",
-            fix="write @contract above a class",
-        )
+    if cls is None:
+        return contract
+    refuse_unfit_class(cls)
     setattr(cls, CONTRACT_MARK, False)  # first, since a field may name the class itself
     try:
         _make_contract(cls)
@@ -98,14 +102,7 @@ def _make_contract(cls: type[Any]) -> None:
 
 
 def _make_dataclass(cls: type) -> None:
-    if "__dataclass_fields__" in cls.__dict__:
-        raise ContractDefinitionError(
-            owner=cls.__name__, problem="it is a dataclass already", fix="remove @dataclass: @contract makes it one"
-        )
-    if "__init__" in cls.__dict__:
-        raise ContractDefinitionError(
-            owner=cls.__name__, problem="it has an __init__ of its own", fix="leave it out, or write a __post_init__"
-        )
+    refuse_unfit_body(cls)
     with definition_errors(cls.__name__):
         cls.__annotations__ = resolve(
             inspect.get_annotations(cls),

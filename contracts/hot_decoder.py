@@ -172,6 +172,7 @@ _STRICT: Final = {
     "ser_json_bytes": "base64",
     "val_json_bytes": "base64",
     "str_min_length": 0,
+    "validate_default": True,
 }
 _FIELD_SETTINGS: Final = frozenset({"type", "name", "schema", "init", "kw_only", "metadata"})
 _LIMITS: Final = ("gt", "ge", "lt", "le", "multiple_of", "min_length", "max_length")

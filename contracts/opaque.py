@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import Annotated, Any, Final, TypeVar, get_args, get_origin
 
+from stratum.contracts.annotation import unaliased
+
 T = TypeVar("T")
 
 
@@ -24,7 +26,8 @@ opaque = Annotated[T, OPAQUE]
 
 
 def is_opaque(annotation: Any) -> bool:
-    """True where `annotation` is marked, at its top or within (`opaque[str] | None`, `list[opaque[str]]`)."""
+    """True where `annotation` is marked, at its top, within (`opaque[str] | None`, `list[opaque[str]]`) or by an alias."""
+    annotation = unaliased(annotation)
     if get_origin(annotation) is Annotated and OPAQUE in annotation.__metadata__:
         return True
     return any(is_opaque(argument) for argument in get_args(annotation))

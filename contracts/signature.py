@@ -9,7 +9,7 @@ from typing import Any, Final, Generic, TypeVar, get_args, get_origin
 
 import msgspec
 
-from stratum.contracts.annotation import resolve, type_name
+from stratum.contracts.annotation import resolve, type_name, unaliased
 from stratum.contracts.codec import Codec, codec, written
 from stratum.contracts.digest import digest12
 from stratum.contracts.errors import ContractDefinitionError, ContractViolation
@@ -194,6 +194,7 @@ _CANONICAL: Final = msgspec.json.Encoder(order="sorted", enc_hook=of_subclass)
 
 
 def _sampled(annotation: Any, *, owner: str) -> Any:
+    annotation = unaliased(annotation)
     if get_origin(annotation) is not Probabilistic:
         raise ContractDefinitionError(
             owner=owner,
@@ -213,6 +214,12 @@ def _check_function(function: Callable[..., Any], *, called_by_name: bool) -> No
     if isinstance(known, Signature):
         raise ContractDefinitionError(
             owner=str(known.name), problem="it is a step already", fix="decorate it once; a step may call another"
+        )
+    if isinstance(function, (classmethod, property)):
+        raise ContractDefinitionError(
+            owner=type(function).__name__,
+            problem="a method cannot be a step",
+            fix="move it out of the class and pass what it needs",
         )
     if not isinstance(getattr(function, "__name__", None), str):
         raise ContractDefinitionError(

@@ -10,7 +10,7 @@ from typing import Annotated, Any, Final, get_args, get_origin
 from pydantic import ConfigDict, PydanticUserError, TypeAdapter
 from pydantic_core import CoreConfig, SchemaError
 
-from stratum.contracts.annotation import is_contract, strip, type_name
+from stratum.contracts.annotation import expanded, is_contract, strip, type_name, unaliased
 from stratum.contracts.errors import ContractDefinitionError
 from stratum.contracts.shape import is_dict, is_sequence
 
@@ -22,6 +22,8 @@ STRICT: Final = ConfigDict(
     ser_json_bytes="base64",
     # A length makes pydantic read the text, and so refuse lone surrogates, which no JSON text can hold.
     str_min_length=0,
+    # A default is checked once, but what a `default_factory` gives is not known before.
+    validate_default=True,
 )
 """What every validator is built with: nothing is coerced, nothing unknown is let through."""
 STRICT_CORE: Final = CoreConfig(
@@ -36,6 +38,8 @@ def adapter_of(annotation: Any, *, owner: str, field: str | None) -> TypeAdapter
     Raises:
         ContractDefinitionError: a constraint is malformed, or written on a type it does not apply to.
     """
+    # pydantic leaves a constraint on an alias to a function of its own, as it does one that does not apply.
+    annotation = expanded(annotation)
     with definition_errors(owner, field):
         adapter: TypeAdapter[Any] = TypeAdapter(annotation, config=None if is_contract(strip(annotation)) else STRICT)
     if is_constrained(annotation) and (name := _inapplicable_constraint(adapter.core_schema)):
@@ -45,11 +49,19 @@ def adapter_of(annotation: Any, *, owner: str, field: str | None) -> TypeAdapter
             problem=f"{name} does not apply to {type_name(annotation)}",
             fix="put it on the type it is meant for: `Annotated[int, Field(ge=0)] | str`",
         )
+    if is_constrained(annotation) and any(node.get("allow_inf_nan") for node in _nodes(adapter.core_schema)):
+        raise ContractDefinitionError(
+            owner=owner,
+            field=field,
+            problem="allow_inf_nan lets in what no JSON can hold",
+            fix="leave it out, and write None for what is no number",
+        )
     return adapter
 
 
 def is_constrained(annotation: Any) -> bool:
     """True where anything in it is `Annotated`."""
+    annotation = unaliased(annotation)
     return get_origin(annotation) is Annotated or any(is_constrained(argument) for argument in get_args(annotation))
 
 
@@ -80,7 +92,8 @@ def _inapplicable_constraint(schema: Any) -> str | None:
     It leaves such a constraint to a function of its own, run on whatever value passes.
     """
     for node in _nodes(schema):
-        if str(node.get("type")).startswith("function-"):
+        # What serializes has a function as well, and no more than that.
+        if str(node.get("type")).startswith("function-") and is_dict(node["function"]):
             function = node["function"]["function"]
             applied = function.func if isinstance(function, functools.partial) else function
             if getattr(applied, "__module__", "").startswith("pydantic._internal."):

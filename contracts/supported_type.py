@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import enum
 import types
+from collections.abc import Iterator
 from datetime import date, datetime
 from decimal import Decimal
 from typing import Any, Final, ForwardRef, Literal, get_args, get_origin
 from uuid import UUID
 
-from stratum.contracts.annotation import is_contract, is_union, strip, type_name
+from stratum.contracts.annotation import is_alias, is_contract, is_union, stands_for, strip, type_name
 from stratum.contracts.errors import ContractDefinitionError
 from stratum.contracts.image import Image
 
@@ -27,6 +28,7 @@ def check_type(annotation: Any, *, owner: str, field: str | None) -> None:
         ContractDefinitionError: names `owner`, `field`, the type and what to use instead.
     """
     try:
+        _refuse_endless(annotation, ())
         _check(annotation)
     except _Unsupported as unsupported:
         raise ContractDefinitionError(
@@ -38,6 +40,24 @@ class _Unsupported(Exception):
     def __init__(self, problem: str, fix: str) -> None:
         self.problem = problem
         self.fix = fix
+
+
+def _refuse_endless(annotation: Any, through: tuple[Any, ...]) -> None:
+    """Before anybody follows aliases: `type Tree = list[Tree]` would be followed for ever."""
+    while is_alias(annotation):
+        name = annotation.__name__
+        if any(annotation is alias for alias in through):
+            raise _Unsupported(
+                f"the alias {name} stands for itself", f"write a @contract class {name} that holds itself"
+            )
+        through = (*through, annotation)
+        try:
+            annotation = stands_for(annotation)
+        except NameError as error:  # an alias is evaluated when it is first asked
+            raise _Unsupported(f"{error.name!r} is not defined", f"define it before {name} is used") from None
+    if get_origin(annotation) is not Literal:
+        for argument in get_args(annotation):
+            _refuse_endless(argument, through)
 
 
 def _check(annotation: Any) -> None:
@@ -117,11 +137,21 @@ def _check_key(annotation: Any) -> None:
 
 def _check_union(arguments: tuple[Any, ...]) -> None:
     # On the wire a dict is a list of entries: the strict subset has no open objects.
-    origins = {get_origin(strip(argument)) for argument in arguments}
+    origins = set(_origins(arguments))
     if dict in origins and origins & {list, set, frozenset, tuple}:
         raise _Unsupported(
             "a union of dict and a sequence cannot be told apart on the wire", "put one of them in a contract"
         )
+
+
+def _origins(arguments: tuple[Any, ...]) -> Iterator[Any]:
+    """Of all that a union may be, the unions that aliases in it stand for included."""
+    for argument in map(strip, arguments):
+        origin = get_origin(argument)
+        if is_union(origin):
+            yield from _origins(get_args(argument))
+        else:
+            yield origin
 
 
 _SUPPORTED: Final = (

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Coroutine, Mapping, Sequence
 from hashlib import sha256
 from typing import TYPE_CHECKING, Any, Final, Generic, Literal, ParamSpec, Protocol, TypeVar, overload
@@ -24,6 +25,7 @@ from stratum.engine.postconditions.postcondition import Ensure, Postcondition, P
 from stratum.engine.pricing.service_tier import ServiceTier, checked_tier
 from stratum.engine.prompt import PromptTemplate
 from stratum.engine.step import Step
+from stratum.engine.stub_body import refuse_body
 from stratum.engine.target import Models, Target, model_names
 
 if TYPE_CHECKING:
@@ -85,7 +87,9 @@ class Infer(Step[P, R], Generic[P, R]):
         signature: Signature[R] = Signature.of(function, samples=samples)
         super().__init__(function, signature)
         refuse_other_than_budget(signature.name, budget)
-        _check_options(signature.name, intent=intent, retries=retries, max_output_tokens=max_output_tokens)
+        refuse_body(function, owner=signature.name)
+        _check_texts(signature.name, intent=intent, context=context)
+        _check_numbers(signature.name, retries=retries, max_output_tokens=max_output_tokens, temperature=temperature)
         if signature.returns.holds_image:
             raise ContractDefinitionError(
                 owner=signature.name,
@@ -94,6 +98,7 @@ class Infer(Step[P, R], Generic[P, R]):
                 fix="return what it says about one, or make the image in a @compute",
             )
         self._schema = signature.returns.wire_schema  # compiled here: what strict mode cannot take is refused here
+        self._min_cap = signature.returns.min_output_tokens  # and what no answer can end
         self.prompt = PromptTemplate.compile(intent, context, signature)
         opaque = [name for name, parameter in signature.parameters.items() if parameter.opaque]
         self.ensure: list[CheckedAnswer] = [
@@ -219,7 +224,7 @@ class Infer(Step[P, R], Generic[P, R]):
             model=model,
             service_tier=tier,
             cap=cap,
-            min_cap=min(cap, max(returns.min_output_tokens, dialect.min_output_tokens)),
+            min_cap=min(cap, max(self._min_cap, dialect.min_output_tokens)),
         )
 
     def _shape(self, model: str, tier: ServiceTier | None) -> CallShape:
@@ -355,14 +360,27 @@ def _several(conditions: Condition | Sequence[Condition] | None) -> Sequence[Con
     return conditions if isinstance(conditions, (list, tuple)) else (conditions,)
 
 
-def _check_options(owner: str, *, intent: str, retries: int, max_output_tokens: int | None) -> None:
+def _check_texts(owner: str, *, intent: object, context: object) -> None:
+    if not isinstance(intent, str):
+        raise ContractDefinitionError(owner=owner, problem=f"intent={intent!r}", fix="pass a text")
     if not intent.strip():
         raise ContractDefinitionError(
             owner=owner, problem="intent is empty", fix="say in a sentence what the model must do"
         )
+    several = context if isinstance(context, (list, tuple)) else () if context is None else (context,)
+    if not all(isinstance(text, str) for text in several):
+        raise ContractDefinitionError(owner=owner, problem=f"context={context!r}", fix="pass a text, or a list of them")
+
+
+def _check_numbers(owner: str, *, retries: int, max_output_tokens: int | None, temperature: object) -> None:
     if type(retries) is not int or retries < 0:
         raise ContractDefinitionError(owner=owner, problem=f"retries={retries!r}", fix="pass a whole number, 0 or more")
     if max_output_tokens is not None and (type(max_output_tokens) is not int or max_output_tokens < 1):
         raise ContractDefinitionError(
             owner=owner, problem=f"max_output_tokens={max_output_tokens!r}", fix="pass a whole number, 1 or more"
         )
+    # Which numbers make sense is the provider's to say.
+    if temperature is not None and not (
+        isinstance(temperature, (int, float)) and not isinstance(temperature, bool) and math.isfinite(temperature)
+    ):
+        raise ContractDefinitionError(owner=owner, problem=f"temperature={temperature!r}", fix="pass a number, as 0.2")

@@ -6,15 +6,16 @@ import copy
 import dataclasses
 import enum
 import pickle
+import re
 from collections.abc import Callable, Sequence
 from datetime import date, datetime
 from decimal import Decimal
-from typing import Annotated, Any, ClassVar, Literal, NewType
+from typing import Annotated, Any, ClassVar, Literal, NamedTuple, NewType, Protocol, TypedDict
 from uuid import UUID
 
 import msgspec
 import pytest
-from pydantic import BaseModel, Field, field_validator
+from pydantic import BaseModel, Field, PlainSerializer, field_validator
 from typing_extensions import TypeAliasType
 
 from stratum.contracts.codec import codec
@@ -376,6 +377,124 @@ def test_a_field_with_several_aliases_is_refused() -> None:
         )
 
 
+def test_brackets_change_nothing() -> None:
+    @contract()
+    class Bracketed:
+        name: str
+
+    assert Bracketed(name="a").name == "a"
+    with pytest.raises(ContractViolation):
+        Bracketed(name=1)  # type: ignore[arg-type]
+
+
+class Plain:
+    name: str
+    _log: object
+    count: ClassVar[int] = 0
+
+
+@pytest.mark.parametrize(
+    ("bases", "problem"),
+    [
+        (
+            (RiskAssessment,),
+            "Made.extra: it stands in Middle, which is no contract, and would be lost; decorate class Middle",
+        ),
+        ((Plain,), "Made.name: it stands in Plain, which is no contract, and would be lost; decorate class Plain"),
+    ],
+)
+def test_a_field_of_a_class_that_is_no_contract_is_not_lost(bases: tuple[type, ...], problem: str) -> None:
+    if bases != (Plain,):
+        bases = (type("Middle", bases, {"__annotations__": {"extra": int}}),)
+    with pytest.raises(ContractDefinitionError, match=problem):
+        contract(type("Made", bases, {"__annotations__": {"more": int}}))
+
+
+def test_what_a_plain_class_keeps_to_itself_or_the_contract_declares_is_no_loss() -> None:
+    made: Any = contract(type("Made", (Plain,), {"__annotations__": {"name": str}}))
+    assert list(fields_of(made)) == ["name"]
+    assert made(name="a").count == 0
+
+
+class Shade(enum.Enum):
+    DARK = "dark"
+
+
+class Dictionary(TypedDict):
+    name: str
+
+
+class Pair(NamedTuple):
+    name: str
+
+
+class Named(Protocol):
+    name: str
+
+
+class Text(str):
+    name: str
+
+
+@pytest.mark.parametrize(
+    ("cls", "problem"),
+    [
+        (Shade, "Shade: an Enum is no contract; remove @contract: a field can be an Enum as it is"),
+        (Dictionary, "Dictionary: a contract has fields, and a TypedDict is none; write `class Dictionary:`"),
+        (Pair, "Pair: a contract has fields, and tuple is none; write `class Pair:`"),
+        (Text, "Text: a contract has fields, and str is none; write `class Text:`"),
+        (Named, "Named: a Protocol has no values; decorate the class that meets it"),
+        (RiskAssessment, "RiskAssessment: it is a contract already; decorate it once"),
+        (len, "len: it is not a class; write @contract above a class"),
+    ],
+)
+def test_what_no_contract_can_be_made_of_is_told_what_to_write(cls: Any, problem: str) -> None:
+    with pytest.raises(ContractDefinitionError, match=f"^{re.escape(problem)}$"):
+        contract(cls)
+
+
+def test_a_marker_of_dataclasses_is_told_as_what_it_is() -> None:
+    with pytest.raises(ContractDefinitionError, match="Made._: all fields are passed by name; leave KW_ONLY out"):
+        contract(type("Made", (), {"__annotations__": {"_": dataclasses.KW_ONLY, "name": str}}))
+
+
+def test_what_a_default_factory_gives_is_checked_like_any_value() -> None:
+    @contract
+    class Numbered:
+        number: int = Field(default_factory=lambda: "one")  # type: ignore[assignment,return-value]
+
+    assert Numbered(number=1).number == 1
+    with pytest.raises(ContractViolation, match='expected integer, got "one"'):
+        Numbered()
+
+
+def test_a_serializer_of_pydantic_does_no_harm() -> None:
+    @contract
+    class Served:
+        number: Annotated[int, PlainSerializer(str)]
+
+    compiled = codec(Served, owner="f", field="x")
+    assert compiled.decode(compiled.encode(Served(number=1))) == Served(number=1)
+
+
+def test_a_number_that_no_json_can_hold_is_not_let_in_by_a_field_either() -> None:
+    """It was written to the journal as null, and the run could not be read back."""
+    with pytest.raises(ContractDefinitionError, match="Made.share: allow_inf_nan lets in what no JSON can hold"):
+        contract(type("Made", (), {"__annotations__": {"share": Annotated[float, Field(allow_inf_nan=True)]}}))
+    contract(type("Made", (), {"__annotations__": {"share": Annotated[float, Field(allow_inf_nan=False)]}}))
+
+
+@contract
+class Endless:
+    next: Endless
+
+
+def test_a_contract_of_which_no_value_ends_cannot_be_an_answer() -> None:
+    with pytest.raises(ContractDefinitionError, match="Endless: every value of it holds another one, without end"):
+        _ = codec(Endless, owner="f", field="return").min_output_tokens
+    assert codec(Node, owner="f", field="return").min_output_tokens > 0
+
+
 def test_a_class_that_makes_itself_is_refused() -> None:
     class Handmade:
         name: str
@@ -426,6 +545,48 @@ class Late(BaseModel):
 
 def test_aliases_of_types_are_looked_through() -> None:
     assert codec(Count, owner="f", field="x").name == "int"
+
+
+Whole = TypeAliasType("Whole", int)
+Wording = TypeAliasType("Wording", str)
+Several = TypeAliasType("Several", list[int] | str)
+
+
+def test_a_constraint_on_an_alias_is_one_on_what_it_stands_for() -> None:
+    few = codec(list[Annotated[Whole, Field(ge=0)]], owner="f", field="x")
+    assert few.validate([1]) == [1]
+    with pytest.raises(ContractViolation, match="expected number >= 0"):
+        few.validate([-1])
+    with pytest.raises(ContractDefinitionError, match="ge does not apply to str"):
+        codec(Annotated[Wording, Field(ge=0)], owner="f", field="x")
+
+
+def test_an_alias_that_stands_for_itself_is_refused() -> None:
+    """`type Tree = list[Tree] | int`: what such a statement makes, from Python 3.12 on, is evaluated when it is asked."""
+    tree: Any = type("TypeAliasType", (), {"__name__": "Tree"})()
+    tree.__value__ = list[tree] | int
+    for annotation in (tree, list[tree], dict[str, tree]):
+        with pytest.raises(ContractDefinitionError, match="the alias Tree stands for itself; write a @contract class"):
+            codec(annotation, owner="f", field="x")
+
+
+def test_an_alias_of_what_is_not_defined_says_so() -> None:
+    class Early:
+        __name__ = "Early"
+
+        @property
+        def __value__(self) -> Any:
+            raise NameError("name 'Late' is not defined", name="Late")
+
+    Early.__name__ = "TypeAliasType"
+    with pytest.raises(ContractDefinitionError, match="'Late' is not defined; define it before Early is used"):
+        codec(Early(), owner="f", field="x")
+
+
+def test_a_union_behind_an_alias_is_seen() -> None:
+    assert codec(Several | None, owner="f", field="x").validate([1]) == [1]
+    with pytest.raises(ContractDefinitionError, match="a union of dict and a sequence cannot be told apart"):
+        codec(dict[str, int] | Several, owner="f", field="x")
 
 
 def test_unhashable_metadata_does_no_harm() -> None:

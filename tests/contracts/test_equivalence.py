@@ -156,7 +156,6 @@ def test_a_plain_contract_takes_the_hot_path() -> None:
         Annotated[int, Field(alias="fieldName")],
         Annotated[int, AfterValidator(abs)],
         Annotated[int, Field(strict=False)],
-        Annotated[float, Field(allow_inf_nan=True)],
         Annotated[int | None, Field(default=5)],
         Annotated[list[int] | None, Field(default_factory=list[int])],
         list[Itself],

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import pickle
 from datetime import datetime
-from typing import Any, get_type_hints
+from typing import Any, NewType, get_type_hints
 
 import pytest
+from typing_extensions import TypeAliasType
 
 from stratum.contracts.codec import codec
 from stratum.contracts.contract import contract
@@ -117,3 +118,32 @@ def test_unredacted_a_trace_shows_everything() -> None:
 def test_the_journal_keeps_opaque_parts() -> None:
     compiled = codec(Case, owner="f", field="case")
     assert compiled.decode(compiled.encode(CASE)) == CASE
+
+
+Hidden = TypeAliasType("Hidden", opaque[str])
+Again = TypeAliasType("Again", Hidden)
+AsBefore = TypeAliasType("AsBefore", str)
+Told = NewType("Told", opaque[str])
+
+
+@pytest.mark.parametrize("annotation", [Hidden, Again, list[Hidden], Hidden | None, Told])
+def test_an_alias_of_something_opaque_is_opaque(annotation: Any) -> None:
+    """`type Hidden = opaque[str]` is how one writes it from Python 3.12 on."""
+    assert codec(annotation, owner="f", field="x").opaque
+
+
+def test_an_alias_of_something_else_is_not() -> None:
+    assert not codec(AsBefore, owner="f", field="x").opaque
+
+
+@contract
+class Sealed:
+    title: AsBefore
+    body: Hidden
+
+
+def test_a_field_of_such_a_type_goes_into_the_attachment_and_is_redacted() -> None:
+    compiled = codec(Sealed, owner="f", field="x")
+    value = Sealed(title="a title", body="a secret")
+    assert compiled.split_opaque(value) == ({"title": "a title"}, {"body": "a secret"})
+    assert compiled.jsonable(value, redact=True) == {"title": "a title", "body": "[opaque, 10 bytes]"}

@@ -136,6 +136,124 @@ def test_numbers_that_must_be_whole_are_found_while_decorating(options: dict[str
         infer(intent="Count", **options)(number)
 
 
+@pytest.mark.parametrize(
+    ("options", "says"),
+    [
+        ({"intent": 5}, "number: intent=5; pass a text"),
+        ({"context": 5}, "number: context=5; pass a text, or a list of them"),
+        ({"context": ["a", 5]}, "number: context=['a', 5]; pass a text, or a list of them"),
+        ({"temperature": "hot"}, "number: temperature='hot'; pass a number, as 0.2"),
+        ({"temperature": float("nan")}, "number: temperature=nan; pass a number, as 0.2"),
+        ({"temperature": True}, "number: temperature=True; pass a number, as 0.2"),
+    ],
+)
+def test_texts_and_numbers_of_the_wrong_kind_are_shown(options: dict[str, Any], says: str) -> None:
+    def number(text: str) -> int: ...  # type: ignore[empty-body]
+
+    with pytest.raises(ContractDefinitionError, match=f"^{re.escape(says)}$"):
+        wrong: dict[str, Any] = {"intent": "Count", **options}
+        infer(**wrong)(number)
+    infer(intent="Count", context=("a", "b"), temperature=1)(number)
+
+
+class Bodies:
+    """Functions as users write them under `@infer`."""
+
+    @staticmethod
+    def dots(text: str) -> int: ...  # type: ignore[empty-body]
+
+    @staticmethod
+    async def waiting_dots(text: str) -> int: ...  # type: ignore[empty-body]
+
+    @staticmethod
+    def docstring(text: str) -> int:  # type: ignore[empty-body]
+        """Count."""
+
+    @staticmethod
+    def nothing(text: str) -> int:  # type: ignore[empty-body]
+        pass
+
+    @staticmethod
+    def unwritten(text: str) -> int:
+        raise NotImplementedError
+
+    @staticmethod
+    async def unwritten_with_a_reason(text: str) -> int:
+        raise NotImplementedError(f"a model counts {text}")
+
+    @staticmethod
+    def returned_dots(text: str) -> int:
+        return ...  # type: ignore[return-value]
+
+    @staticmethod
+    def counted(text: str) -> int:
+        return len(text)
+
+    @staticmethod
+    async def counted_later(text: str) -> int:
+        await trio.sleep(1)
+        return len(text)
+
+    @staticmethod
+    def constant(text: str) -> int:
+        return 0
+
+    @staticmethod
+    def printed(text: str) -> int:  # type: ignore[empty-body]
+        """Count."""
+        print(text)
+
+    @staticmethod
+    def in_parts(text: str) -> int:
+        if text:
+            return 1
+        raise NotImplementedError
+
+    @staticmethod
+    def failing(text: str) -> int:
+        raise ValueError(text)
+
+
+@pytest.mark.parametrize(
+    "function",
+    [
+        Bodies.dots,
+        Bodies.waiting_dots,
+        Bodies.docstring,
+        Bodies.nothing,
+        Bodies.unwritten,
+        Bodies.unwritten_with_a_reason,
+        Bodies.returned_dots,
+        functools.cache(Bodies.dots),
+    ],
+)
+def test_a_function_for_a_model_needs_no_body(function: Any) -> None:
+    assert infer(intent="Count")(function)
+
+
+@pytest.mark.parametrize(
+    "function",
+    [
+        Bodies.counted,
+        Bodies.counted_later,
+        Bodies.constant,
+        Bodies.printed,
+        Bodies.in_parts,
+        Bodies.failing,
+        functools.cache(Bodies.counted),
+    ],
+)
+def test_a_body_that_would_never_run_is_refused(function: Any) -> None:
+    with pytest.raises(ContractDefinitionError, match="it has a body, which would never run.*write `...` as the body"):
+        infer(intent="Count")(function)
+
+
+@pytest.mark.parametrize("kind", [classmethod, property])
+def test_a_method_in_its_wrapping_is_told_as_one(kind: Any) -> None:
+    with pytest.raises(ContractDefinitionError, match=f"{kind.__name__}: a method cannot be a step; move it out"):
+        infer(intent="Count")(kind(Bodies.dots))
+
+
 def test_a_budget_in_the_functions_place_is_named() -> None:
     wrong: Any = Budget(usd=1)
     with pytest.raises(ContractDefinitionError, match=r"is not a function; write @flow, or @flow\(budget=...\)"):

@@ -26,6 +26,15 @@ class RiskAssessment:
         return self.level == "critical"
 
 
+@contract()
+class Bracketed:
+    name: str
+
+
+assert_type(Bracketed(name="a"), Bracketed)
+Bracketed(name=1)  # type: ignore[arg-type]
+
+
 @contract
 class Letter:
     body: opaque[str]
