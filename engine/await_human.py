@@ -14,10 +14,10 @@ from stratum.contracts.errors import HITLTimeoutError
 from stratum.contracts.human import HumanDecision, RecordedDecision
 from stratum.contracts.records import GateOpened
 from stratum.contracts.signature import Signature
-from stratum.contracts.trace import CallKind
 from stratum.engine.answer_by import answer_by, seconds_left
 from stratum.engine.event_loop import refuse_outside_trio
 from stratum.engine.place import Place, current_place
+from stratum.engine.recorded_as import RecordedAs
 from stratum.engine.review import Review
 from stratum.engine.step_record import StepRecord
 from stratum.engine.workplace import refuse_on_worker
@@ -25,17 +25,11 @@ from stratum.engine.workplace import refuse_on_worker
 T = TypeVar("T")
 
 
-@dataclass(frozen=True, kw_only=True)
-class _Asking:
-    kind: CallKind
-    signature: Signature[Any]
-
-
 def _await_human(question: str, options: list[str]) -> RecordedDecision: ...  # type: ignore[empty-body]
 
 
 _await_human.__name__ = "await_human"
-_ASKING: Final = _Asking(kind="gate", signature=Signature.of(_await_human))
+_ASKING: Final[RecordedAs[RecordedDecision]] = RecordedAs(kind="gate", signature=Signature.of(_await_human))
 
 
 @overload

@@ -11,11 +11,12 @@ import msgspec
 
 from stratum.contracts.errors import ContractDefinitionError, ConvergenceFailure
 from stratum.contracts.json_value import split
-from stratum.engine.fan_out.composed import Composed, perform_composed
+from stratum.engine.fan_out.composed import perform_composed
 from stratum.engine.infer import Infer
 from stratum.engine.infer_call import InferCall
 from stratum.engine.named_options import named_options
 from stratum.engine.place import Place
+from stratum.engine.recorded_as import RecordedAs
 from stratum.engine.step import Step
 
 if TYPE_CHECKING:
@@ -51,7 +52,7 @@ class Refine(Step[P, R], Generic[P, R]):
 
     async def perform(self, arguments: dict[str, Any], place: Place) -> R:
         return await perform_composed(
-            Composed(kind="refine", signature=self.signature),
+            RecordedAs(kind="refine", signature=self.signature),
             arguments,
             place,
             budget=self._whole.budget,

@@ -3,31 +3,21 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
-from dataclasses import dataclass
 from typing import Any, TypeVar
 
 import msgspec
 
 from stratum.contracts.budget import Budget
-from stratum.contracts.signature import Signature
-from stratum.contracts.trace import CallKind
 from stratum.engine.envelope import open_envelope
 from stratum.engine.place import Place, current_place
+from stratum.engine.recorded_as import RecordedAs
 from stratum.engine.step_record import StepRecord
 
 R = TypeVar("R")
 
 
-@dataclass(frozen=True, kw_only=True)
-class Composed:
-    """What its record says it is."""
-
-    kind: CallKind
-    signature: Signature[Any]
-
-
 async def perform_composed(
-    step: Composed,
+    step: RecordedAs[Any],
     arguments: dict[str, Any],
     place: Place,
     *,

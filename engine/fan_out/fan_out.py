@@ -8,7 +8,6 @@ never starting them.
 from __future__ import annotations
 
 from collections.abc import Coroutine, Sequence
-from dataclasses import dataclass
 from typing import Any, Final, Generic, TypeVar
 
 import msgspec
@@ -16,10 +15,10 @@ import trio
 
 from stratum.contracts.ended import Failure, Success
 from stratum.contracts.signature import Signature
-from stratum.contracts.trace import CallKind
 from stratum.engine.discarded import discard
 from stratum.engine.flow_call import unwrapped
 from stratum.engine.place import Place, current_place
+from stratum.engine.recorded_as import RecordedAs
 from stratum.engine.step_record import StepRecord
 
 T = TypeVar("T")
@@ -95,12 +94,8 @@ class FanOut(Generic[T]):
             self._scope.cancel(reason="too many branches have failed")
 
 
-@dataclass(frozen=True, kw_only=True)
-class Decision:
-    """A fan-out as a step of its run: which branches won is its result."""
-
-    kind: CallKind
-    signature: Signature[list[int]]
+Decision = RecordedAs[list[int]]
+"""A fan-out as a step of its run: which branches won is its result."""
 
 
 def decision(name: str) -> Decision:

@@ -10,9 +10,10 @@ from stratum.contracts.digest import canonical_json
 from stratum.contracts.ended import Failure, Success
 from stratum.contracts.errors import ConsensusFailure, ContractDefinitionError
 from stratum.contracts.json_value import json_value
-from stratum.engine.fan_out.composed import Composed, perform_composed
+from stratum.engine.fan_out.composed import perform_composed
 from stratum.engine.fan_out.fan_out import FanOut
 from stratum.engine.place import Place
+from stratum.engine.recorded_as import RecordedAs
 from stratum.engine.step import Step
 
 if TYPE_CHECKING:
@@ -60,7 +61,7 @@ class Quorum(Step[P, R], Generic[P, R]):
 
     async def perform(self, arguments: dict[str, Any], place: Place) -> R:
         return await perform_composed(
-            Composed(kind="quorum", signature=self.signature),
+            RecordedAs(kind="quorum", signature=self.signature),
             arguments,
             place,
             budget=self._whole.budget,

@@ -38,6 +38,7 @@ from stratum.engine.plans.doers.gate_doer import GateDoer, Revise
 from stratum.engine.plans.doers.sub_plan_doer import SubPlanDoer
 from stratum.engine.plans.infer_steps import infer_call
 from stratum.engine.plans.step_history import best_of
+from stratum.engine.recorded_as import RecordedAs
 from stratum.engine.scheduling.scheduler import StartOver
 from stratum.engine.step_record import StepRecord
 
@@ -46,14 +47,6 @@ if TYPE_CHECKING:
 
 STAGNANT: Final = 3
 """Equal results in a row that end a repetition."""
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class PlannedCall:
-    """A plan's step as its record knows it."""
-
-    kind: Kind
-    signature: Signature[Any]
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -322,21 +315,21 @@ class StepWork:
             best = {**best, how.field: found.items}
         return msgspec.structs.replace(repeated, merged=msgspec.Raw(msgspec.json.encode(best)))
 
-    def _call(self) -> tuple[PlannedCall, dict[str, Any]]:
+    def _call(self) -> tuple[RecordedAs[Any], dict[str, Any]]:
         """The step as its record knows it, and its arguments."""
         function = self._steps.run.functions.steps.get(self._step.fn) if self._kind == "compute" else None
         if function is not None:
             codecs = {name: parameter.codec for name, parameter in function.signature.parameters.items()}
             arguments = function.signature.bind((), self._values.arguments(self._step, codecs))
-            return PlannedCall(kind=self._kind, signature=function.signature), arguments
+            return RecordedAs(kind=self._kind, signature=function.signature), arguments
         inputs = self._values.plain_arguments(self._step)
         return self._taking(inputs), inputs
 
-    def _as_written(self) -> tuple[PlannedCall, dict[str, Any]]:
+    def _as_written(self) -> tuple[RecordedAs[Any], dict[str, Any]]:
         """The same where its references lead to nothing that it takes."""
         return self._taking(self._step.inputs), dict(self._step.inputs)
 
-    def _taking(self, names: Iterable[str]) -> PlannedCall:
+    def _taking(self, names: Iterable[str]) -> RecordedAs[Any]:
         name = self._step.fn or self._step.intent or self._kind
         signature = Signature(
             name=name,
@@ -345,7 +338,7 @@ class StepWork:
             returns=self._codec,
             arguments_of=dict,
         )
-        return PlannedCall(kind=self._kind, signature=signature)
+        return RecordedAs(kind=self._kind, signature=signature)
 
     def _doer(self, arguments: dict[str, Any], record: StepRecord) -> Doer:
         steps, run, number, past = self._steps, self._steps.run, self._number, self._past
