@@ -1,6 +1,6 @@
 """`PlanChecker`: one plan, or a plan within it, checked and compiled.
 
-Long, and one class: each pass reads what the passes before it filled in. What a check can know by itself has a file of its own.
+One class, though a long one: each pass reads what the passes before it filled in. What a check can know by itself has a file of its own.
 """
 
 from __future__ import annotations
@@ -16,6 +16,7 @@ from stratum.contracts.errors import ContractViolation
 from stratum.contracts.expressions.expression import Expression
 from stratum.contracts.expressions.fields import Schema, Shape
 from stratum.contracts.plans.accumulated import check_accumulate
+from stratum.contracts.plans.bare import bare_steps
 from stratum.contracts.plans.budgets import check_budgets
 from stratum.contracts.plans.compiled_plan import CompiledPlan
 from stratum.contracts.plans.dag import Dag
@@ -115,7 +116,7 @@ class PlanChecker:
             kinds=tuple(self._kinds),
             dependencies=tuple(tuple(sorted(before)) for before in self._before),
             dag=dag,
-            bare=self._bare(may_fail),
+            bare=bare_steps(self._plan, self._kinds, may_fail=may_fail),
             tolerated=may_fail,
             outputs=tuple(self._outputs),
             returns=returns,
@@ -125,27 +126,8 @@ class PlanChecker:
             plans=self._sub_plans,
         )
 
-    def _bare(self, may_fail: bytes) -> bytes:
-        apart = {
-            id
-            for step in self._plan.steps
-            for id in (step.repair, step.on_fail, step.gate.revise if step.gate else "")
-            if id
-        }
-        bare = bytes(
-            kind == "compute" and step.id not in apart and not _asks(step)
-            for step, kind in zip(self._plan.steps, self._kinds, strict=True)
-        )
-        if not may_fail:
-            return bare
-        if not self._plan.fail_fast:
-            return bytes(len(bare))
-        return bytes(one and not fails for one, fails in zip(bare, may_fail, strict=True))
-
     def _step_path(self, number: int) -> str:
         return f"{self._path}.steps[{number}]"
-
-    # Names
 
     def _check_input(self, name: str, written: Any) -> None:
         compiled = self._types.codec(written, path=at(at(self._path, "input"), name), name=f"Input_{name}")
@@ -161,8 +143,6 @@ class PlanChecker:
             self._problems.add(path, f"the id {visible(id)} is there twice, first at {other}", "give it another")
         else:
             self._index[id] = number
-
-    # What a step is, and returns
 
     def _check_result(self, step: Step, path: str) -> None:
         kind = kind_of(step, self._plan, self._registry)
@@ -200,8 +180,6 @@ class PlanChecker:
         shape = self._shapes[self._index[id]]
         # A part of another plan's output is not used as a whole schema: its definitions are elsewhere.
         return shape.schema if shape is not None and shape.schema is shape.root else None
-
-    # What a step takes
 
     def _check_arguments(self, step: Step, number: int, path: str) -> None:
         for position, id in enumerate(step.depends_on):
@@ -337,8 +315,6 @@ class PlanChecker:
             if may_fail[number] or not self._plan.fail_fast:
                 check_takes_null(self._plan.steps[number], name, consumer, path=path, problems=self._problems)
 
-    # The graph
-
     def _wait_for(self, number: int | None, id: str, *, path: str) -> int | None:
         """Have step `number` wait for the one named at `path`; its number, or `None` if there is none."""
         before = self._index.get(id)
@@ -408,9 +384,3 @@ class PlanChecker:
 
 _COMMAND_RESULT: Codec[Any] = codec(CommandResult, owner="CommandResult", field="")
 _DECISION: Codec[Any] = codec(GateDecision, owner="GateDecision", field="")
-
-
-def _asks(step: Step) -> bool:
-    """Whether more is said of it than what it calls, with what, and after what."""
-    more = (step.ensure, step.when, step.on_fail, step.repeat, step.budget, step.repair, step.model, step.service_tier)
-    return is_join(step) or any(more)

@@ -170,6 +170,12 @@ class Step(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, forbid
         return self.ensure  # type: ignore[return-value]  # made so by __post_init__
 
     @property
+    def starts_over_from(self) -> tuple[str, ...]:
+        """The earlier steps that its violations, or a person's revision of it, have done again."""
+        named = (self.repair, self.gate.revise if self.gate is not None else "")
+        return tuple(id for id in named if id)
+
+    @property
     def program(self) -> Command | None:
         """`command` in full."""
         return self.command  # type: ignore[return-value]  # made so by __post_init__
