@@ -37,8 +37,8 @@ async def stratum_rollback(
     The user's branches, index and stash are not touched, and a commit keeps the files as they were before.
     """
     plans = await bridge_of(ctx).plans()
-    live = plans.live(plan)
-    if live is not None and not live.ended.is_set():
+    live = plans.at_work(plan)
+    if live is not None:
         live.log.past.need_snapshot(step, run=plan)  # before it is stopped: a wrong step must not end a run
         live.cancel("it is rolled back")
         await live.ended.wait()

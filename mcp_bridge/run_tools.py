@@ -53,7 +53,7 @@ async def stratum_execute(
     first = await obtain(ctx, plans, plan)
     if first is not None:
         return first
-    started = not _at_work(plans, plan)
+    started = plans.at_work(plan) is None
     run = await plans.start(plan)
     try:
         await something_to_do(run, wait_s)
@@ -127,8 +127,8 @@ async def stratum_status(
         return answer(
             "\n".join(f"{each.plan}  {each.state}  {each.goal}" for each in view.plans) or "no plans yet", view
         )
-    run = opened.plans.live(plan)
-    if run is not None and not run.ended.is_set():
+    run = opened.plans.at_work(plan)
+    if run is not None:
         await something_to_do(run, wait_s)
         status = run.status()
     else:
@@ -170,11 +170,6 @@ async def _elsewhere(plans: Plans, plan: str, wait_s: float) -> PlanStatus:
             await trio.sleep(_LOOKED_AGAIN_S)
             status = await plans.status(plan)
     return status
-
-
-def _at_work(plans: Plans, plan: str) -> bool:
-    run = plans.live(plan)
-    return run is not None and not run.ended.is_set()
 
 
 async def running(plans: Plans, plan: str) -> PlanRun:

@@ -137,7 +137,7 @@ class Plans:
             PlanError: the new one is not valid; the old one stays.
             RunError: it has begun, or was discarded.
         """
-        if (live := self._live.get(run)) is not None and not live.ended.is_set():
+        if self.at_work(run) is not None:
             raise RunError(run=run, problem="it has begun", fix="propose a new plan for what is left to do")
         compiled = await self._estimated(self._compiled.of(plan))
         await revise_draft(self.runtime.journal, run, compiled, by=by)
@@ -160,7 +160,7 @@ class Plans:
         Raises:
             UnknownRun: there is no such plan.
         """
-        if (live := self._live.get(run)) is not None and not live.ended.is_set():
+        if (live := self.at_work(run)) is not None:
             return live.status()
         return await self._status(run, await self._past(run), policy_or_problem(self.approvals.home))
 
@@ -181,8 +181,13 @@ class Plans:
         return (await self._past(run)).inputs
 
     def live(self, run: str) -> PlanRun | None:
-        """The run, if it is at work in this process."""
+        """The run, if it is at work in this process, or was and has ended here."""
         return self._live.get(run)
+
+    def at_work(self, run: str) -> PlanRun | None:
+        """The run, if it is at work in this process now."""
+        live = self._live.get(run)
+        return None if live is None or live.ended.is_set() else live
 
     async def start(self, run: str, *, raised: Raised = None, by: str = "") -> PlanRun:
         """Begin an approved plan, or go on with one that ended or was killed; what is done is not done again.
@@ -200,7 +205,7 @@ class Plans:
         """
         # Of many that start it at once the first does; the others get what it started.
         async with self._starting.setdefault(run, trio.Lock()):
-            if (live := self._live.get(run)) is not None and not live.ended.is_set():
+            if (live := self.at_work(run)) is not None:
                 return live
             return await self._start(run, raised, by)
 
@@ -250,7 +255,7 @@ class Plans:
             RunError: it is at work, or the step has no snapshot.
             UnknownRun, RunLocked, WorkspaceError: as elsewhere.
         """
-        if (live := self._live.get(run)) is not None and not live.ended.is_set():
+        if self.at_work(run) is not None:
             raise RunError(run=run, problem="it is at work", fix="cancel it, then roll it back")
         return await roll_back(
             self.runtime.journal,
