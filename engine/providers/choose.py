@@ -1,4 +1,4 @@
-"""Which provider a runtime uses when it is not told."""
+"""`choose_provider`: which provider a runtime uses when it is not told."""
 
 from __future__ import annotations
 
@@ -18,19 +18,16 @@ LOCAL = "local"
 """As STRATUM_MODEL: the embedded model, whatever keys are set. `local/NAME` picks one of its models."""
 
 
-def choose_provider(
-    explicit: Provider | None, *, environ: Mapping[str, str], progress: Progress | None = None
-) -> Provider:
-    """The one given, else what STRATUM_MODEL, STRATUM_BASE_URL and OPENAI_API_KEY say, else the embedded model.
+def choose_provider(environ: Mapping[str, str], *, progress: Progress | None = None) -> Provider:
+    """What STRATUM_MODEL, STRATUM_BASE_URL and OPENAI_API_KEY say, else the embedded model.
 
-    `progress` is told of the download of the embedded model's weights. A server that is not OpenAI's is spoken to by chat completions, which all of them have.
+    `progress` is told of the download of the embedded model's weights. A server that is not OpenAI's is spoken to by chat
+    completions, which all of them have.
 
     Raises:
         NoProvider: nothing is set and the extra `local` is not installed.
         ProviderError: the environment names a provider that cannot be used.
     """
-    if explicit is not None:
-        return explicit
     model = environ.get("STRATUM_MODEL") or None
     if model is not None and (model == LOCAL or model.startswith(f"{LOCAL}/")):
         if not _local_installed():

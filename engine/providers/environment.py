@@ -21,7 +21,7 @@ def provider_from_environment(environ: Mapping[str, str], *, progress: Progress 
         from stratum.engine.providers.replay import replay
 
         return replay(recordings)
-    return choose_provider(None, environ=environ, progress=progress)
+    return choose_provider(environ, progress=progress)
 
 
 def provider_or_absent(environ: Mapping[str, str], *, progress: Progress | None = None) -> Provider:

@@ -72,7 +72,7 @@ def replay(path: str | os.PathLike[str], *, record: Provider | bool = False, pri
         NoRecording: there is no such file, and nothing to record from.
         ProviderError: the file is not one of recordings.
     """
-    source = choose_provider(None, environ=os.environ) if record is True else record or None
+    source = choose_provider(os.environ) if record is True else record or None
     return Replay(Path(path), source=source, price=price)
 
 

@@ -157,31 +157,8 @@ def _plugin_files(places: Places, command: Sequence[str]) -> list[_Owned]:
     market = places.market
     plugin = market / "plugins" / NAME
     documents: dict[Path, Any] = {
-        market / ".agents" / "plugins" / "marketplace.json": {
-            "name": MARKET,
-            "interface": {"displayName": TITLE},
-            "plugins": [
-                {
-                    "name": NAME,
-                    "source": {"source": "local", "path": f"./plugins/{NAME}"},
-                    "policy": {"installation": "AVAILABLE", "authentication": "ON_INSTALL"},
-                    "category": "Productivity",
-                }
-            ],
-        },
-        plugin / ".codex-plugin" / "plugin.json": {
-            "name": NAME,
-            "version": server_version(),
-            "description": "Typed plans that are approved before they run, targeted retries, hard budgets, audits.",
-            "skills": "./skills/",
-            "mcpServers": "./.mcp.json",
-            "hooks": "./hooks/hooks.json",
-            "interface": {
-                "displayName": TITLE,
-                "shortDescription": "Plans, budgets and audits",
-                "category": "Productivity",
-            },
-        },
+        market / ".agents" / "plugins" / "marketplace.json": _marketplace(),
+        plugin / ".codex-plugin" / "plugin.json": _manifest(),
         plugin / ".mcp.json": {"mcpServers": {NAME: codex_server(command)}},
         plugin / "hooks" / "hooks.json": {"hooks": _hooks(command)},
     }
@@ -194,6 +171,37 @@ def _plugin_files(places: Places, command: Sequence[str]) -> list[_Owned]:
         ),
         _Owned(path=plugin / "skills" / SKILL_NAME / "SKILL.md", body=SKILL, marks=_MARKDOWN, whole=True),
     ]
+
+
+def _marketplace() -> dict[str, Any]:
+    return {
+        "name": MARKET,
+        "interface": {"displayName": TITLE},
+        "plugins": [
+            {
+                "name": NAME,
+                "source": {"source": "local", "path": f"./plugins/{NAME}"},
+                "policy": {"installation": "AVAILABLE", "authentication": "ON_INSTALL"},
+                "category": "Productivity",
+            }
+        ],
+    }
+
+
+def _manifest() -> dict[str, Any]:
+    return {
+        "name": NAME,
+        "version": server_version(),
+        "description": "Typed plans that are approved before they run, targeted retries, hard budgets, audits.",
+        "skills": "./skills/",
+        "mcpServers": "./.mcp.json",
+        "hooks": "./hooks/hooks.json",
+        "interface": {
+            "displayName": TITLE,
+            "shortDescription": "Plans, budgets and audits",
+            "category": "Productivity",
+        },
+    }
 
 
 def _json_marks() -> Marks:

@@ -30,6 +30,7 @@ from stratum.contracts.records import (
     RunStarted,
 )
 from stratum.contracts.trace import Attempt, TraceRecord
+from stratum.contracts.violation import Violation
 
 if TYPE_CHECKING:
     from opentelemetry.context import Context
@@ -79,6 +80,16 @@ class _Meters:
         self.duration = meter.create_histogram("gen_ai.client.operation.duration", unit="s")
         self.cost = meter.create_counter("stratum.cost", unit="USD", description="Cost of settled attempts")
         self.retries = meter.create_counter("stratum.retries", unit="{attempt}", description="Attempts after the first")
+
+    def count(self, attempt: Attempt, named: Mapping[str, str]) -> None:
+        """Of the call and model that it is `named` for."""
+        if attempt.number > 1:
+            self.retries.add(1, named)
+        self.duration.record(attempt.duration_ms / 1000, named)
+        self.cost.add(attempt.picousd / 1e12, named)
+        if attempt.usage is not None:
+            self.tokens.record(attempt.usage.input_tokens, {**named, "gen_ai.token.type": "input"})
+            self.tokens.record(attempt.usage.output_tokens, {**named, "gen_ai.token.type": "output"})
 
 
 class _Spans:
@@ -142,13 +153,7 @@ class _Spans:
             "gen_ai.provider.name": self._provider,
             "gen_ai.request.model": model,
         }
-        if attempt.number > 1:
-            self._meters.retries.add(1, named)
-        self._meters.duration.record(attempt.duration_ms / 1000, named)
-        self._meters.cost.add(attempt.picousd / 1e12, named)
-        if attempt.usage is not None:
-            self._meters.tokens.record(attempt.usage.input_tokens, {**named, "gen_ai.token.type": "input"})
-            self._meters.tokens.record(attempt.usage.output_tokens, {**named, "gen_ai.token.type": "output"})
+        self._meters.count(attempt, named)
         ended_ns = time.time_ns()
         sent = self._tracer.start_span(
             f"chat {model}",
@@ -161,16 +166,7 @@ class _Spans:
             sent.set_status(Status(StatusCode.ERROR, attempt.error.partition(":")[0]))
         sent.end(ended_ns)
         for violation in attempt.violations:
-            said = {"stratum.detail": violation.detail} if self._details and violation.detail else {}
-            span.add_event(
-                "stratum.violation",
-                {
-                    "stratum.attempt": attempt.number,
-                    "stratum.kind": violation.kind,
-                    "stratum.condition": violation.condition,
-                    **said,
-                },
-            )
+            span.add_event("stratum.violation", _violation(attempt, violation, details=self._details))
 
     def _finish(self, run: str, step: str, done: TraceRecord) -> None:
         span, _ = self._steps.pop((run, step), (None, ""))
@@ -216,6 +212,17 @@ def _measured(attempt: Attempt) -> Attributes:
         "stratum.cost_usd": attempt.picousd / 1e12,
         "stratum.estimated": attempt.estimated,
         "stratum.transport_retries": attempt.transport_retries,
+    }
+
+
+def _violation(attempt: Attempt, violation: Violation, *, details: bool) -> Attributes:
+    """Its condition is ours; its detail quotes the model."""
+    said: Attributes = {"stratum.detail": violation.detail} if details and violation.detail else {}
+    return {
+        "stratum.attempt": attempt.number,
+        "stratum.kind": violation.kind,
+        "stratum.condition": violation.condition,
+        **said,
     }
 
 
