@@ -4,87 +4,47 @@ The baseline, `openai SDK`, is `client.responses.create` with the same tool, for
 validation of the answer; in one setting all of them but the frameworks speak chat completions instead. `httpx2` posts the same bytes and parses nothing, and so does `lean transport`. `infer` is everything on:
 contract, ensure, budget, journal on disk, trace; through the SDK's client, or over the lean transport. `engine alone` has a
 provider that answers in the process and its journal in memory: what is ours of it. Frameworks that are installed (`make bench-peers`)
-make the same call on asyncio, in processes and environments of their own, and start up unmeasured. The server is on the loopback interface,
+make the same call on asyncio, in processes and environments of their own, and start up unmeasured; so does `infer, lean, own process`,
+that one may compare what they hold of memory. The server is on the loopback interface,
 in a process of its own, so that its time is not counted. In one setting it speaks TLS, to all but the frameworks:
 every round connects anew and keeps its connections. CPU is user and system time of this process.
 """
 
 from __future__ import annotations
 
+import json
 import os
+import subprocess
+import sys
 import tempfile
-from collections.abc import Awaitable, Callable, Generator
+from collections.abc import Callable, Generator
 from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Any, Literal
 
 import httpx2
 import msgspec
 import openai
 import trio
-from pydantic import Field
 from tests.fakes.openai_server import serve_process
 
+from benchmarks.assessing import ANSWER, PRICE, assess, assess_many, in_flight
+from benchmarks.options import common_options, each_at_least, parser
 from benchmarks.peers.contenders import peers_calling
-from benchmarks.timing import Row, common_options, compare, parser, report
-from stratum import Budget, Price, Usage, contract, flow, infer, open_runtime
+from benchmarks.timing import Elsewhere, Measured, Row, compare, report
+from stratum import Usage, open_runtime
 from stratum.engine.providers.openai import OpenAI, Transport
 from stratum.engine.providers.protocol import Provider, Request
 from stratum.engine.providers.scripted import Reply, scripted
 
+ROOT = Path(__file__).resolve().parents[1]
 BASELINE = "openai SDK"
-ANSWER = '{"level": "low", "confidence": 0.9, "factors": ["calm", "sunny"], "recommendation": "go ahead"}'
-PRICE = Price.per_million(input=2, output=8)
 OTHERWISE_IN_FLIGHT = 100
 """Over TLS, and by chat completions."""
 
 Api = Literal["responses", "chat"]
 PATHS: dict[Api, str] = {"responses": "/responses", "chat": "/chat/completions"}
-
-
-@contract
-class RiskAssessment:
-    level: Literal["low", "medium", "high", "critical"]
-    confidence: Annotated[float, Field(ge=0.0, le=1.0)]
-    factors: list[str]
-    recommendation: str
-
-
-@infer(intent="Assess the risk of this plan", ensure=lambda r: r.confidence > 0.5)
-def assess(text: str) -> RiskAssessment: ...
-
-
-Call = Callable[[int], Awaitable[object]]
-
-
-async def in_flight(call: Call, *, calls: int, at_once: int) -> None:
-    """Make `calls` calls, `at_once` of them at a time."""
-    numbers = iter(range(calls))
-
-    async def worker() -> None:
-        for number in numbers:
-            await call(number)
-
-    async with trio.open_nursery() as nursery:
-        for _ in range(at_once):
-            nursery.start_soon(worker)
-
-
-@flow(budget=Budget(usd=1000, ms=600_000))
-async def assess_many(calls: int, at_once: int) -> None:
-    async def call(number: int) -> object:
-        return await assess(f"plan {number}")
-
-    await in_flight(call, calls=calls, at_once=at_once)
-
-
-def through_infer(provider: Callable[[], Provider], journal: Path | None, *, calls: int, at_once: int) -> None:
-    async def main() -> None:
-        async with open_runtime(provider=provider(), journal=journal):
-            await assess_many(calls, at_once)
-
-    trio.run(main)
 
 
 def body(api: Api = "responses") -> dict[str, Any]:
@@ -123,6 +83,22 @@ def _chat_body() -> dict[str, Any]:
         "max_completion_tokens": told["max_output_tokens"],
         "store": False,
     }
+
+
+def through_infer(provider: Callable[[], Provider], journal: Path | None, *, calls: int, at_once: int) -> None:
+    async def main() -> None:
+        async with open_runtime(provider=provider(), journal=journal):
+            await assess_many(calls, at_once)
+
+    trio.run(main)
+
+
+def in_a_process(url: str, *, calls: int, at_once: int) -> Measured:
+    """As a peer is measured."""
+    task = json.dumps({"url": url, "calls": calls, "at_once": at_once})
+    command = [sys.executable, "-m", "benchmarks.assessing", task]
+    ended = subprocess.run(command, cwd=ROOT, stdout=subprocess.PIPE, text=True, check=True)
+    return Measured(**json.loads(ended.stdout))
 
 
 def through_sdk(url: str, api: Api, *, calls: int, at_once: int) -> None:
@@ -209,12 +185,15 @@ def contenders(
 def main() -> None:
     asked = parser(__doc__ or "")
     asked.add_argument(
-        "--in-flight", default="1,100,1000", help="how many calls at once, comma-separated (default %(default)s)"
+        "--in-flight",
+        type=each_at_least(1),
+        metavar="N,...",
+        help="how many calls at once, comma-separated (default 1,100,1000)",
     )
     asked.add_argument("--alone", action="store_true", help="without the frameworks")
     arguments = asked.parse_args()
     options = common_options(arguments)
-    at_once_each = [1, 20] if options.quick else [int(number) for number in arguments.in_flight.split(",")]
+    at_once_each = arguments.in_flight or ([1, 20] if options.quick else [1, 100, 1000])
     otherwise = 20 if options.quick else OTHERWISE_IN_FLIGHT
     rows: list[Row] = []
 
@@ -223,6 +202,8 @@ def main() -> None:
     ) -> None:
         calls = max(50, 2 * at_once) if options.quick else max(300, 2 * at_once)
         own = contenders(url, folder, api, calls=calls, at_once=at_once, alone=alone)
+        if not over:
+            own["infer, lean, own process"] = Elsewhere(partial(in_a_process, url, calls=calls, at_once=at_once))
         setting = f"{at_once} in flight{over}"
         rows.extend(compare(setting, own, baseline=BASELINE, units=calls, rounds=options.rounds))
 

@@ -14,7 +14,8 @@ from typing import Any
 
 import trio
 
-from benchmarks.timing import Options, Row, common_options, compare, parser, report
+from benchmarks.options import Options, common_options, parser
+from benchmarks.timing import Row, compare, report
 from stratum import compute, flow, infer, open_runtime
 from stratum.cluster import Cluster, on_cluster
 from stratum.testing import scripted

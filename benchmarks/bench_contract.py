@@ -13,7 +13,8 @@ from typing import Annotated, Any, Literal
 import msgspec
 from pydantic import BaseModel, ConfigDict, Field
 
-from benchmarks.timing import Row, common_options, compare, parser, report
+from benchmarks.options import common_options, parser
+from benchmarks.timing import Row, compare, report
 from stratum import contract
 from stratum.contracts.codec import codec
 

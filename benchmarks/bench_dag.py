@@ -5,24 +5,29 @@ step, without scopes, limits, failure policy or isolation. `lanes` is `run_dag`;
 gives every step its own deadline. `a scope a step` is the baseline with a task, a cancel scope and
 a deadline for each step, which is what `lanes, limits` offers. `loop` awaits the steps in
 order: what a step costs without any scheduler. `plan, everything on` is the graph as a plan under a budget of money and time, from
-its start until its result is on disk: each step in a cancel scope, its result checked, encoded, and in the journal's file. `still` steps return at once, `suspending` ones
+its start until its result is on disk: each step in a cancel scope, its result checked, encoded, and in the journal's file; a larger one than
+100,000 steps is its first 50,000 as a plan within a plan, again and again. `still` steps return at once, `suspending` ones
 let trio run other tasks once. Engines that are installed (`make bench-peers`) run still steps in environments of
-their own, graphs of up to 2,000 steps; building their graph is not measured.
+their own, graphs of up to 2,200 steps; building their graph is not measured.
 """
 
 from __future__ import annotations
 
+import argparse
 import asyncio
 from collections.abc import Awaitable, Callable
+from contextlib import nullcontext
 from functools import partial
 from pathlib import Path
 
 import trio
 
-from benchmarks.graphs import PATTERNS, workflows
+from benchmarks.counting import Count, report_counts
+from benchmarks.graphs import PATTERNS, SOURCE, workflows
+from benchmarks.options import Options, common_options, each_at_least, parser, some_of
 from benchmarks.peers.contenders import peers_running
-from benchmarks.planned import cpu_of, peak_of, plan_of
-from benchmarks.timing import Row, common_options, compare, parser, peak_bytes, report
+from benchmarks.planned import MOST_STEPS, PART_STEPS, cpu_of, peak_of, plan_of
+from benchmarks.timing import Row, compare, peak_bytes, report
 from stratum.contracts.plans.dag import Dag
 from stratum.engine.scheduling.lane import Lane
 from stratum.engine.scheduling.scheduler import run_dag
@@ -108,11 +113,11 @@ def measure(name: str, dag: Dag, *, rounds: int, peers: bool) -> list[Row]:
     for suspend in (False, True):
         setting = f"{name}, {len(dag):,} {'suspending' if suspend else 'still'} steps"
         plan = plan_of(dag, suspend=suspend)
-        with peers_running(dag) as theirs:
-            invited = theirs if peers and not suspend and len(dag) <= MOST_FOR_PEERS else {}
+        invited = peers and not suspend and len(dag) <= MOST_FOR_PEERS
+        with peers_running(dag) if invited else nullcontext(Contenders()) as theirs:
             rows += compare(
                 setting,
-                {**contenders(dag, suspend=suspend), PLAN: partial(cpu_of, plan, units=len(dag)), **invited},
+                {**contenders(dag, suspend=suspend), PLAN: partial(cpu_of, plan, units=len(dag)), **theirs},
                 baseline=BASELINE,
                 units=len(dag),
                 rounds=rounds,
@@ -120,50 +125,73 @@ def measure(name: str, dag: Dag, *, rounds: int, peers: bool) -> list[Row]:
     return rows
 
 
-def print_memory(name: str, dag: Dag, larger: Dag) -> None:
+def memory(name: str, dag: Dag, larger: Dag) -> list[Count]:
     """At most a thousand steps are in flight, at 2 KB each, so what a step takes falls with size: to what one takes that waits."""
-    more = len(larger) - len(dag)
-    print(f"\nmemory, {name}, suspending steps, bytes at the peak, the graph not counted")
-    print(f"  {'':20} {f'a step of {len(dag):,}':>20} {f'each of {more:,} more':>20}")
-    twice = contenders(larger, suspend=True)
-    for contender, run in contenders(dag, suspend=True).items():
-        _print_row(
-            contender, peak_bytes(run, units=1), peak_bytes(twice[contender], units=1), units=len(dag), more=more
-        )
     plan, large = plan_of(dag, suspend=True), plan_of(larger, suspend=True)
     peak_of(plan, units=1)  # what is loaded for the first plan of a process is no step's
-    _print_row(PLAN, peak_of(plan, units=1), peak_of(large, units=1), units=len(dag), more=more)
+    twice = contenders(larger, suspend=True)
+    peaks = {
+        contender: (peak_bytes(run, units=1), peak_bytes(twice[contender], units=1))
+        for contender, run in contenders(dag, suspend=True).items()
+    } | {PLAN: (peak_of(plan, units=1), peak_of(large, units=1))}
+    more = len(larger) - len(dag)
+    about = f"{name}, suspending steps, memory at the peak, the graph not counted"
+    return [
+        *(
+            Count(setting=f"{about}: a step of {len(dag):,}", contender=contender, values=(peak / len(dag),))
+            for contender, (peak, _) in peaks.items()
+        ),
+        *(
+            Count(setting=f"{about}: each of {more:,} more", contender=contender, values=((most - peak) / more,))
+            for contender, (peak, most) in peaks.items()
+        ),
+    ]
 
 
-def _print_row(contender: str, peak: float, larger: float, *, units: int, more: int) -> None:
-    print(f"  {contender:20} {peak / units:20.0f} {(larger - peak) / more:20.0f}")
-
-
-def main() -> None:
+def asked() -> tuple[argparse.Namespace, Options]:
     options = parser(__doc__ or "")
-    options.add_argument("--sizes", default="1000,10000,100000", help="steps, comma-separated (default %(default)s)")
-    options.add_argument("--patterns", default=",".join(PATTERNS), help="of %(default)s")
     options.add_argument(
-        "--workflows", type=Path, help="a folder of recorded workflows, to run instead of the patterns"
+        "--sizes", type=_sizes, metavar="N,...", help="steps, comma-separated (default 1000,10000,100000)"
+    )
+    options.add_argument("--patterns", type=some_of(PATTERNS), metavar="NAME,...", help=f"of {','.join(PATTERNS)}")
+    options.add_argument(
+        "--workflows", type=Path, metavar="FOLDER", help="recorded workflows, to run instead of the patterns"
     )
     options.add_argument("--memory", action="store_true", help="peak memory a step of the patterns instead of time")
     options.add_argument("--alone", action="store_true", help="without the other engines")
     arguments = options.parse_args()
-    asked = common_options(arguments)
-    sizes = [1000] if asked.quick else [int(size) for size in arguments.sizes.split(",")]
-    names = arguments.patterns.split(",")
+    if arguments.workflows and (arguments.memory or arguments.sizes or arguments.patterns):
+        options.error("--workflows is instead of --patterns and --sizes, and has no --memory")
+    if arguments.workflows and not list(arguments.workflows.glob("*.json")):
+        options.error(f"no workflows: {arguments.workflows} has no *.json; {SOURCE}")
+    return arguments, common_options(arguments)
+
+
+def _sizes(text: str) -> list[int]:
+    sizes = each_at_least(3)(text)
+    for size in sizes:
+        if size > MOST_STEPS and size % PART_STEPS:
+            raise argparse.ArgumentTypeError(f"beyond {MOST_STEPS:,}: a multiple of {PART_STEPS:,}, not {size:,}")
+    return sizes
+
+
+def main() -> None:
+    arguments, options = asked()
+    sizes = arguments.sizes or ([1000] if options.quick else [1000, 10_000, 100_000])
+    patterns = [(name, PATTERNS[name]) for name in arguments.patterns or PATTERNS]
     if arguments.memory:
-        for size in sizes:
-            for name in names:
-                print_memory(name, PATTERNS[name](size), PATTERNS[name](2 * size))
+        counts = [
+            count for size in sizes for name, make in patterns for count in memory(name, make(size), make(2 * size))
+        ]
+        report_counts(__doc__ or "", counts, options, packages=["trio"], unit="bytes", baseline=BASELINE)
         return
     graphs = (
         workflows(arguments.workflows)
         if arguments.workflows
-        else ((name, PATTERNS[name](size)) for size in sizes for name in names)
+        else ((name, make(size)) for size in sizes for name, make in patterns)
     )
-    rows = [row for name, dag in graphs for row in measure(name, dag, rounds=asked.rounds, peers=not arguments.alone)]
-    report(__doc__ or "", rows, asked, packages=["stratum-runtime", "trio"], unit="step")
+    rows = [row for name, dag in graphs for row in measure(name, dag, rounds=options.rounds, peers=not arguments.alone)]
+    report(__doc__ or "", rows, options, packages=["trio"], unit="step")
 
 
 if __name__ == "__main__":

@@ -18,7 +18,8 @@ from pathlib import Path
 import msgspec
 import trio
 
-from benchmarks.timing import common_options, compare, parser, report
+from benchmarks.options import common_options, parser
+from benchmarks.timing import compare, report
 from stratum.actors.journal import open_journal
 from stratum.contracts.records import Record, Reserved, RunStarted
 

@@ -11,7 +11,8 @@ from collections import deque
 
 import trio
 
-from benchmarks.timing import common_options, compare, parser, peak_bytes, report
+from benchmarks.options import common_options, parser
+from benchmarks.timing import compare, peak_bytes, report
 from stratum.actors.ledger import Demand, Ledger, Limits, Refused, Reservation, Scope
 
 BASELINE = "a checkpoint"

@@ -16,7 +16,8 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
-from benchmarks.timing import Row, Spread, common_options, parser, report
+from benchmarks.options import common_options, parser
+from benchmarks.timing import Measured, Row, report, row_of
 from stratum.engine.plans.approval.approvals import Approvals
 
 BASELINE = "ping"
@@ -147,25 +148,16 @@ class Work:
 
 def measured(client: Client, contenders: Mapping[str, Callable[[], None]], *, units: int, rounds: int) -> list[Row]:
     """As `benchmarks.timing.compare`, with the server's CPU time instead of ours."""
-    cpu: dict[str, list[float]] = {name: [] for name in contenders}
-    wall: dict[str, list[float]] = {name: [] for name in contenders}
+    taken: dict[str, list[Measured]] = {name: [] for name in contenders}
     for number in range(rounds + 1):
         for name, run in contenders.items():
             wall_s, cpu_s = time.perf_counter(), client.cpu_s()
             run()
+            cpu_us, wall_us = (client.cpu_s() - cpu_s) / units * 1e6, (time.perf_counter() - wall_s) / units * 1e6
             if number:
-                cpu[name].append((client.cpu_s() - cpu_s) / units * 1e6)
-                wall[name].append((time.perf_counter() - wall_s) / units * 1e6)
-    return [
-        Row(
-            setting=f"{units} calls, one after the other",
-            contender=name,
-            cpu_us=Spread.of(cpu[name]),
-            wall_us=Spread.of(wall[name]),
-            ratio=Spread.of([own / base for own, base in zip(cpu[name], cpu[BASELINE], strict=True)]),
-        )
-        for name in contenders
-    ]
+                taken[name].append(Measured(cpu_us=cpu_us, wall_us=wall_us))
+    setting = f"{units} calls, one after the other"
+    return [row_of(setting, name, taken, baseline=BASELINE) for name in contenders]
 
 
 def main() -> None:

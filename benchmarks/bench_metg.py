@@ -9,7 +9,6 @@ disk, the journal's thread counted.
 from __future__ import annotations
 
 import asyncio
-import statistics
 import time
 from collections.abc import Callable, Coroutine
 from functools import partial
@@ -17,11 +16,12 @@ from typing import Any
 
 import trio
 
-from benchmarks.bench_dag import PLAN, a_scope_a_step, asyncio_task_group, raw_trio
+from benchmarks.bench_dag import BASELINE, PLAN, a_scope_a_step, asyncio_task_group, raw_trio
 from benchmarks.counting import Count, report_counts
 from benchmarks.graphs import stencil
+from benchmarks.options import common_options, parser
 from benchmarks.planned import cpu_of, plan_calling
-from benchmarks.timing import Measured, common_options, parser, timed
+from benchmarks.timing import Measured, timed
 from stratum import compute
 from stratum.contracts.plans.dag import Dag
 from stratum.engine.scheduling.lane import Lane
@@ -55,7 +55,7 @@ def engines() -> dict[str, Engine]:
         return step
 
     return {
-        "raw trio": lambda dag, us: trio.run(raw_trio, dag, step_of(us)),
+        BASELINE: lambda dag, us: trio.run(raw_trio, dag, step_of(us)),
         "lanes": lambda dag, us: trio.run(run_dag, dag, step_of(us)),
         "lanes, limits": lambda dag, us: trio.run(lambda: run_dag(dag, step_of(us), limit_s=lambda step: 60.0)),
         PLAN: plan_of_spinning,
@@ -85,12 +85,11 @@ def main() -> None:
         Count(
             setting=f"stencil, {len(dag):,} steps, one core",
             contender=name,
-            value=statistics.median(values),
-            note=f"[{min(values):.3g}-{max(values):.3g}]",
+            values=tuple(values),
         )
         for name, values in found.items()
     ]
-    report_counts(__doc__ or "", counts, options, packages=("trio",), unit="us")
+    report_counts(__doc__ or "", counts, options, packages=("trio",), unit="us", baseline=BASELINE)
 
 
 if __name__ == "__main__":

@@ -1,14 +1,16 @@
 """A hundred calls at once under a budget for ten: how many are paid for?
 
 The server keeps the bill. `check, then call` is the obvious guard, written by hand around the openai SDK: no call once the budget is
-spent. `infer` is a flow with `Budget(usd=)` of ten calls' actual cost. Frameworks that have a budget of their own and are installed
-(`make bench-peers`) get ten times what one of their calls uses. More than ten is money that was not there to spend.
+spent. `infer` is a flow with `Budget(usd=)` of ten calls' actual cost. Frameworks and guards that have a budget of their own and are installed
+(`make bench-peers`) get ten times what one of their calls uses, and are used as their documentation says. More than ten is money that
+was not there to spend.
 """
 
 from __future__ import annotations
 
+import sys
 import tempfile
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -17,14 +19,18 @@ import openai
 import trio
 from tests.fakes.openai_server import ServerProcess, serve_process
 
-from benchmarks.bench_call import ANSWER, PRICE, RiskAssessment, body
+from benchmarks.assessing import ANSWER, PRICE, RiskAssessment
+from benchmarks.bench_call import body
 from benchmarks.counting import Count, report_counts
+from benchmarks.options import common_options, parser
 from benchmarks.peers.environments import Peer, PeerFailed, installed_peers, run_peer, version_of
-from benchmarks.timing import common_options, parser
 from stratum import Budget, BudgetExceeded, Usage, flow, infer, open_runtime
 from stratum.engine.providers.openai import OpenAI
 
+BASELINE = "check, then call"
 CALLS, AFFORDED, CAP = 100, 10, 64
+Spender = Callable[[ServerProcess], str]
+"""Makes a call, sets the budget, makes the others; what came of them."""
 
 
 @infer(intent="Assess the risk of this plan", max_output_tokens=CAP)
@@ -77,32 +83,45 @@ def by_hand(server: ServerProcess) -> str:
 
 
 def by_peer(peer: Peer, server: ServerProcess) -> str:
-    spent = run_peer(peer, {"url": server.url, "calls": CALLS}, script=peer.spends)
+    spent = run_peer(peer, "spends", {"url": server.url, "calls": CALLS})
     return f"{', '.join(spent['raised']) or 'no error'}, {spent['answered']} results kept"
 
 
+def paid_for(spend: Spender) -> tuple[int, str]:
+    """How many of the calls, the one before them not counted, and what came of them."""
+    with (
+        tempfile.TemporaryDirectory() as folder,
+        serve_process(Path(folder) / "bill", "--arguments", ANSWER, "--latency-ms", "50") as server,
+    ):
+        note = spend(server)
+        return len(server.bills()) - 1, note
+
+
+def counted(name: str, spend: Spender, *, rounds: int) -> Iterator[Count]:
+    """Nothing of one that fails, and that is said."""
+    try:
+        found = [paid_for(spend) for _ in range(rounds)]
+    except PeerFailed as failure:
+        print(f"left out: {failure}", file=sys.stderr)
+        return
+    yield Count(
+        setting=f"{CALLS} calls at once, budget for {AFFORDED}",
+        contender=name,
+        values=tuple(paid for paid, _ in found),
+        note=found[-1][1],
+    )
+
+
 def main() -> None:
-    options = common_options(parser(__doc__ or "").parse_args())
-    spenders: dict[str, Callable[[ServerProcess], str]] = {"check, then call": by_hand, "infer": by_infer}
-    for peer in installed_peers("calls"):
-        if peer.spends:
-            spenders[f"{peer.name} {version_of(peer)}"] = partial(by_peer, peer)
-    counts: list[Count] = []
-    for name, spend in spenders.items():
-        with (
-            tempfile.TemporaryDirectory() as folder,
-            serve_process(Path(folder) / "bill", "--arguments", ANSWER, "--latency-ms", "50") as server,
-        ):
-            try:
-                note = spend(server)
-            except PeerFailed as failure:
-                print(f"left out: {failure}")
-                continue
-            paid = len(server.bills()) - 1
-        counts.append(
-            Count(setting=f"{CALLS} calls at once, budget for {AFFORDED}", contender=name, value=paid, note=note)
-        )
-    report_counts(__doc__ or "", counts, options, packages=("openai",), unit="paid for")
+    asked = parser(__doc__ or "", rounds=3)
+    asked.add_argument("--alone", action="store_true", help="without the frameworks and other guards")
+    arguments = asked.parse_args()
+    options = common_options(arguments)
+    spenders: dict[str, Spender] = {BASELINE: by_hand, "infer": by_infer}
+    for peer in [] if arguments.alone else installed_peers("spends"):
+        spenders[f"{peer.name} {version_of(peer)}"] = partial(by_peer, peer)
+    counts = [count for name, spend in spenders.items() for count in counted(name, spend, rounds=options.rounds)]
+    report_counts(__doc__ or "", counts, options, packages=("openai",), unit="paid for", baseline=BASELINE)
 
 
 if __name__ == "__main__":

@@ -17,7 +17,8 @@ from pathlib import Path
 import msgspec
 import trio
 
-from benchmarks.timing import Row, common_options, compare, parser, report
+from benchmarks.options import common_options, parser
+from benchmarks.timing import Row, compare, report
 from stratum import Budget, compute, flow, open_runtime
 from stratum.engine.providers.scripted import scripted
 

@@ -15,11 +15,12 @@ import trio
 from pydantic import Field
 
 from benchmarks.counting import Count, report_counts
-from benchmarks.timing import common_options, parser
+from benchmarks.options import common_options, parser
 from stratum import PostconditionFailed, contract, infer, open_runtime
 from stratum.engine.providers.scripted import scripted
 
 CONTEXT = "The quick brown fox jumps over the lazy dog, and nobody minds. " * 260
+BASELINE = "whole prompt again"
 SETTINGS = ("bytes beyond the shared prefix", "bytes sent by the retry")
 
 
@@ -73,15 +74,15 @@ def by_hand() -> tuple[bytes, bytes]:
 
 
 def main() -> None:
-    options = common_options(parser(__doc__ or "").parse_args())
+    options = common_options(parser(__doc__ or "", rounds=None).parse_args())
     counts: list[Count] = []
-    pairs = {"whole prompt again": by_hand(), "infer": by_infer()}
+    pairs = {BASELINE: by_hand(), "infer": by_infer()}
     for setting in SETTINGS:
         for name, (first, second) in pairs.items():
             shared = len(os.path.commonprefix([first, second]))
             value = len(second) - shared if setting is SETTINGS[0] else len(second)
-            counts.append(Count(setting=setting, contender=name, value=value))
-    report_counts(__doc__ or "", counts, options, packages=(), unit="bytes")
+            counts.append(Count(setting=setting, contender=name, values=(value,)))
+    report_counts(__doc__ or "", counts, options, packages=(), unit="bytes", baseline=BASELINE)
 
 
 if __name__ == "__main__":

@@ -22,7 +22,8 @@ import trio.testing
 from pydantic import Field
 from tests.fakes.openai_server import serve_process
 
-from benchmarks.timing import Measured, Row, common_options, compare, parser, report
+from benchmarks.options import common_options, parser
+from benchmarks.timing import Measured, Row, compare, report
 from stratum import Budget, BudgetExceeded, Price, contract, flow, infer, open_runtime, parallel
 from stratum.engine.providers.openai import OpenAI
 from stratum.engine.providers.protocol import Provider

@@ -63,13 +63,19 @@ PATTERNS: dict[str, Callable[[int], Dag]] = {
 }
 
 
+SOURCE = "WfInstances (https://github.com/wfcommons/WfInstances, LGPL-3.0) has 182 of them"
+
+
 def workflows(folder: Path) -> Iterator[tuple[str, Dag]]:
     """The recorded workflows in a folder: WfFormat 1.5, or its structure alone as `{"parents": [[...], ...]}`.
 
-    WfInstances (https://github.com/wfcommons/WfInstances, LGPL-3.0) has 182 of them.
+    One that is neither ends the program, with its name.
     """
     for path in sorted(folder.glob("*.json")):
-        yield path.stem, workflow(json.loads(path.read_bytes()))
+        try:
+            yield path.stem, workflow(json.loads(path.read_bytes()))
+        except (KeyError, TypeError, ValueError) as error:
+            raise SystemExit(f"{path} is no workflow, in WfFormat 1.5 or as parents alone: {error!r}") from error
 
 
 def workflow(document: dict[str, Any]) -> Dag:

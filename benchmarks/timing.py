@@ -8,7 +8,6 @@ measures itself and returns `Measured`.
 
 from __future__ import annotations
 
-import argparse
 import gc
 import json
 import platform
@@ -16,13 +15,15 @@ import statistics
 import sys
 import time
 import tracemalloc
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Literal
 
+from benchmarks.options import Options
 from benchmarks.peers.environments import PeerFailed
+from benchmarks.peers.peak import peak_mb
 from benchmarks.plot import Bar, draw
 
 ROUNDS_ELSEWHERE = 3
@@ -44,7 +45,9 @@ class Spread:
         return cls(median=median, low=low, high=high)
 
     def __str__(self) -> str:
-        return f"{self.median:.3g} [{self.low:.3g}-{self.high:.3g}]"
+        if self.low == self.high:
+            return _number(self.median)
+        return f"{_number(self.median)} [{_number(self.low)}-{_number(self.high)}]"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -73,38 +76,16 @@ class Row:
 
     setting: str
     contender: str
+    baseline: str
     cpu_us: Spread
     """CPU time per unit, user and system, of the process that does the work."""
     wall_us: Spread
     ratio: Spread
-    """CPU time by the baseline's; where that is not what is asked, wall time by its wall time."""
+    """CPU time by the baseline's; where that is not what is asked, wall time by its wall time; round by round."""
+    by: Literal["cpu", "wall"]
+    """What the ratio is of."""
     peak_mb: float | None = None
     """Where it ran in a process of its own."""
-
-
-@dataclass(frozen=True, kw_only=True)
-class Options:
-    """What every benchmark can be asked for."""
-
-    quick: bool
-    as_json: bool
-    rounds: int
-    plot: Path | None
-
-
-def parser(question: str) -> argparse.ArgumentParser:
-    """The options that all benchmarks have; add a benchmark's own to it."""
-    options = argparse.ArgumentParser(description=question, formatter_class=argparse.RawDescriptionHelpFormatter)
-    options.add_argument("--quick", action="store_true", help="smallest sizes, two rounds: does it still run?")
-    options.add_argument("--json", action="store_true", dest="as_json", help="machine-readable output")
-    options.add_argument("--plot", type=Path, metavar="FOLDER", help="also draw the ratios, as SVG, into this folder")
-    options.add_argument("--rounds", type=int, default=7, help="measured rounds after one warm-up (default 7)")
-    return options
-
-
-def common_options(arguments: argparse.Namespace) -> Options:
-    rounds = 2 if arguments.quick else arguments.rounds
-    return Options(quick=arguments.quick, as_json=arguments.as_json, rounds=rounds, plot=arguments.plot)
 
 
 def compare(
@@ -133,12 +114,19 @@ def compare(
                 continue
             if number:
                 taken[name].append(measured)
-    return [_row(setting, name, samples, taken[baseline], by=by) for name, samples in taken.items()]
+    return [row_of(setting, name, taken, baseline=baseline, by=by) for name in taken]
 
 
-def _row(
-    setting: str, name: str, own: Sequence[Measured], base: Sequence[Measured], *, by: Literal["cpu", "wall"]
+def row_of(
+    setting: str,
+    name: str,
+    taken: Mapping[str, Sequence[Measured]],
+    *,
+    baseline: str,
+    by: Literal["cpu", "wall"] = "cpu",
 ) -> Row:
+    """One contender of all that were measured."""
+    own, base = taken[name], taken[baseline]
     ratios = [
         one.cpu_us / other.cpu_us if by == "cpu" else one.wall_us / other.wall_us
         for one, other in zip(own, base, strict=False)  # those elsewhere ran in the first rounds only
@@ -147,9 +135,11 @@ def _row(
     return Row(
         setting=setting,
         contender=name,
+        baseline=baseline,
         cpu_us=Spread.of([measured.cpu_us for measured in own]),
         wall_us=Spread.of([measured.wall_us for measured in own]),
         ratio=Spread.of(ratios),
+        by=by,
         peak_mb=statistics.median(peaks) if peaks else None,
     )
 
@@ -189,28 +179,58 @@ def report(question: str, rows: Sequence[Row], options: Options, *, packages: Se
         return
     print(question.strip().splitlines()[0])
     print(", ".join(f"{name} {value}" for name, value in machine.items()))
-    name_width = max(len(row.contender) for row in rows)
     setting = None
-    for row in rows:
+    for row, (head, line) in zip(rows, _table(rows, unit=unit), strict=True):
         if row.setting != setting:
             setting = row.setting
-            print(
-                f"\n{setting}\n  {'':{name_width}}  {'CPU us/' + unit:>24}  {'wall us/' + unit:>24}  {'x baseline':>20}"
-            )
-        peak = "" if row.peak_mb is None else f"  peak {row.peak_mb:.0f} MB"
-        print(f"  {row.contender:{name_width}}  {row.cpu_us!s:>24}  {row.wall_us!s:>24}  {row.ratio!s:>20}{peak}")
+            print(f"\n{setting}\n{head}")
+        print(line)
+
+
+def _table(rows: Sequence[Row], *, unit: str) -> Iterator[tuple[str, str]]:
+    """The head above each row, and the row."""
+    heads = [("", f"CPU us/{unit}", f"wall us/{unit}", _ratio_of(row), "") for row in rows]
+    lines = [
+        (
+            row.contender,
+            str(row.cpu_us),
+            str(row.wall_us),
+            str(row.ratio),
+            "" if row.peak_mb is None else f"peak {row.peak_mb:.0f} MB",
+        )
+        for row in rows
+    ]
+    widths = [max(len(cell) for cell in column) for column in zip(*heads, *lines, strict=True)]
+    for head, line in zip(heads, lines, strict=True):
+        yield _aligned(head, widths), _aligned(line, widths)
+
+
+def _aligned(cells: Sequence[str], widths: Sequence[int]) -> str:
+    name, *others = (
+        cell.rjust(width) if number else cell.ljust(width)
+        for number, (cell, width) in enumerate(zip(cells, widths, strict=True))
+    )
+    return "  ".join(["", name, *others]).rstrip()
+
+
+def _ratio_of(row: Row) -> str:
+    return f"x {row.baseline}" + (", wall" if row.by == "wall" else "")
 
 
 def environment(packages: Sequence[str]) -> dict[str, str]:
     """Machine, Python and package versions."""
-    found = {"machine": _processor(), "python": platform.python_version()}
-    for package in packages:
+    found = {
+        "machine": _processor(),
+        "system": f"{platform.system()} {platform.release()}",
+        "python": platform.python_version(),
+    }
+    for package in dict.fromkeys(("stratum-runtime", *packages)):
         try:
             found[package] = version(package)
         except PackageNotFoundError:
             found[package] = "not installed"
-    if peak_mb := _peak_mb():
-        found["peak MB of this process"] = f"{peak_mb:.0f}"
+    if (peak := peak_mb()) is not None:
+        found["peak MB of this process"] = f"{peak:.0f}"
     return found
 
 
@@ -229,13 +249,8 @@ def benchmark_name() -> str:
     return spec.name.rpartition(".")[2] if spec else Path(sys.argv[0]).stem
 
 
-def _peak_mb() -> float | None:
-    if sys.platform == "win32":
-        return None
-    import resource
-
-    # In kilobytes, but on macOS in bytes.
-    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * (1 if sys.platform == "darwin" else 1024) / 1e6
+def _number(value: float) -> str:
+    return f"{value:,.0f}" if value >= 100 else f"{value:.3g}"
 
 
 def _processor() -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import subprocess
 import sys
 from collections.abc import Callable
@@ -9,6 +10,8 @@ from pathlib import Path
 from xml.etree import ElementTree
 
 import pytest
+from benchmarks.counting import Count, report_counts
+from benchmarks.options import Options
 from benchmarks.peers.environments import HERE, Peer, PeerFailed, install, installed_peers, known_peers, run_peer
 from benchmarks.plot import Bar, draw
 from benchmarks.timing import ROUNDS_ELSEWHERE, Elsewhere, Measured, Spread, compare
@@ -68,10 +71,24 @@ def test_a_chart_shows_every_bar_with_its_value_and_escapes_names(tmp_path: Path
     assert long > short
 
 
+def test_a_count_is_told_with_its_spread_and_its_ratio_to_the_baseline(capsys: pytest.CaptureFixture[str]) -> None:
+    counts = [
+        Count(setting="s", contender="base", values=(100.0, 200.0)),
+        Count(setting="s", contender="own", values=(25.0, 100.0), note="well"),
+    ]
+    options = Options(quick=True, as_json=True, rounds=2, plot=None)
+    report_counts("What?", counts, options, packages=(), unit="calls", baseline="base")
+    told = json.loads(capsys.readouterr().out)
+    assert told["baseline"] == "base"
+    assert [row["value"]["median"] for row in told["counts"]] == [150, 62.5]
+    assert told["counts"][1]["ratio"] == {"median": 0.375, "low": 0.3125, "high": 0.4375}
+
+
 def test_every_peer_has_its_scripts() -> None:
     for peer in known_peers().values():
-        assert (HERE / peer.script).is_file()
-        assert not peer.spends or (HERE / peer.spends).is_file()
+        assert peer.scripts
+        for script in peer.scripts.values():
+            assert (HERE / script).is_file()
 
 
 @pytest.mark.e2e
@@ -79,25 +96,95 @@ def test_a_peer_that_cannot_be_installed_says_why_and_does_not_count_as_installe
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     monkeypatch.setattr("benchmarks.peers.environments.ENVIRONMENTS", tmp_path)
-    peer = Peer(name="broken", packages=("./no-such-folder",), script="call_openai.py", measures="calls")
+    peer = a_peer(packages=("./no-such-folder",))
     assert "no-such-folder" in install(peer)
     assert not peer.installed
-    assert installed_peers("calls") == []
 
 
-def test_a_peer_whose_script_fails_says_its_last_word(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+def test_a_peer_that_this_python_cannot_have_says_which_can(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setattr("benchmarks.peers.environments.ENVIRONMENTS", tmp_path)
+    assert install(a_peer(needs=(99, 1))) == "needs Python 99.1: python99.1 -m benchmarks.peers broken"
+    assert not a_peer(needs=(3, 11)).unsupported
+
+
+def test_peers_that_are_not_installed_are_named(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr("benchmarks.peers.environments.ENVIRONMENTS", tmp_path)
+    assert installed_peers("dags") == []
+    assert "left out, not installed: langgraph, hamilton" in capsys.readouterr().err
+
+
+@pytest.fixture
+def script(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Path:
+    """What `a_peer` runs, in this Python."""
     monkeypatch.setattr("benchmarks.peers.environments.HERE", tmp_path)
-    (tmp_path / "broken.py").write_text("raise SystemExit('out of order')")
     monkeypatch.setattr(Peer, "python", Path(sys.executable))
-    peer = Peer(name="broken", packages=(), script="broken.py", measures="calls")
+    return tmp_path / "broken.py"
+
+
+def test_a_peer_whose_script_fails_says_its_last_word(script: Path) -> None:
+    script.write_text("raise SystemExit('out of order')")
     with pytest.raises(PeerFailed, match="broken: out of order"):
-        run_peer(peer, {})
+        run_peer(a_peer(), "calls", {})
+
+
+def test_a_peer_that_prints_no_result_says_so(script: Path) -> None:
+    script.write_text("print('hello')")
+    with pytest.raises(PeerFailed, match="broken: no result: 'hello"):
+        run_peer(a_peer(), "calls", {})
+
+
+def test_a_peer_that_takes_too_long_is_ended_with_all_that_it_started(
+    script: Path, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setattr("benchmarks.peers.environments.RUN_S", 2)
+    child = f"open({str(tmp_path / 'pid')!r}, 'w').write(str(os.getpid())); time.sleep(60)"
+    script.write_text(
+        f"import os, sys, time, subprocess\nsubprocess.run([sys.executable, '-c', \"import os, time; {child}\"])"
+    )
+    with pytest.raises(PeerFailed, match="no result within 2 s"):
+        run_peer(a_peer(), "calls", {})
+    state = Path(f"/proc/{(tmp_path / 'pid').read_text()}/stat")
+    assert not state.exists() or ") Z" in state.read_text()
+
+
+def a_peer(*, packages: tuple[str, ...] = (), needs: tuple[int, ...] = ()) -> Peer:
+    return Peer(name="broken", packages=packages, scripts={"calls": "broken.py"}, needs=needs)
+
+
+def asked(*arguments: str) -> subprocess.CompletedProcess[str]:
+    command = [sys.executable, "-m", "benchmarks", *arguments]
+    return subprocess.run(command, cwd=HERE.parents[1], capture_output=True, text=True, check=False)
 
 
 def test_a_benchmark_that_is_named_says_what_it_takes() -> None:
-    def said(*arguments: str) -> str:
-        command = [sys.executable, "-m", "benchmarks", *arguments, "--help"]
-        return subprocess.run(command, cwd=HERE.parents[1], capture_output=True, text=True, check=True).stdout
+    assert "--in-flight" in asked("call", "--help").stdout
+    whole = asked("--help").stdout
+    assert "--plot FOLDER" in whole and "NAME --help" in whole
 
-    assert "--in-flight" in said("call")
-    assert "--plot FOLDER" in said() and "NAME --help" in said()
+
+@pytest.mark.parametrize(
+    ("arguments", "why"),
+    [
+        (["nonsense"], "no such benchmark: nonsense; there are call"),
+        (["--rounds", "3", "nonsense"], "no such benchmark: nonsense;"),
+        (["--alone"], "not every benchmark takes --alone: name those that do, before it"),
+        (["retry", "--rounds", "0"], "--rounds: at least 1, not 0"),
+        (["retry", "--plot", "README.md"], "--plot: a folder, and README.md is a file"),
+        (["dag", "--patterns", "fan,ring"], "--patterns: there is no ring; there are fan, chain"),
+        (["dag", "--sizes", "1000,many"], "--sizes: a whole number, not 'many'"),
+        (["dag", "--sizes", "120000"], "--sizes: beyond 100,000: a multiple of 50,000, not 120,000"),
+        (["dag", "--workflows", "nowhere"], "no workflows: nowhere has no *.json"),
+    ],
+)
+def test_what_a_benchmark_cannot_do_is_refused_with_what_it_can(arguments: list[str], why: str) -> None:
+    ended = asked(*arguments)
+    assert (ended.returncode, ended.stdout) == (2, "")
+    assert why in " ".join(ended.stderr.split())
+
+
+def test_options_may_come_before_the_names(tmp_path: Path) -> None:
+    ended = asked("--json", "--plot", str(tmp_path), "retry")
+    assert json.loads(ended.stdout)["benchmark"] == "bench_retry"
+    assert (tmp_path / "bench_retry.svg").exists()

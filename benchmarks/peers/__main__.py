@@ -16,9 +16,15 @@ def main() -> None:
     unknown = set(names) - peers.keys()
     if unknown:
         options.error(f"no such peer: {', '.join(sorted(unknown))}")
+    failed = 0
     for name in names or peers:
-        failure = install(peers[name])
-        print(f"{name}: {'failed: ' + failure if failure else 'installed'}", file=sys.stderr, flush=True)
+        peer = peers[name]
+        failure = install(peer)
+        failed += bool(failure) and not peer.unsupported
+        said = f"{'left out' if peer.unsupported else 'failed'}: {failure}" if failure else "installed"
+        print(f"{name}: {said}", file=sys.stderr, flush=True)
+    if failed:
+        sys.exit(f"{failed} of {len(names or peers)} could not be installed; the others can be measured")
 
 
 main()

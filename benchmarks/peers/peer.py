@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import asyncio
 import json
-import resource
 import sys
 import time
 from collections.abc import Awaitable, Callable
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
+
+from peak import peak_mb
 
 TASK: dict[str, Any] = json.loads(sys.argv[1])
 URL: str = TASK.get("url", "")
@@ -45,16 +47,33 @@ async def _in_flight(call: Callable[[str], Awaitable[Any]], *, calls: int, at_on
     await asyncio.gather(*(worker() for _ in range(at_once)))
 
 
-def spend(call: Callable[[str], Awaitable[Any]], *, first: Callable[[], Awaitable[None]]) -> None:
-    """Set a budget after one call, then make all the others at once; print how many came back, and what the rest raised."""
+def spend(
+    call: Callable[[str], Awaitable[Any]],
+    *,
+    first: Callable[[], Awaitable[None]],
+    within: Callable[[Callable[[], Awaitable[Any]]], Awaitable[Any]] | None = None,
+) -> None:
+    """Set a budget after one call, then make all the others at once; print how many came back, and what the rest raised.
+
+    `within` runs what it is given under the budget, where a budget is for a block or a function.
+    """
+
+    async def all_at_once() -> list[Any]:
+        return await asyncio.gather(*(call(f"plan {n:02}") for n in range(TASK["calls"])), return_exceptions=True)
 
     async def main() -> None:
+        asyncio.get_running_loop().set_default_executor(ThreadPoolExecutor(TASK["calls"]))
         await asyncio.wait_for(first(), 30)
-        results = await asyncio.gather(*(call(f"plan {n}") for n in range(TASK["calls"])), return_exceptions=True)
+        results = await (within(all_at_once) if within else all_at_once())
         failures = [type(result).__name__ for result in results if isinstance(result, BaseException)]
         print(json.dumps({"answered": len(results) - len(failures), "raised": sorted(set(failures))}))
 
     asyncio.run(main())
+
+
+async def in_thread(call: Callable[[str], Any], text: str) -> Any:
+    """For who is synchronous; there are threads for all calls at once."""
+    return await asyncio.to_thread(call, text)
 
 
 def graph() -> list[list[int]]:
@@ -67,6 +86,4 @@ def graph() -> list[list[int]]:
 def _print(cpu: float, wall: float, *, units: int) -> None:
     cpu_us = (time.process_time() - cpu) / units * 1e6
     wall_us = (time.perf_counter() - wall) / units * 1e6
-    # In kilobytes, but on macOS in bytes.
-    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * (1 if sys.platform == "darwin" else 1024)
-    print(json.dumps({"cpu_us": cpu_us, "wall_us": wall_us, "peak_mb": peak / 1e6}))
+    print(json.dumps({"cpu_us": cpu_us, "wall_us": wall_us, "peak_mb": peak_mb()}))

@@ -14,3 +14,14 @@ class RiskAssessment(BaseModel):
     confidence: Annotated[float, Field(ge=0.0, le=1.0)]
     factors: list[str]
     recommendation: str
+
+
+RESPONSE_FORMAT = {
+    "type": "json_schema",
+    "json_schema": {
+        "name": "RiskAssessment",
+        "schema": RiskAssessment.model_json_schema() | {"additionalProperties": False},
+        "strict": True,
+    },
+}
+"""For who passes requests on to the openai SDK as they are."""

@@ -14,7 +14,7 @@ pytestmark = pytest.mark.e2e
 
 ROOT = Path(__file__).resolve().parents[2]
 NAMES = sorted(path.stem.removeprefix("bench_") for path in (ROOT / "benchmarks").glob("bench_*.py"))
-WITH_PEERS = ("call", "dag")
+WITH_PEERS = ("call", "dag", "overshoot")
 
 
 @pytest.mark.parametrize("name", NAMES)
