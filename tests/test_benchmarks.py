@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import os
+import select
 import subprocess
 import sys
 from collections.abc import Callable
@@ -138,15 +140,21 @@ def test_a_peer_that_prints_no_result_says_so(script: Path) -> None:
 def test_a_peer_that_takes_too_long_is_ended_with_all_that_it_started(
     script: Path, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
-    monkeypatch.setattr("benchmarks.peers.environments.RUN_S", 2)
-    child = f"open({str(tmp_path / 'pid')!r}, 'w').write(str(os.getpid())); time.sleep(60)"
-    script.write_text(
-        f"import os, sys, time, subprocess\nsubprocess.run([sys.executable, '-c', \"import os, time; {child}\"])"
+    monkeypatch.setattr("benchmarks.peers.environments.RUN_S", 5)
+    os.mkfifo(tmp_path / "pipe")
+    pipe = os.open(tmp_path / "pipe", os.O_RDONLY | os.O_NONBLOCK)
+    (tmp_path / "child.py").write_text(
+        f"import time\npipe = open({str(tmp_path / 'pipe')!r}, 'w')\nprint('here', file=pipe, flush=True)\ntime.sleep(600)"
     )
-    with pytest.raises(PeerFailed, match="no result within 2 s"):
+    script.write_text(f"import subprocess, sys\nsubprocess.run([sys.executable, {str(tmp_path / 'child.py')!r}])")
+    with pytest.raises(PeerFailed, match="no result within 5 s"):
         run_peer(a_peer(), "calls", {})
-    state = Path(f"/proc/{(tmp_path / 'pid').read_text()}/stat")
-    assert not state.exists() or ") Z" in state.read_text()
+    said = b""
+    while select.select([pipe], [], [], 30)[0] and (read := os.read(pipe, 100)):
+        said += read
+    assert said == b"here\n"
+    assert read == b"", "the pipe is still open: what the peer started goes on"
+    os.close(pipe)
 
 
 def a_peer(*, packages: tuple[str, ...] = (), needs: tuple[int, ...] = ()) -> Peer:
