@@ -36,6 +36,8 @@ RETRYABLE_STATUSES: Final = frozenset({408, 409, 425, 429})
 FIRST_BACKOFF_S: Final = 0.5
 LONGEST_BACKOFF_S: Final = 8.0
 """As the OpenAI SDK; a provider's own Retry-After may ask for longer."""
+LONGEST_WAIT_S: Final = 3600.0
+"""Whoever asks for more is not waited for: a quota of the day, or a gateway's mistake, would hold a call without a deadline for ever."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -65,6 +67,8 @@ class _Failure:
 
     error: ProviderError
     retry_after_s: float | None = None
+    final: bool = False
+    """Another model may be asked, but not this one again."""
 
 
 class Line:
@@ -133,9 +137,9 @@ class Line:
             if isinstance(outcome, Exchange):
                 duration_ms = round((self._run.now() - started_s) * 1000)
                 return replace(outcome, duration_ms=duration_ms, transport_retries=retries)
-            if not outcome.error.retryable or retries >= self._runtime.transport_retries:
+            if outcome.final or not outcome.error.retryable or retries >= self._runtime.transport_retries:
                 raise outcome.error
-            await trio.sleep(self._backoff_s(retries, outcome.retry_after_s))
+            await self._runtime.timed("again", self._pause(retries, outcome.retry_after_s))
             retries += 1
 
     async def _send_once(self, conversation: bytes) -> Exchange | _Failure:
@@ -352,10 +356,17 @@ class Line:
             self._release(reservation, f"status {answer.status}")
         wait_s = retry_after_s(answer.headers)
         out_of_quota = b"insufficient_quota" in answer.body  # a 429 that no waiting will mend
-        if answer.status == 429 and not out_of_quota:
-            self._runtime.limiter.throttled(self._model, retry_after_s=wait_s)
         retryable = (answer.status >= 500 or answer.status in RETRYABLE_STATUSES) and not out_of_quota
-        return _Failure(error=self._error(message, status=answer.status, retryable=retryable), retry_after_s=wait_s)
+        too_long = retryable and wait_s is not None and wait_s > LONGEST_WAIT_S
+        if answer.status == 429 and not out_of_quota and not too_long:
+            self._runtime.limiter.throttled(self._model, retry_after_s=wait_s)
+        fix = (
+            f"it asks to be left alone for {wait_s:,.0f} s: call again then, or name a model to fall back on"
+            if too_long
+            else ""
+        )
+        error = self._error(message, status=answer.status, retryable=retryable, fix=fix)
+        return _Failure(error=error, retry_after_s=wait_s, final=too_long)
 
     def _lost(self, reservation: Reservation, failure: TransportFailure) -> _Failure:
         if failure.sent:
@@ -381,8 +392,11 @@ class Line:
             provider=self._runtime.provider.name, message=message, status=status, retryable=retryable, fix=fix
         )
 
+    async def _pause(self, retries: int, asked_s: float | None) -> None:
+        await trio.sleep(self._backoff_s(retries, asked_s))
+
     def _backoff_s(self, retries: int, asked_s: float | None) -> float:
         if asked_s is not None:
             return asked_s
-        longest = min(FIRST_BACKOFF_S * 2.0**retries, LONGEST_BACKOFF_S)
+        longest = min(FIRST_BACKOFF_S * 2.0 ** min(retries, 16), LONGEST_BACKOFF_S)
         return longest * (0.5 + 0.5 * self._runtime.jitter())

@@ -197,7 +197,7 @@ class Runtime:
     async def ready_for_call(self, envelope: Envelope) -> None:
         """The same for a call, before anything is reserved for it: meanwhile the clocks of its budgets stand."""
         with self.parking.parked(envelope):
-            await self.ready()
+            await self.timed("start", self.ready())
 
     def need_provider(self) -> None:
         """Before anything is reserved.

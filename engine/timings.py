@@ -1,6 +1,6 @@
 """`Timings`: where the time of a session went, for whoever asks `stratum run --profile`.
 
-Above: exchange, run, infer_call and compute pass what they wait for through `timed`. At any moment the time that passes is shared
+Above: exchange, run, runtime, infer_call and compute pass what they wait for through `timed`. At any moment the time that passes is shared
 out among the spans that are open: so the parts of a run with a hundred branches add up to what its clock says.
 """
 
@@ -14,8 +14,9 @@ from typing import Any, Final, Literal, TypeVar
 
 import trio
 
-TimedPlace = Literal["model", "budget", "ensure", "journal", "compute"]
-TIMED_PLACES: Final[tuple[TimedPlace, ...]] = ("model", "budget", "journal", "ensure", "compute")
+TimedPlace = Literal["start", "model", "again", "budget", "ensure", "journal", "compute"]
+"""`start`: of a provider that has to start something, as the embedded model does. `again`: the pause before a request is repeated."""
+TIMED_PLACES: Final[tuple[TimedPlace, ...]] = ("start", "model", "again", "budget", "journal", "ensure", "compute")
 
 T = TypeVar("T")
 

@@ -269,6 +269,41 @@ async def test_transport_retries_end_with_the_last_failure(autojump_clock: MockC
     assert len(provider.requests) == 3
 
 
+@pytest.mark.parametrize("status", [429, 503])
+async def test_who_asks_for_more_than_an_hour_is_not_waited_for(autojump_clock: MockClock, status: int) -> None:
+    """A quota of the day, or a gateway's mistake, would hold a call without a deadline for ever."""
+    away = Answer(status=status, headers={"retry-after": "86400"}, body=b"")
+    async with open_runtime(provider=scripted(away, GOOD), journal=None) as runtime:
+        with pytest.raises(ProviderError, match="it asks to be left alone for 86,400 s: call again then"):
+            await label("a")
+        assert await runtime.run(label, "a") == GOOD  # nor does any other call of the model wait
+    assert trio.current_time() == 0
+
+
+async def test_who_asks_for_an_hour_is_waited_for(autojump_clock: MockClock) -> None:
+    away = Answer(status=429, headers={"retry-after": "3600"}, body=b"")
+    async with open_runtime(provider=scripted(away, GOOD), journal=None):
+        assert await label("a") == GOOD
+    assert trio.current_time() == 3600
+
+
+async def test_a_call_may_be_sent_again_any_number_of_times(autojump_clock: MockClock) -> None:
+    """2.0 ** 1024 is no float."""
+    away = Answer(status=429, headers={}, body=b"")
+    provider = scripted(*[away] * 1100, GOOD)
+    async with open_runtime(provider=provider, journal=None, transport_retries=2000):
+        assert await label("a") == GOOD
+
+
+async def test_a_model_to_fall_back_on_is_asked_instead_of_waiting_a_day(autojump_clock: MockClock) -> None:
+    away = Answer(status=429, headers={"retry-after": "86400"}, body=b"")
+    either = infer(intent="Label the text", model=["a", "b"])(label.function)
+    provider = scripted(otherwise=lambda request: away if request.model == "a" else GOOD)
+    async with open_runtime(provider=provider, journal=None):
+        assert await either("text") == GOOD
+    assert trio.current_time() == 0
+
+
 async def test_a_request_that_never_left_is_released(autojump_clock: MockClock) -> None:
     provider = scripted(TransportFailure(reason="no route", sent=False), GOOD)
     async with open_runtime(provider=provider, journal=None) as runtime:

@@ -80,6 +80,14 @@ async def test_a_call_of_its_own_has_its_whole_time_once_it_has_started(autojump
             await runtime.run(say, "rain")
 
 
+async def test_a_profile_has_a_place_for_it(autojump_clock: MockClock) -> None:
+    async with open_runtime(provider=Starting(delay_s=2), journal=None) as runtime:
+        timings = runtime.start_timing()
+        await runtime.run(said)
+        assert (timings.seconds["start"], timings.counts["start"]) == (90, 1)
+        assert (timings.seconds["model"], timings.elsewhere) == (4, 0)
+
+
 async def test_it_is_waited_for_once(autojump_clock: MockClock) -> None:
     provider = Starting()
     async with open_runtime(provider=provider, journal=None) as runtime:

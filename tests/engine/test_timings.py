@@ -7,6 +7,7 @@ import trio
 from trio.testing import MockClock
 
 from stratum import compute, contract, flow, infer, open_runtime
+from stratum.engine.providers.protocol import Answer
 from stratum.engine.providers.scripted import Reply, scripted
 
 
@@ -49,9 +50,19 @@ async def test_waiting_and_judging_are_told_apart(autojump_clock: MockClock) -> 
         timings = runtime.start_timing()
         await trio.sleep(5)
         await say("a")
-        assert timings.seconds == {"model": 3, "budget": 0, "journal": 0, "ensure": 2, "compute": 0}
+        others = {"start": 0, "again": 0, "budget": 0, "journal": 0, "compute": 0}
+        assert timings.seconds == {"model": 3, "ensure": 2, **others}
         assert timings.elsewhere == 5
         assert (timings.counts["model"], timings.counts["ensure"]) == (1, 1)
+
+
+async def test_the_pause_before_a_request_is_repeated_is_no_time_with_the_model(autojump_clock: MockClock) -> None:
+    busy = Answer(status=503, headers={"retry-after": "7"}, body=b"")
+    async with open_runtime(provider=scripted(busy, Reply(value=True, delay_s=3)), journal=None) as runtime:
+        timings = runtime.start_timing()
+        await judge("rain")
+        assert (timings.seconds["again"], timings.seconds["model"], timings.elsewhere) == (7, 3, 0)
+        assert (timings.counts["again"], timings.counts["model"]) == (1, 2)
 
 
 async def test_branches_at_the_same_time_share_the_clock(autojump_clock: MockClock) -> None:

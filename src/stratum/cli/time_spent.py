@@ -9,7 +9,9 @@ import msgspec
 from stratum.engine.timings import TIMED_PLACES, TimedPlace, Timings
 
 NAMES: Final[dict[TimedPlace, str]] = {
+    "start": "waiting for the model to start",
     "model": "waiting for the model",
+    "again": "waiting to send again",
     "budget": "waiting for room in a budget",
     "journal": "waiting for the journal",
     "ensure": "in ensure",
@@ -49,7 +51,7 @@ class TimeSpent(msgspec.Struct, frozen=True, kw_only=True):
         lines = [f"{self.seconds:.3f} s in all, steps at the same time sharing the clock:"]
         for name, seconds, times in [*rows, ("everything else", self.elsewhere, 0)]:
             often = f"  {times:,} times" if times > 1 else "  once" if times else ""
-            lines.append(f"  {name:28} {seconds:9.3f} s {self._share(seconds):4.0%}{often}")
+            lines.append(f"  {name:30} {seconds:9.3f} s {self._share(seconds):4.0%}{often}")
         return "\n".join(lines)
 
     def _share(self, seconds: float) -> float:
