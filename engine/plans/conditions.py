@@ -56,7 +56,7 @@ class Conditions:
             if condition.expr:
                 expression = self._compiled.expressions[condition.expr]
                 violations += await expression.check(
-                    self._known(number, expression.steps, result=result, inputs=inputs), sources
+                    self._known(expression.steps, result=result, inputs=inputs), sources
                 )
             elif condition.command:
                 arguments = [self._values.text(argument) for argument in condition.command]
@@ -71,21 +71,21 @@ class Conditions:
                     attested.append(condition.judge)
         return Verified(violations=tuple(violations), attested=tuple(attested))
 
-    async def unmet(self, text: str, number: int, *, step: str, inputs: Mapping[str, Any]) -> str:
+    async def unmet(self, text: str, *, step: str, inputs: Mapping[str, Any]) -> str:
         """Why a `when` is not true; empty if it is."""
         expression = self._compiled.expressions[text]
-        known = self._known(number, expression.steps, inputs=inputs)
+        known = self._known(expression.steps, inputs=inputs)
         violations = await expression.check(known, self._sources_of(step))
         return "; ".join(violation.for_trace for violation in violations)
 
-    def value(self, text: str, number: int, result: Any, *, inputs: Mapping[str, Any]) -> Any:
+    def value(self, text: str, result: Any, *, inputs: Mapping[str, Any]) -> Any:
         """What an expression that asks nothing of the world evaluates to: a `score`, an `until`.
 
         Raises:
             ExpressionError: it cannot be evaluated on these values.
         """
         expression = self._compiled.expressions[text]
-        return expression.evaluate(self._known(number, expression.steps, result=result, inputs=inputs))
+        return expression.evaluate(self._known(expression.steps, result=result, inputs=inputs))
 
     def _sources_of(self, step: str) -> Mapping[str, Source]:
         gathering = self._gathering
@@ -108,10 +108,8 @@ class Conditions:
             may_attest=self._gathering.attests and self._compiled.kinds[number] == "agent",
         )
 
-    def _known(
-        self, number: int, steps: frozenset[str], *, inputs: Mapping[str, Any], result: Any = None
-    ) -> dict[str, Any]:
-        """What the names in an expression mean, for a step."""
+    def _known(self, steps: frozenset[str], *, inputs: Mapping[str, Any], result: Any = None) -> dict[str, Any]:
+        """What the names in an expression mean; `steps` are those that it names."""
         outputs = {id: {"output": self._values.plain(self._compiled.index[id])} for id in steps}
         return {"result": result, "inputs": inputs, "steps": outputs}
 

@@ -63,7 +63,7 @@ class Estimator:
         return msgspec.structs.replace(compiled, plan=plan)
 
     def costs_by_kind(self, compiled: CompiledPlan) -> dict[Kind, int | None]:
-        """The money, by who does the steps, for who has to be sure of it.
+        """The money, by who does the steps, for whoever has to be sure of it.
 
         Steps that stand in for failed ones count, and what a model's calls took before only where that is more than their
         price says: the record is where plans' steps may write, and prices change.
@@ -75,37 +75,38 @@ class Estimator:
 
     def _steps(self, compiled: CompiledPlan, *, at_most: bool) -> Iterable[_Taken]:
         stand_ins = {step.on_fail for step in compiled.plan.steps if step.on_fail}
-        for number, step in enumerate(compiled.plan.steps):
-            kind = compiled.kinds[number]
-            if (step.id in stand_ins and not at_most) or kind in ("compute", "gate"):
+        for step, kind, returns in zip(compiled.plan.steps, compiled.kinds, compiled.outputs, strict=True):
+            if step.id in stand_ins and not at_most:
                 continue
             if kind == "plan":
                 yield from self._steps(compiled.plans[step.fn], at_most=at_most)
-                continue
-            # As the record names a call: see PlanSteps and infer_call.
-            name = step.fn or (f"step_{step.id}" if kind == "infer" else step.intent) or kind
-            known = self._past.get((name, kind))
-            by_price = self._cost(step, compiled.outputs[number]) if kind == "infer" else None
-            if known is not None:
-                took = known.picousd
-                if at_most and kind == "infer":
-                    took = None if took is None or by_price is None else max(took, by_price)
-                yield _Taken(kind=kind, calls=known.attempts, picousd=took)
-            elif kind == "infer":
-                yield _Taken(kind=kind, calls=1, picousd=by_price)
-            else:
-                yield _Taken(kind=kind, calls=1, picousd=0 if kind == "command" else None)
+            elif kind not in ("compute", "gate"):
+                yield self._taken(step, kind, returns, at_most=at_most)
+
+    def _taken(self, step: Step, kind: Kind, returns: Codec[object] | None, *, at_most: bool) -> _Taken:
+        # As the record names a call: see StepWork and infer_call.
+        name = step.fn or (f"step_{step.id}" if kind == "infer" else step.intent) or kind
+        known = self._past.get((name, kind))
+        if kind != "infer":
+            unknown = 0 if kind == "command" else None
+            return _Taken(
+                kind=kind,
+                calls=1 if known is None else known.attempts,
+                picousd=unknown if known is None else known.picousd,
+            )
+        by_price = self._cost(step, returns)
+        if known is None:
+            return _Taken(kind=kind, calls=1, picousd=by_price)
+        took = known.picousd
+        if at_most:
+            took = None if took is None or by_price is None else max(took, by_price)
+        return _Taken(kind=kind, calls=known.attempts, picousd=took)
 
     def _cost(self, step: Step, returns: Codec[object] | None) -> int | None:
         """Of one call that is accepted at once."""
         function = self._functions.steps.get(step.fn)
         call = function if isinstance(function, Infer) else None
-        named = step.model if isinstance(step.model, str) else step.model[0]
-        of_call = call.models if call is not None else ()
-        model = named or (of_call[0] if of_call else self._model)
-        tier = step.service_tier or (call.service_tier if call is not None else None)
-        price = None if model is None else self._price_of(model, tier)
-        codec = returns if call is None else call.signature.returns
+        price, codec = self._price(step, call), returns if call is None else call.signature.returns
         if price is None or codec is None:
             return None
         told = step.intent if call is None else call.prompt.instructions
@@ -114,6 +115,14 @@ class Estimator:
         most = codec.max_output_tokens or DEFAULT_OUTPUT_TOKENS
         answer = max(codec.min_output_tokens, min(most, DEFAULT_OUTPUT_TOKENS) // OUTPUT_SHARE)
         return price.cost(Usage(input_tokens=size // BYTES_PER_TOKEN, output_tokens=answer))
+
+    def _price(self, step: Step, call: Infer[..., object] | None) -> Price | None:
+        """Of the model that is asked first, in the tier of the call: the step's own word goes before its function's."""
+        named = step.model if isinstance(step.model, str) else step.model[0]
+        of_call = call.models[0] if call is not None and call.models else self._model
+        model = named or of_call
+        tier = step.service_tier or (call.service_tier if call is not None else None)
+        return None if model is None else self._price_of(model, tier)
 
 
 def _sum(taken: Sequence[_Taken]) -> int | None:

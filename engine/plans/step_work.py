@@ -287,8 +287,8 @@ class StepWork:
         assert repeat is not None, "asked of repeated steps"
         inputs, result = self._values.plain_arguments(self._step), self._values.plain(self._number)
         value = self._steps.conditions.value
-        enough = bool(value(repeat.until, self._number, result, inputs=inputs))
-        score = value(repeat.score, self._number, result, inputs=inputs) if repeat.score else None
+        enough = bool(value(repeat.until, result, inputs=inputs))
+        score = value(repeat.score, result, inputs=inputs) if repeat.score else None
         output = msgspec.Raw(self._codec.record(self._values.result(self._number)))
         same = [bytes(earlier.output) for earlier in past.repeats[-STAGNANT + 1 :]]
         stagnant = len(same) == STAGNANT - 1 and all(each == bytes(output) for each in same)
@@ -360,6 +360,6 @@ class StepWork:
 
 
 def _tell(doer: Doer, verified: Verified, *, last: bool, sent_on: bool = False) -> None:
-    """Only who reported a step waits to hear what came of it."""
+    """Only whoever reported a step waits to hear what came of it."""
     if isinstance(doer, AgentDoer):
         doer.judged(verified.violations, verified.attested, last=last, sent_on=sent_on)

@@ -14,7 +14,7 @@ import trio
 
 from stratum.contracts.plans.compiled_plan import CompiledPlan
 from stratum.contracts.plans.errors import PlanFailed
-from stratum.contracts.plans.plan import Command, Step
+from stratum.contracts.plans.plan import Step
 from stratum.contracts.plans.status import StepStanding
 from stratum.contracts.records import Joined, Record, Skipped, StartedOver
 from stratum.contracts.reference import read_reference
@@ -23,7 +23,6 @@ from stratum.engine.place import Place
 from stratum.engine.plans.askings import Asking
 from stratum.engine.plans.clock import Clock
 from stratum.engine.plans.conditions import Conditions
-from stratum.engine.plans.doers.command import CommandRun
 from stratum.engine.plans.gathering import Gathering
 from stratum.engine.plans.losses import Losses
 from stratum.engine.plans.plain_steps import PlainSteps
@@ -135,10 +134,6 @@ class PlanSteps:
                 found += _files_in(self.compiled.plans[self.compiled.plan.steps[other].fn])
         return found
 
-    def gathered(self, id: str, command: Command, run: CommandRun) -> None:
-        """A step's program has ended: what it wrote is evidence."""
-        self.gathering.note(id, command, run)
-
     @trio.lowlevel.enable_ki_protection
     async def _run_step(self, number: int, lane: Lane) -> StartOver | None:
         step, id = self.compiled.plan.steps[number], self.id(number)
@@ -229,7 +224,7 @@ class PlanSteps:
             return f"step {self.compiled.plan.steps[self._stands_in_for[number]].id} did not fail"
         if step.when:
             inputs = self.values.plain_arguments(step)
-            unmet = await self.conditions.unmet(step.when, number, step=self.id(number), inputs=inputs)
+            unmet = await self.conditions.unmet(step.when, step=self.id(number), inputs=inputs)
             return unmet or None
         return None
 

@@ -41,7 +41,7 @@ class CommandDoer:
         # What has effects is not begun before it is known that it may have been.
         await log.synced()
         run = await self._run.workspace.run(command, key=key)
-        self._steps.gathered(self._past.id, command, run)
+        self._steps.gathering.note(self._past.id, command, run)
         return self._outcome(command, run)
 
     def _command(self) -> Command:

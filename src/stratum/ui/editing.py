@@ -6,7 +6,7 @@ import shlex
 from collections.abc import Iterator, Mapping, Sequence
 from html import escape
 
-from stratum.contracts.plans.plan import ExecutionPlan, Step
+from stratum.contracts.plans.plan import Step
 from stratum.engine.report.sections import MOST_TEXT
 from stratum.engine.report.text import escaped
 from stratum.ui.plan_fields import FORMS, fields_of
@@ -44,7 +44,7 @@ def fields_page(
     values = {**fields_of(plan), **(sent or {})}
     parts = [
         f'<p class="hint">What is most often changed. <a href="/runs/{escaped(sight.id)}/edit?as=yaml">Edit all of it, as YAML</a></p>',
-        *_whole(plan, values),
+        *_whole(values),
         *(part for number, step in enumerate(plan.steps) for part in _step(number, step, values)),
     ]
     return _page(sight, parts, form=form, digest=sight.digest, problems=problems, said=said)
@@ -67,7 +67,7 @@ def _page(
     return page("Edit", whole, trail=[("/", "Runs"), (f"/runs/{sight.id}", title)], stage="edit", said=said)
 
 
-def _whole(plan: ExecutionPlan, values: Mapping[str, str]) -> Iterator[str]:
+def _whole(values: Mapping[str, str]) -> Iterator[str]:
     yield '<fieldset class="step"><legend>The whole plan</legend>'
     yield _text("goal", "Goal", values)
     yield '<div class="row">'
