@@ -86,7 +86,7 @@ class EventHub:
         for listener in self._listeners:
             try:
                 listener(run, record)
-            except Exception:  # noqa: BLE001 - who watches may not change what is watched
+            except Exception:  # noqa: BLE001 - whoever watches may not change what is watched
                 _LOG.exception("a listener failed; it goes on hearing")
         if self._subscriptions:
             event = Event(run, record)

@@ -53,7 +53,7 @@ def hold_path(journal: Path) -> Path:
 
 
 def read_hold(file: Path) -> Hold | None:
-    """What the file says. One that cannot be read holds all the same: who wrote it wanted that."""
+    """What the file says. One that cannot be read holds all the same: whoever wrote it wanted that."""
     try:
         return msgspec.json.decode(file.read_bytes(), type=Hold)
     except FileNotFoundError:

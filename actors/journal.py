@@ -122,13 +122,13 @@ class Journal:
 
     @property
     def behind(self) -> bool:
-        """So much waits for the disk that who appends should wait for `room`."""
+        """So much waits for the disk that whoever appends should wait for `room`."""
         return self._writer.backlog_bytes > BACKLOG_BYTES
 
     async def room(self) -> None:
         """Wait while the disk is far behind. Checkpoints only then.
 
-        For who appends without ever waiting for `durable`: what was appended stays in memory until it is committed.
+        For whoever appends without ever waiting for `durable`: what was appended stays in memory until it is committed.
         """
         if self.behind:
             await self._writer.durable(self._last)

@@ -39,7 +39,7 @@ class Pruned(msgspec.Struct, frozen=True, kw_only=True):
 def prune_journal(path: Path, *, ended_before: datetime) -> Pruned:
     """Remove inputs, outputs, answers and quoted details from runs that ended before that time.
 
-    A transaction a run; who writes meanwhile waits no longer than that. The text is overwritten on disk, not only unlinked.
+    A transaction a run; whoever writes meanwhile waits no longer than that. The text is overwritten on disk, not only unlinked.
 
     Raises:
         JournalCorrupt: acknowledged records are missing.

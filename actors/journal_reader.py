@@ -20,7 +20,7 @@ from stratum.actors.journal_views import VIEWS
 from stratum.contracts.errors import QueryFailed
 
 MAX_STEPS = 250_000_000
-"""Instructions of SQLite's virtual machine that one query may take: some seconds. Counted, not timed, so that who reads
+"""Instructions of SQLite's virtual machine that one query may take: some seconds. Counted, not timed, so that whoever reads
 the rows slowly is not cut off."""
 
 _STEPS_BETWEEN_CHECKS = 100_000

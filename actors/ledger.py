@@ -268,7 +268,7 @@ class Ledger:
         self._changed((scope,))
 
     def seal(self, scope: Scope, resource: Spendable = "usd") -> None:
-        """Admit nothing more in this scope or below, for good; who waits there is refused. Calls in flight go on."""
+        """Admit nothing more in this scope or below, for good; whoever waits there is refused. Calls in flight go on."""
         scope.sealed = resource
         scope.admits = False
         self._changed((scope,))

@@ -1,4 +1,4 @@
-"""`write_whole`: a file that is there as a whole or not at all, also for who reads it at this moment."""
+"""`write_whole`: a file that is there as a whole or not at all, also for whoever reads it at this moment."""
 
 from __future__ import annotations
 

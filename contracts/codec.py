@@ -123,7 +123,7 @@ class Codec(Generic[T]):
         return written({"value": plain} if self.wrapped else plain, _ENCODER, of=self.name, reread=self.recursive)
 
     def checker(self, *, refuse: Callable[[object], T]) -> Callable[[object], T]:
-        """`validate` for who does so often; `refuse` is called with what does not pass, and raises."""
+        """`validate` for whoever does so often; `refuse` is called with what does not pass, and raises."""
         check: Callable[[object], T] = self._check
 
         def checked(value: object) -> T:
@@ -150,7 +150,7 @@ class Codec(Generic[T]):
         return _ENCODER.encode({**members, MEMBER: tagged(value)})
 
     def recorder(self) -> Callable[[T], bytes]:
-        """`record` for who does so often: the same, without the steps that this type does not need."""
+        """`record` for whoever does so often: the same, without the steps that this type does not need."""
         if not self._writes_natively or self.recursive or self._looks_alike:
             return self.record
         encode, wrapped, slowly, contracts = _ENCODER.encode, self.wrapped, self.record, self._contracts

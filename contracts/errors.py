@@ -51,7 +51,7 @@ StratumError
 └── NoRuntime                 called where no runtime can be opened
 """
 
-# Long, and one file: who catches an error finds here what it carries, whichever part raises it. Those that only plans or a
+# Long, and one file: whoever catches an error finds here what it carries, whichever part raises it. Those that only plans or a
 # cluster can raise are in `plans.errors` and `cluster_errors`.
 
 from __future__ import annotations

@@ -19,7 +19,7 @@ class CancelRun(_Message, frozen=True, kw_only=True, omit_defaults=True, tag="ca
 
     @property
     def told(self) -> str:
-        """Why, for who is stopped."""
+        """Why, for whoever is stopped."""
         return self.reason or f"{self.by} cancelled it"
 
 

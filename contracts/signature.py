@@ -59,7 +59,7 @@ class Signature(Generic[R]):
     def of(cls, function: Callable[..., Any], *, samples: bool = False, called_by_name: bool = False) -> Signature[Any]:
         """Read a function's annotations; with `samples`, what it returns is the T of its `Probabilistic[T]`.
 
-        `called_by_name`: its parameters must have names for who calls it.
+        `called_by_name`: its parameters must have names for whoever calls it.
 
         Raises:
             ContractDefinitionError: it is no function, or a step already, an annotation is missing or unsupported, a default does not

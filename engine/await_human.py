@@ -57,7 +57,7 @@ async def await_human(
     timeout_s: float | None = None,
     on_timeout: Any = "raise",
 ) -> HumanDecision[Any]:
-    """Ask a person, by every sink of the runtime; who answers first decides. `decision` is the type of the answer.
+    """Ask a person, by every sink of the runtime; whoever answers first decides. `decision` is the type of the answer.
 
     Budgets' clocks stand while everything in them waits like this. The question is in the journal: a run that is resumed
     asks it again until its deadline, which counts from when it was first asked. `stratum gate` answers from elsewhere.

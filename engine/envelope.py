@@ -257,7 +257,7 @@ class Envelope:
             envelope = envelope.parent
 
     def _over(self) -> BudgetExceeded | RunError:
-        """What a guest is told who cannot stay."""
+        """What a guest that cannot stay is told."""
         if self.exhausted:
             return self.exceeded()
         return RunError(

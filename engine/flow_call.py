@@ -127,7 +127,7 @@ class FlowCall(Generic[R]):
         except BaseExceptionGroup as group:
             error = unwrapped(group)
             if error is group:
-                raise  # not from itself: who follows causes would never come to an end
+                raise  # not from itself: whoever follows causes would never come to an end
             raise error from group
         finally:
             current_place.reset(token)

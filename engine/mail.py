@@ -1,4 +1,4 @@
-"""`Mail`: what other processes ask of the runs at work here: taken from the journal's inbox, given to who looks after each run.
+"""`Mail`: what other processes ask of the runs at work here: taken from the journal's inbox, given to whoever looks after each run.
 
 Below: the journal. Above: flows, which can be stopped; plans, whose gates are answered and limits raised; questions to people.
 """

@@ -127,7 +127,7 @@ class TrioThread(Generic[Value]):
     def _run(self) -> None:
         try:
             trio.run(self._main)
-        except BaseException as error:  # noqa: BLE001 - raised again by who waits for the thread
+        except BaseException as error:  # noqa: BLE001 - raised again by whoever waits for the thread
             self._failure = error
         self._loop.call_soon_threadsafe(self._finish)
 

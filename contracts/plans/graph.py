@@ -14,7 +14,7 @@ _SHOWN_OF_CYCLE = 10
 
 
 def with_stand_ins(before: Sequence[set[int]], stand_ins: Mapping[int, int]) -> Sequence[set[int]]:
-    """By step, the steps it waits for: who needs a step's output needs to know whether its stand-in gives it."""
+    """By step, the steps it waits for: whoever needs a step's output needs to know whether its stand-in gives it."""
     if not stand_ins:
         return before
     waits = [set(each) for each in before]

@@ -43,7 +43,7 @@ class Answered(_Message, frozen=True, kw_only=True, tag="answered"):
     value: bytes = b""
     error: bytes = b""
     stopped: bool = False
-    """Cancelled: by who made it, or because what is around it is."""
+    """Cancelled: by whoever made it, or because what is around it is."""
 
 
 class Call(_Message, frozen=True, kw_only=True, tag="call"):

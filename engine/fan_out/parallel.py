@@ -1,4 +1,4 @@
-"""`parallel` and `race`: calls at once, under the budget around them; who is not needed any more is stopped."""
+"""`parallel` and `race`: calls at once, under the budget around them; those not needed any more are stopped."""
 
 from __future__ import annotations
 
@@ -111,7 +111,7 @@ async def parallel(
     require: Literal["all", "any"] | int = "all",
     validate: Callable[[Any], Held] | None = None,
 ) -> Any:
-    """Make `calls` at once: `await parallel(classify(a), summarise(b))`. Who is not needed any more is stopped.
+    """Make `calls` at once: `await parallel(classify(a), summarise(b))`. Those not needed any more are stopped.
 
     `require="all"` gives a tuple in the order of the calls; the first failure stops the others and is raised.
     `"any"` gives the first value, `N` a list of the first N values in the order of the calls; when too many have failed

@@ -131,7 +131,7 @@ class FirstAble:
 
 
 def default_judge(runtime: Runtime) -> Judge:
-    """A model, if one is configured, then Codex, if it is installed; who cannot decide leaves it to the next, in the end to a person.
+    """A model, if one is configured, then Codex, if it is installed; whoever cannot decide leaves it to the next, in the end to a person.
 
     An agent's word is taken, if the policy says so, only where there is neither: an agent could have made a judge fail.
 

@@ -14,7 +14,7 @@ _ENDS_ALL = (MergeConflict, JournalError, ActorClosed, OnHold)
 
 
 class Losses:
-    """For the scheduler a lost step is done, so that who waits for it gets a turn, and asks here."""
+    """For the scheduler a lost step is done, so that whoever waits for it gets a turn, and asks here."""
 
     def __init__(self, compiled: CompiledPlan) -> None:
         self._compiled = compiled

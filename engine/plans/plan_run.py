@@ -268,7 +268,7 @@ class PlanRun:
                 output = await steps.result()
                 nursery.cancel_scope.cancel(reason="every step has ended")
         except BaseExceptionGroup as group:
-            # Who is stopped at the moment at which a step fails is stopped: the failure is recorded, and found on resume.
+            # Whoever is stopped at the moment at which a step fails is stopped: the failure is recorded, and found on resume.
             stopped, _ = group.split(trio.Cancelled)
             error = unwrapped(group) if stopped is None else stopped
             raise error from error.__cause__

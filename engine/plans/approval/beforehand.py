@@ -1,4 +1,4 @@
-"""`Beforehand`: what is told of a plan that has not begun by who has no runtime: its estimate, and what the user's policy says.
+"""`Beforehand`: what is told of a plan that has not begun by whoever has no runtime: its estimate, and what the user's policy says.
 
 Above: the command line and the page. As a runtime that was opened now, in this folder and environment, would have them.
 """
@@ -59,7 +59,7 @@ def ruling_beforehand(
     *,
     past: Mapping[tuple[str, str], PastCalls],
 ) -> Ruling:
-    """The same for who only looks: settings that are not understood are told, and stand in the way of nothing else."""
+    """The same for whoever only looks: settings that are not understood are told, and stand in the way of nothing else."""
     if isinstance(policy, Policy) and not policy.file:
         return Ruling()
     try:

@@ -71,7 +71,7 @@ def read_policy(home: Path) -> Policy:
 
 
 def policy_or_problem(home: Path) -> Policy | SettingsError:
-    """The same for who only looks: a broken policy approves nothing, and stands in nobody's way before something is to begin."""
+    """The same for whoever only looks: a broken policy approves nothing, and stands in nobody's way before something is to begin."""
     try:
         return read_policy(home)
     except SettingsError as problem:

@@ -151,7 +151,7 @@ async def _begun(
 
 
 def how_to_approve(run: str, journal: Path | None) -> str:
-    """For who is at no terminal."""
+    """For whoever is at no terminal."""
     return f"run `stratum approve {run}` at a terminal, or approve it on {page_of(journal, run=run)}"
 
 

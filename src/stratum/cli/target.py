@@ -47,7 +47,7 @@ def load_module(place: str) -> ModuleType:
 
 
 def imported(place: str) -> ModuleType:
-    """The same, for who typed the name: an exception of the file is shown from its own first frame on.
+    """The same, for whoever typed the name: an exception of the file is shown from its own first frame on.
 
     Raises:
         click.UsageError: there is none, or it cannot be imported.

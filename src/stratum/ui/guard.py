@@ -70,7 +70,7 @@ class Guard:
     def _refusal(self, scope: Scope, headers: Headers, visitor: str) -> Response | None:
         if scope["method"] not in ("GET", "HEAD", "POST"):
             return PlainTextResponse("There is nothing to do with that here.", status_code=405)
-        # Every browser says where a form comes from; who does not say it is none.
+        # Every browser says where a form comes from; what does not say it is none.
         if scope["method"] == "POST" and headers.get("origin") is None:
             return PlainTextResponse("Forms have to come from the page itself.", status_code=403)
         if scope["path"] in OPEN or (visitor and self._visitors.knows(visitor)):

@@ -76,7 +76,7 @@ class Sight:
 
     @property
     def why_not_in_review(self) -> str:
-        """What is said, by its word in `SAID`, to who wanted to do with it what is done with a plan that has not begun."""
+        """What is said, by its word in `SAID`, to whoever wanted to do with it what is done with a plan that has not begun."""
         return "was-discarded" if self.past.discarded else "begun"
 
     @property

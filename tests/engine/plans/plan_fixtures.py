@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncGenerator, Iterable, Mapping
+from collections.abc import AsyncGenerator, Callable, Iterable, Mapping
 from contextlib import asynccontextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import trio
 
@@ -21,6 +21,8 @@ from stratum.engine.plans.plan_run import PlanRun
 from stratum.engine.plans.plans import Plans, open_plans
 from stratum.engine.providers.scripted import Scripted, scripted
 from stratum.engine.step import Step
+
+Wanted = TypeVar("Wanted", Assignment, Question)
 
 
 @asynccontextmanager
@@ -57,14 +59,7 @@ async def started(plans: Plans, text: str, inputs: Mapping[str, Any] | None = No
 
 async def assigned(run: PlanRun, step: str) -> Assignment:
     """The step's assignment, once there is one."""
-    with trio.fail_after(5):
-        status = run.status()
-        while True:
-            for assignment in status.assignments:
-                if assignment.step == step:
-                    return assignment
-            assert not run.ended.is_set(), run.failure
-            status = await run.changed(status.version)
+    return await _of_step(run, step, lambda status: status.assignments)
 
 
 async def reported(run: PlanRun, step: str, result: Any, *, usage: Usage | None = None, model: str = "") -> Verdict:
@@ -75,16 +70,21 @@ async def reported(run: PlanRun, step: str, result: Any, *, usage: Usage | None 
 
 async def asked(run: PlanRun, step: str) -> Question:
     """The gate's question, once it is asked."""
-    with trio.fail_after(5):
-        status = run.status()
-        while True:
-            for question in status.questions:
-                if question.step == step:
-                    return question
-            assert not run.ended.is_set(), run.failure
-            status = await run.changed(status.version)
+    return await _of_step(run, step, lambda status: status.questions)
 
 
 def standing(status: PlanStatus) -> dict[str, str]:
     """Where each step stands."""
     return {step.id: step.standing for step in status.steps}
+
+
+async def _of_step(run: PlanRun, step: str, found: Callable[[PlanStatus], Iterable[Wanted]]) -> Wanted:
+    """What a status has for the step, once it has that."""
+    with trio.fail_after(5):
+        status = run.status()
+        while True:
+            for each in found(status):
+                if each.step == step:
+                    return each
+            assert not run.ended.is_set(), run.failure
+            status = await run.changed(status.version)
