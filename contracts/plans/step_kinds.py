@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from posixpath import normpath
 
 from stratum.contracts.plans.owned_files import check_pattern
-from stratum.contracts.plans.plan import ExecutionPlan, Kind, Step
+from stratum.contracts.plans.plan import Command, ExecutionPlan, Kind, Step
 from stratum.contracts.problem import Problems, at, did_you_mean, visible
 from stratum.contracts.registry import Function, Registry
 
@@ -63,14 +63,9 @@ def check_kind(
     for number, pattern in enumerate(step.files):
         check_pattern(pattern, at(at(path, "files"), number), problems)
     for number, condition in enumerate(step.conditions):
-        _check_command(condition.command, at(at(path, "ensure"), number), problems)
+        _check_arguments(condition.command, at(at(path, "ensure"), number), problems)
     if step.program is not None:
-        _check_command((*step.program.argv, step.program.cwd), at(path, "command"), problems)
-        if normpath(step.program.cwd).startswith(".."):
-            where = at(at(path, "command"), "cwd")
-            problems.add(where, f"{visible(step.program.cwd)} is outside the workspace", "name a folder in it")
-        for name, value in step.program.env.items():
-            _check_variable(name, value, at(at(path, "command"), "env"), problems)
+        _check_program(step.program, at(path, "command"), problems)
 
 
 def _check_function(step: Step, kind: Kind, path: str, registry: Registry, problems: Problems) -> None:
@@ -85,7 +80,15 @@ def _check_function(step: Step, kind: Kind, path: str, registry: Registry, probl
     problems.add(at(path, "fn"), f"there is no {kind} function {visible(step.fn)}", fix)
 
 
-def _check_command(arguments: tuple[str, ...], path: str, problems: Problems) -> None:
+def _check_program(program: Command, path: str, problems: Problems) -> None:
+    _check_arguments((*program.argv, program.cwd), path, problems)
+    if normpath(program.cwd).startswith(".."):
+        problems.add(at(path, "cwd"), f"{visible(program.cwd)} is outside the workspace", "name a folder in it")
+    for name, value in program.env.items():
+        _check_variable(name, value, at(path, "env"), problems)
+
+
+def _check_arguments(arguments: tuple[str, ...], path: str, problems: Problems) -> None:
     if any("\0" in argument for argument in arguments):
         problems.add(path, "a program's arguments cannot hold NUL characters", "remove them")
 
