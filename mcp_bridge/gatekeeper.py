@@ -9,7 +9,6 @@ from __future__ import annotations
 import hmac
 from collections.abc import Iterable, Sequence
 from hashlib import sha256
-from typing import Final
 
 from mcp.server.auth.middleware.bearer_auth import AuthenticatedUser
 from mcp.server.auth.provider import AccessToken
@@ -18,9 +17,6 @@ from starlette.responses import PlainTextResponse
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from stratum.mcp_bridge.host_check import HostCheck
-
-MIN_TOKEN: Final = 20
-"""Characters: what 120 random bits take in base64."""
 
 
 class Gatekeeper:

@@ -14,8 +14,9 @@ from mcp.client.streamable_http import streamable_http_client
 
 from stratum.mcp_bridge.bridge import Project
 from stratum.mcp_bridge.door import Door, listen
-from stratum.mcp_bridge.http import own_token, read_tokens, serve_http
+from stratum.mcp_bridge.http import serve_http
 from stratum.mcp_bridge.server import build_server
+from stratum.mcp_bridge.tokens import own_token, read_tokens
 
 TOKEN, OTHER = "a" * 40, "b" * 40
 INITIALIZE: dict[str, Any] = {

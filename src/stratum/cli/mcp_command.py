@@ -133,7 +133,7 @@ def _tell_end(why: str) -> None:
 def _tokens(host: str, file: Path | None) -> tuple[tuple[str, ...], str]:
     """What clients may send, and where a person finds it."""
     from stratum.mcp_bridge.host_check import is_loopback
-    from stratum.mcp_bridge.http import own_token, read_tokens
+    from stratum.mcp_bridge.tokens import own_token, read_tokens
 
     given = os.environ.get("STRATUM_MCP_TOKEN", "")
     try:
