@@ -7,11 +7,13 @@ https://www.erlang.org/doc/system/sup_princ.html
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import AsyncGenerator, Awaitable, Callable, Iterator
+from collections.abc import AsyncGenerator, Awaitable, Callable
 from contextlib import asynccontextmanager
-from typing import Literal, cast
+from typing import Literal
 
 import trio
+
+from stratum.contracts.error_groups import leaves
 
 Policy = Literal["restart", "stop"]
 """What a child's failure does: `restart` starts it again, `stop` ends the supervisor with that failure."""
@@ -74,15 +76,7 @@ async def open_supervisor(
 
 def _only(group: BaseExceptionGroup[BaseException]) -> BaseException:
     """The one error in a group; the same one met with in several places is one, and an interrupt is what it is."""
-    leaves = list(_leaves(group))
-    first, *others = [leaf for leaf in leaves if isinstance(leaf, KeyboardInterrupt)] or leaves
+    errors = list(leaves(group))
+    first, *others = [error for error in errors if isinstance(error, KeyboardInterrupt)] or errors
     alike = all(type(other) is type(first) and str(other) == str(first) for other in others)
     return first if alike else group
-
-
-def _leaves(group: BaseExceptionGroup[BaseException]) -> Iterator[BaseException]:
-    for error in group.exceptions:
-        if isinstance(error, BaseExceptionGroup):
-            yield from _leaves(cast("BaseExceptionGroup[BaseException]", error))
-        else:
-            yield error

@@ -5,12 +5,13 @@ from __future__ import annotations
 import uuid
 from collections.abc import Mapping
 from functools import partial
-from typing import TYPE_CHECKING, Any, Generic, TypeVar, cast
+from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
 import msgspec
 import trio
 
 from stratum.contracts.budget import Budget
+from stratum.contracts.error_groups import unwrapped
 from stratum.contracts.errors import RunError
 from stratum.contracts.messages import CancelRun, Message
 from stratum.contracts.records import Diverged, LimitRaised, RunResumed, RunStarted
@@ -177,13 +178,3 @@ async def _let_go(runtime: Runtime, run_id: str) -> None:
     """Of a run that was claimed and does not go on."""
     with trio.CancelScope(shield=True):
         await runtime.journal.release(run_id)
-
-
-def unwrapped(group: BaseExceptionGroup[BaseException]) -> BaseException:
-    """The error itself where a group has only one: users write `except BudgetExceeded`."""
-    if len(group.exceptions) > 1:
-        return group
-    (error,) = group.exceptions
-    return (
-        unwrapped(cast("BaseExceptionGroup[BaseException]", error)) if isinstance(error, BaseExceptionGroup) else error
-    )

@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-from typing import TypeGuard
-
 import trio
 
+from stratum.contracts.error_groups import is_group
 from stratum.contracts.errors import described
 
 
@@ -14,19 +13,15 @@ def was_stopped(error: BaseException) -> bool:
 
     Connecting, for one, opens a nursery, so that a cancelled call leaves the HTTP client as a group.
     """
-    if _is_group(error):
+    if is_group(error):
         return all(was_stopped(inner) for inner in error.exceptions)
     return isinstance(error, (trio.Cancelled, KeyboardInterrupt))
 
 
 def ended_by(error: BaseException) -> str:
     """An error for the record: of a cancellation its reason, for its text has the addresses of tasks."""
-    if _is_group(error) and was_stopped(error):
+    if is_group(error) and was_stopped(error):
         return ended_by(error.exceptions[0])
     if isinstance(error, trio.Cancelled):
         return (error.reason or error.source)[:500]
     return described(error)
-
-
-def _is_group(error: BaseException) -> TypeGuard[BaseExceptionGroup[BaseException]]:
-    return isinstance(error, BaseExceptionGroup)

@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 import trio
 
+from stratum.contracts.error_groups import leaves
 from stratum.contracts.errors import StratumError
 from stratum.contracts.plans.status import Assignment, PlanStatus
 from stratum.mcp_bridge.run_view import fitting, in_plan_order
@@ -133,7 +134,7 @@ class Bridge:
                 self._ready.set()
                 await trio.sleep_forever()
         except* StratumError as group:
-            self._failure = _first(group)
+            self._failure = next(leaves(group))
             _log.error("%s", self._failure)
         finally:
             self._ready.set()
@@ -194,10 +195,3 @@ async def _go_on(opened: Opened) -> None:
                 await opened.plans.start(run.run)
             except StratumError as error:
                 _log.warning("%s is not gone on with: %s", run.run, error)
-
-
-def _first(group: BaseExceptionGroup[StratumError]) -> BaseException:
-    found: BaseException = group
-    while isinstance(found, BaseExceptionGroup):
-        found = found.exceptions[0]
-    return found

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any, Final
 
 from pydantic import ValidationError
 
+from stratum.contracts.error_groups import leaves
 from stratum.contracts.mismatch import violations_of
 from stratum.contracts.problem import did_you_mean, legible, visible
 
@@ -46,7 +47,7 @@ def no_such_tool(name: str, known: Iterable[str]) -> str:
 
 def fault(error: BaseException, given: Mapping[str, Any]) -> str:
     """An exception that is no refusal: what it is, and how to go on."""
-    what = legible("; ".join(_named(each) for each in _leaves(error)), most=_FAULT_SHOWN)
+    what = legible("; ".join(_named(each) for each in leaves(error)), most=_FAULT_SHOWN)
     plan = given.get("plan")
     of_plan = f"plan={visible(plan[:_NAME_SHOWN])}" if isinstance(plan, str) else ""
     return (
@@ -64,11 +65,3 @@ def _meaning(name: str, schema: Mapping[str, Any], *, needed: bool) -> str:
 def _named(error: BaseException) -> str:
     text = str(error)
     return f"{type(error).__name__}: {text}" if text else type(error).__name__
-
-
-def _leaves(error: BaseException) -> Iterator[BaseException]:
-    if isinstance(error, BaseExceptionGroup):
-        for each in error.exceptions:
-            yield from _leaves(each)
-    else:
-        yield error

@@ -14,9 +14,9 @@ import msgspec
 import trio
 
 from stratum.contracts.ended import Failure, Success
+from stratum.contracts.error_groups import unwrapped
 from stratum.contracts.signature import Signature
 from stratum.engine.discarded import discard
-from stratum.engine.flow_call import unwrapped
 from stratum.engine.place import Place, current_place
 from stratum.engine.recorded_as import RecordedAs
 from stratum.engine.step_record import StepRecord

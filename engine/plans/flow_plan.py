@@ -15,9 +15,9 @@ import outcome
 import trio
 from outcome import Outcome
 
+from stratum.contracts.error_groups import unwrapped
 from stratum.contracts.errors import ContractDefinitionError, NoProvider
 from stratum.contracts.plans.plan import ExecutionPlan
-from stratum.engine.flow_call import unwrapped
 from stratum.engine.plans.builder import PlanBuilder
 from stratum.engine.plans.handle import Output
 from stratum.engine.providers.absent import Absent

@@ -10,6 +10,7 @@ import trio
 
 from stratum.actors.ledger import Limits
 from stratum.contracts.budget import Budget
+from stratum.contracts.error_groups import unwrapped
 from stratum.contracts.expressions.evidence import Source
 from stratum.contracts.plans.compiled_plan import CompiledPlan
 from stratum.contracts.plans.errors import RunCancelled, StepNotReady
@@ -17,7 +18,6 @@ from stratum.contracts.plans.status import PlanState, PlanStatus, Verdict
 from stratum.contracts.price import Usage
 from stratum.contracts.records import LimitRaised, Reported
 from stratum.engine.envelope import Envelope, open_envelope
-from stratum.engine.flow_call import unwrapped
 from stratum.engine.place import Place
 from stratum.engine.plans.approval.policy import Policy
 from stratum.engine.plans.askings import Askings, Decision

@@ -20,6 +20,7 @@ from typing import Any, Literal, cast
 
 import trio
 
+from stratum.contracts.error_groups import is_group
 from stratum.contracts.expressions.explanation import UNKNOWN, explain
 from stratum.contracts.rendering import show
 from stratum.contracts.violation import Violation, ViolationKind
@@ -240,8 +241,8 @@ def _raised(error: BaseException) -> _Raised:
 
 def _stops_the_call(error: BaseException) -> bool:
     stops = (trio.Cancelled, KeyboardInterrupt, GeneratorExit)
-    if isinstance(error, BaseExceptionGroup):
-        return cast("BaseExceptionGroup[BaseException]", error).subgroup(stops) is not None
+    if is_group(error):
+        return error.subgroup(stops) is not None
     return isinstance(error, stops)
 
 

@@ -6,8 +6,9 @@ import errno
 import socket
 import ssl
 from collections.abc import Iterator, Sequence
-from typing import NamedTuple, cast
+from typing import NamedTuple
 
+from stratum.contracts.error_groups import is_group
 from stratum.engine.providers.protocol import TransportFailure
 
 
@@ -99,12 +100,12 @@ def _causes(error: BaseException) -> Iterator[BaseException]:
         seen.add(id(cause))
         yield cause
         queue += [cause.__cause__, cause.__context__]
-        if isinstance(cause, BaseExceptionGroup):
-            queue += cast("BaseExceptionGroup[BaseException]", cause).exceptions
+        if is_group(cause):
+            queue += cause.exceptions
 
 
 def _innermost(causes: Sequence[BaseException]) -> str:
-    texts = [str(cause) or type(cause).__name__ for cause in causes if not isinstance(cause, BaseExceptionGroup)]
+    texts = [str(cause) or type(cause).__name__ for cause in causes if not is_group(cause)]
     return texts[-1]
 
 

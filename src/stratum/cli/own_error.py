@@ -6,13 +6,14 @@ import contextlib
 import sys
 from pathlib import Path
 from traceback import FrameSummary, StackSummary, TracebackException
-from typing import Final, cast
+from typing import Final
 
 import click
 import outcome
 import trio
 
 import stratum
+from stratum.contracts.error_groups import is_group
 
 _CALLERS: Final = tuple(str(Path(module.__file__ or "").parent) for module in (stratum, trio, outcome, click))
 _PLUMBING: Final = (contextlib.__file__, sys.argv[0])
@@ -22,7 +23,7 @@ def own_traceback(error: Exception) -> str:
     """The traceback from the first frame on that is not ours, and of what caused the error, likewise."""
     told = TracebackException.from_exception(error)
     around = error.__context__
-    if isinstance(around, BaseExceptionGroup) and error in cast("BaseExceptionGroup[Exception]", around).exceptions:
+    if is_group(around) and error in around.exceptions:
         told.__context__ = None  # nurseries wrapped the very same error on its way
     # A file that cannot be parsed has no frame: Python shows its line besides.
     _without_callers(told, unparsed=isinstance(error, SyntaxError))
