@@ -7,10 +7,13 @@ from typing import Annotated, Final
 from mcp_types import CallToolResult
 from pydantic import BaseModel, Field
 
+from stratum.actors.journal import Journal
+from stratum.actors.read_only_journal import ReadOnlyJournal
 from stratum.contracts.audit import AuditLine, audit_of, render_audit
 from stratum.contracts.doubts import Doubt, doubts_of, render_doubts
+from stratum.contracts.errors import JournalUnavailable
 from stratum.contracts.money import usd
-from stratum.mcp_bridge.bridge import Opened
+from stratum.mcp_bridge.bridge import Bridge
 from stratum.mcp_bridge.tool import Call, PlanId, answer, bridge_of
 
 MAX_STEPS: Final = 200
@@ -42,7 +45,7 @@ class AuditView(BaseModel):
 
 async def stratum_audit(ctx: Call, plan: PlanId) -> Annotated[CallToolResult, AuditView]:
     """What each step of a run took: attempts, cost, and why it was retried. Also of runs that are over or failed."""
-    lines, reruns, doubts = await audited(await bridge_of(ctx).opened(), plan)
+    lines, reruns, doubts = await audited(bridge_of(ctx), plan)
     total = render_audit(lines, extra_retries=reruns)
     view = AuditView(
         plan=plan,
@@ -54,9 +57,15 @@ async def stratum_audit(ctx: Call, plan: PlanId) -> Annotated[CallToolResult, Au
     return answer("\n".join([total.splitlines()[-1], *render_doubts(plan, doubts)[:1]]), view)
 
 
-async def audited(opened: Opened, run: str) -> tuple[list[AuditLine], int, list[Doubt]]:
+async def audited(bridge: Bridge, run: str) -> tuple[list[AuditLine], int, list[Doubt]]:
     """A run's lines, its retries beyond them, and what is in doubt. Raises `UnknownRun`."""
-    journal = opened.runtime.journal
+    try:
+        return await _audited((await bridge.opened()).runtime.journal, run)
+    except JournalUnavailable as error:
+        return await _audited(await bridge.reading(error), run)
+
+
+async def _audited(journal: Journal | ReadOnlyJournal, run: str) -> tuple[list[AuditLine], int, list[Doubt]]:
     records = await journal.read(run)
     lines, reruns = audit_of(records)
     return lines, reruns, doubts_of(records, alive=await journal.state(run) == "running")

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import AsyncGenerator, Callable, Sequence
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, closing
 from dataclasses import dataclass
 from importlib import import_module
 from pathlib import Path
@@ -17,8 +17,9 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 import trio
 
+from stratum.actors.read_only_journal import ReadOnlyJournal
 from stratum.contracts.error_groups import leaves
-from stratum.contracts.errors import StratumError
+from stratum.contracts.errors import JournalUnavailable, StratumError, UnknownRun
 from stratum.contracts.plans.status import Assignment, PlanStatus
 from stratum.mcp_bridge.run_view import fitting, in_plan_order
 from stratum.mcp_bridge.spending import Spending
@@ -27,6 +28,7 @@ if TYPE_CHECKING:
     from stratum.engine.plans.approval.approvals import Approvals
     from stratum.engine.plans.case import Judge
     from stratum.engine.plans.functions import Functions
+    from stratum.engine.plans.plan_history import PlanHistory
     from stratum.engine.plans.plans import Plans
     from stratum.engine.providers.protocol import Provider
     from stratum.engine.runtime import Runtime
@@ -66,6 +68,7 @@ class Bridge:
 
     def __init__(self, project: Project, *, closing: trio.Event) -> None:
         self.project = project
+        self._reading = ReadOnlyJournal(project.journal)
         self.closing = closing
         """Once it is set, a call that is cancelled is cancelled by us, not by its client."""
         self._ready = trio.Event()
@@ -96,6 +99,22 @@ class Bridge:
         """The project's plans. Raises as `opened`."""
         return (await self.opened()).plans
 
+    async def reading(self, error: JournalUnavailable) -> ReadOnlyJournal:
+        """The journal, for who only reads, though for `error` it takes no record; raises that where it cannot be read either."""
+        try:
+            await self._reading.runs(limit=1)
+        except JournalUnavailable:
+            raise error from None
+        return self._reading
+
+    async def recorded(self, run: str, error: JournalUnavailable) -> PlanHistory:
+        """What the records say of a plan, though for `error` there will be no more. Raises as `Plans.status`, and that."""
+        module = await trio.to_thread.run_sync(import_module, "stratum.engine.plans.plan_history")
+        past: PlanHistory = module.PlanHistory(await (await self.reading(error)).read(run))
+        if past.proposed is None:
+            raise UnknownRun(run=run, problem="it is a flow's, not a plan's")
+        return past
+
     def told(self, meta: object, status: PlanStatus, *, again: bool = False) -> tuple[PlanStatus, Sequence[Assignment]]:
         """What the answer to the call with `meta` tells an agent to do in full, `again` or because it is new; as much as is read at once.
 
@@ -117,10 +136,11 @@ class Bridge:
 
     async def run(self) -> None:
         """Keep the project open; once something has ended it, open it anew for whoever asks."""
-        while True:
-            await self._keep_open()
-            await self._again.wait()
-            self._again = trio.Event()
+        with closing(self._reading):
+            while True:
+                await self._keep_open()
+                await self._again.wait()
+                self._again = trio.Event()
 
     async def _keep_open(self) -> None:
         """Open the project, go on with the plans whose process is gone, and keep it open.
@@ -128,18 +148,23 @@ class Bridge:
         What ends it is kept for those who wait: the agent is told why.
         """
         try:
-            async with _open(self.project, await self._imported()) as opened:
+            async with _open(self.project, await self.functions()) as opened:
                 self._opened = opened
+                await self._reading.runs(limit=1)  # it holds the file open from now on
                 await _go_on(opened)
                 self._ready.set()
-                await trio.sleep_forever()
+                try:
+                    await trio.sleep_forever()
+                finally:
+                    if self.closing.is_set():
+                        self._reading.close()  # whoever lets go last tidies up, and this one cannot write
         except* StratumError as group:
             self._failure = next(leaves(group))
             _log.error("%s", self._failure)
         finally:
             self._ready.set()
 
-    async def _imported(self) -> Functions:
+    async def functions(self) -> Functions:
         """The functions that plans may name: imported once, as the contracts they are of are known by their types."""
         if self._functions is None:
             module = await trio.to_thread.run_sync(import_module, "stratum.engine.plans.functions")

@@ -10,13 +10,14 @@ from mcp.server.mcpserver.exceptions import ResourceError, ResourceNotFoundError
 
 from stratum.contracts.audit import render_audit
 from stratum.contracts.doubts import render_doubts
-from stratum.contracts.errors import StratumError, UnknownRun
+from stratum.contracts.errors import JournalUnavailable, StratumError, UnknownRun
 from stratum.contracts.plans.text import to_json
 from stratum.contracts.problem import legible
 from stratum.mcp_bridge.audit_tool import audited
 from stratum.mcp_bridge.bridge import Bridge
 from stratum.mcp_bridge.refusal import MAX_TOLD
 from stratum.mcp_bridge.run_view import run_view
+from stratum.mcp_bridge.status_tool import status_as_recorded
 from stratum.mcp_bridge.tool import Call, bridge_of
 
 
@@ -31,20 +32,29 @@ def add_resources(server: MCPServer[Bridge]) -> None:
 
 async def plan(run: str, ctx: Call) -> str:
     """The plan as JSON."""
+    bridge = bridge_of(ctx)
     with _told():
-        return to_json(await (await bridge_of(ctx).plans()).plan(run))
+        try:
+            return to_json(await (await bridge.plans()).plan(run))
+        except JournalUnavailable as error:
+            return to_json((await bridge.recorded(run, error)).plan)
 
 
 async def state(run: str, ctx: Call) -> str:
     """The run's status as JSON, every step included."""
+    bridge = bridge_of(ctx)
     with _told():
-        return run_view(await (await bridge_of(ctx).plans()).status(run), every_step=True).model_dump_json()
+        try:
+            status = await (await bridge.plans()).status(run)
+        except JournalUnavailable as error:
+            status = await status_as_recorded(bridge, run, error)
+        return run_view(status, every_step=True).model_dump_json()
 
 
 async def audit(run: str, ctx: Call) -> str:
     """The audit, as text."""
     with _told():
-        lines, reruns, doubts = await audited(await bridge_of(ctx).opened(), run)
+        lines, reruns, doubts = await audited(bridge_of(ctx), run)
         return "\n".join([render_audit(lines, extra_retries=reruns), *render_doubts(run, doubts)])
 
 

@@ -1,4 +1,4 @@
-"""stratum_execute, stratum_step_done and stratum_status: a run goes on in the server; a call says where it stands."""
+"""stratum_execute and stratum_step_done: a run goes on in the server; a call says where it stands."""
 
 from __future__ import annotations
 
@@ -11,14 +11,12 @@ from mcp.server.mcpserver.exceptions import ToolError
 from mcp_types import CallToolResult, InputRequiredResult
 from pydantic import Field
 
-from stratum.contracts.plans.status import PlanStatus
 from stratum.mcp_bridge.approval import obtain
 from stratum.mcp_bridge.caller import caller
 from stratum.mcp_bridge.edits import edits
 from stratum.mcp_bridge.report_view import ReportView, report_view
 from stratum.mcp_bridge.run_view import RunView, next_call, run_view, summary
-from stratum.mcp_bridge.status_view import StatusView, status_view
-from stratum.mcp_bridge.tool import MAX_ID, Call, PlanId, StepId, answer, arguments, bridge_of, meta_of
+from stratum.mcp_bridge.tool import Call, PlanId, StepId, answer, arguments, bridge_of, meta_of
 
 if TYPE_CHECKING:
     from stratum.engine.plans.plan_run import PlanRun
@@ -33,8 +31,6 @@ _TOGETHER_AT_MOST_S: Final = 0.5
 """... but nobody waits longer than this for more ..."""
 _BEGINNING_AT_MOST_S: Final = 5.0
 """... unless they have begun already, and the files are being kept before they are handed out."""
-_LOOKED_AGAIN_S: Final = 1.0
-"""How often a run in another process is looked at."""
 
 Wait = Annotated[
     float, Field(strict=True, ge=0, le=MAX_WAIT_S, description="Seconds to wait until there is something to do.")
@@ -114,30 +110,6 @@ async def stratum_step_done(
     return answer(f"{summary(status)}\n{view.next}", view)
 
 
-async def stratum_status(
-    ctx: Call,
-    plan: Annotated[str, Field(max_length=MAX_ID, description="The plan's id; empty: list this project's plans.")] = "",
-    wait_s: Wait = 0,
-) -> Annotated[CallToolResult, StatusView]:
-    """Where a plan stands, step by step, with all that you are to do; or which plans there are."""
-    bridge = bridge_of(ctx)
-    opened = await bridge.opened()
-    if not plan:
-        view = status_view(await opened.runtime.journal.runs(limit=100))
-        return answer(
-            "\n".join(f"{each.plan}  {each.state}  {each.goal}" for each in view.plans) or "no plans yet", view
-        )
-    run = opened.plans.at_work(plan)
-    if run is not None:
-        await something_to_do(run, wait_s)
-        status = run.status()
-    else:
-        status = await _elsewhere(opened.plans, plan, wait_s)
-    status, shown = bridge.told(meta_of(ctx), status, again=True)
-    view = StatusView(plans=[], run=run_view(status, assignments=shown, every_step=True))
-    return answer(f"{summary(status)}\n{view.run.next if view.run else ''}", view)
-
-
 async def something_to_do(run: PlanRun, wait_s: float, *, known: Container[str] = ()) -> None:
     """Wait until an agent or a person is wanted, or the run has ended; at the most `wait_s`.
 
@@ -160,16 +132,6 @@ async def something_to_do(run: PlanRun, wait_s: float, *, known: Container[str] 
 
 def _wanted(run: PlanRun, known: Container[str]) -> bool:
     return bool(run.asking) or any(each.assignment.ticket not in known for each in run.assignments.values())
-
-
-async def _elsewhere(plans: Plans, plan: str, wait_s: float) -> PlanStatus:
-    """The status of a run that is not at work here, once it differs, or after `wait_s`."""
-    before = status = await plans.status(plan)
-    with trio.move_on_after(wait_s if before.state in ("running", "paused") else 0):
-        while status == before:
-            await trio.sleep(_LOOKED_AGAIN_S)
-            status = await plans.status(plan)
-    return status
 
 
 async def running(plans: Plans, plan: str) -> PlanRun:

@@ -24,7 +24,8 @@ from stratum.mcp_bridge.proposal import FIELDS, SHARED
 from stratum.mcp_bridge.refusal import fault, no_such_tool, wrong_arguments
 from stratum.mcp_bridge.resources import add_resources
 from stratum.mcp_bridge.rollback_tool import stratum_rollback
-from stratum.mcp_bridge.run_tools import stratum_execute, stratum_status, stratum_step_done
+from stratum.mcp_bridge.run_tools import stratum_execute, stratum_step_done
+from stratum.mcp_bridge.status_tool import stratum_status
 from stratum.mcp_bridge.tool import told
 from stratum.mcp_bridge.tool_schema import shortened
 

@@ -43,6 +43,12 @@ class Server(Process):
         refused = result.get("isError", False)
         return not refused, result["content"][0]["text"] if refused else result["structuredContent"]
 
+    def read(self, uri: str) -> str:
+        self.send({"jsonrpc": "2.0", "id": 1, "method": "resources/read", "params": {"uri": uri}})
+        reply = self.receive()
+        assert "result" in reply, reply
+        return str(reply["result"]["contents"][0]["text"])
+
     def done(self, tool: str, **arguments: Any) -> Any:
         done, said = self.call(tool, **arguments)
         assert done, said
@@ -104,3 +110,35 @@ def test_a_report_on_a_full_disk_is_refused_and_accepted_once_there_is_room(serv
     report = {"plan": plan, "step": "2", "ticket": mine["ticket"], "result": "done"}
     assert server.done("stratum_step_done", **report)["run"]["state"] == "succeeded"
     assert server.leave() == (0, "stratum mcp: ended: the client has left")
+    assert not server.journal.with_name("stratum.db-wal").exists()
+
+
+def test_a_full_disk_keeps_nobody_from_reading_and_runs_go_on_once_there_is_room(server: Server) -> None:
+    plan = server.done("stratum_plan", **PLAN)["plan"]
+    (mine,) = server.done("stratum_execute", plan=plan)["assignments"]
+    report = {"plan": plan, "step": "1", "ticket": mine["ticket"], "result": "x" * 10_000}
+    server.may_write(NOTHING)
+    refused, _ = server.call("stratum_step_done", **report)
+    before = server.records()
+    read: list[Any] = []
+    for _ in range(2):
+        read += [server.done("stratum_status", plan=plan)["run"], server.done("stratum_status")["plans"][0]]
+        assert server.done("stratum_audit", plan=plan)["plan"] == plan
+        assert server.call("stratum_execute", plan=plan)[0] is False
+    unknown = server.call("stratum_status", plan="nothing")
+    resources = [server.read(f"stratum://{uri}") for uri in (f"plans/{plan}", f"runs/{plan}", f"runs/{plan}/audit")]
+    after = server.records()
+    server.may_write(resource.RLIM_INFINITY)
+    now = server.done("stratum_status", plan=plan, wait_s=20)["run"]
+
+    assert refused is False
+    assert [each["state"] for each in read] == ["interrupted"] * 4
+    assert [(step["id"], step["standing"]) for step in read[0]["steps"]] == [("1", "handed_out"), ("2", "waiting")]
+    assert read[0]["next"].startswith("Nothing can be recorded now: ")
+    assert "space" in read[0]["next"] and f'stratum_execute(plan="{plan}") goes on with it' in read[0]["next"]
+    assert unknown[0] is False and "not in this journal" in unknown[1]
+    assert '"Change the code"' in resources[0] and '"interrupted"' in resources[1] and "Total: " in resources[2]
+    assert after == before
+    assert now["state"] == "running"
+    (mine,) = now["assignments"]
+    assert server.done("stratum_step_done", **{**report, "ticket": mine["ticket"]})["accepted"] is True

@@ -72,7 +72,7 @@ async def test_an_exception_of_no_refusal_is_told_with_how_to_go_on_and_its_trac
 
     async with agent(project(tmp_path), approving()) as codex:
         plan = await codex.plan()
-        monkeypatch.setattr("stratum.mcp_bridge.run_tools.run_view", broken)
+        monkeypatch.setattr("stratum.mcp_bridge.status_tool.run_view", broken)
         with caplog.at_level(logging.ERROR), pytest.raises(Refused) as refused:
             await codex.call("stratum_status", plan=plan)
         monkeypatch.undo()
