@@ -30,6 +30,7 @@ import trio
 from tests.fakes.openai_server import serve_process
 
 from benchmarks.assessing import ANSWER, PRICE, assess, assess_many, in_flight
+from benchmarks.open_files import allow_open_files
 from benchmarks.options import common_options, each_at_least, parser
 from benchmarks.peers.contenders import peers_calling
 from benchmarks.timing import Elsewhere, Measured, Row, compare, report
@@ -40,6 +41,8 @@ from stratum.engine.providers.scripted import Reply, scripted
 
 ROOT = Path(__file__).resolve().parents[1]
 BASELINE = "openai SDK"
+SPARE_FILES = 500
+"""Beside a socket a call."""
 OTHERWISE_IN_FLIGHT = 100
 """Over TLS, and by chat completions."""
 
@@ -194,6 +197,7 @@ def main() -> None:
     arguments = asked.parse_args()
     options = common_options(arguments)
     at_once_each = arguments.in_flight or ([1, 20] if options.quick else [1, 100, 1000])
+    allow_open_files(max(at_once_each) + SPARE_FILES)
     otherwise = 20 if options.quick else OTHERWISE_IN_FLIGHT
     rows: list[Row] = []
 

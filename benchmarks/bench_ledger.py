@@ -96,9 +96,8 @@ def main() -> None:
             units=size,
             rounds=options.rounds,
         )
-    report(__doc__ or "", rows, options, packages=["trio", "msgspec"], unit="call")
-    if not options.as_json:
-        print(f"\nbytes per waiting call: {peak_bytes(lambda: waiting(calls), units=calls):.0f}")
+    also = {"bytes per waiting call": peak_bytes(lambda: waiting(calls), units=calls)}
+    report(__doc__ or "", rows, options, packages=["trio", "msgspec"], unit="call", also=also)
 
 
 if __name__ == "__main__":

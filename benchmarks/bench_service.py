@@ -17,6 +17,7 @@ from tests.fakes.openai_server import serve_process
 from tests.fakes.service_load import ANSWER, ROOT, Service, load, uvicorn
 
 from benchmarks.counting import Count, report_counts
+from benchmarks.open_files import allow_open_files
 from benchmarks.options import common_options, parser
 
 BASELINE = "bare httpx2"
@@ -63,6 +64,9 @@ def counts_of(started: dict[str, Service], *, at_once: int, requests: int, round
 def main() -> None:
     options = common_options(parser(__doc__ or "", rounds=3).parse_args())
     settings = [(20, 200)] if options.quick else [(1, 200), (100, 1000), (1000, 1000)]
+    allow_open_files(
+        3 * max(at_once for at_once, _ in settings)
+    )  # the service has two sockets for each, and there are others
     with services() as started:
         counts = [
             count

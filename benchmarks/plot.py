@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from html import escape
@@ -10,7 +11,8 @@ from itertools import groupby
 from pathlib import Path
 
 WIDTH, NAMES, RIGHT = 760, 210, 70
-ROW, GAP, TOP = 22, 34, 64
+ROW, GAP, TOP = 22, 34, 74
+OUR_WORDS = re.compile(r"(infer|lanes|stratum|journal|plan,)(?!-)")
 FILL, OURS = "#7f8c9b", "#2f7fd1"
 STYLE = (
     "text{font:13px system-ui,sans-serif;fill:#24292f}.small{font-size:11px;fill:#57606a}"
@@ -31,7 +33,7 @@ class Bar:
 def draw(path: Path, bars: Sequence[Bar], *, title: str, axis: str, ours: Sequence[str] = ()) -> None:
     """Write a chart of `bars`, group below group; the values are compared on a logarithmic scale.
 
-    Bars named in `ours`, or whose name says infer, lanes, stratum, journal or plan, are highlighted.
+    Bars named in `ours`, or whose name says infer, lanes, stratum, journal or plan, are highlighted; not those of a package stratum-py.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
     path.write_text(_chart([bar for bar in bars if bar.value > 0], title=title, axis=axis, ours=ours))
@@ -74,4 +76,4 @@ def _decades(values: Sequence[float]) -> tuple[int, int]:
 
 
 def _is_ours(name: str, ours: Sequence[str]) -> bool:
-    return name in ours or any(word in name for word in ("infer", "lanes", "stratum", "journal", "plan,"))
+    return name in ours or OUR_WORDS.search(name) is not None

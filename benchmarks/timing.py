@@ -157,8 +157,16 @@ def peak_bytes(run: Callable[[], object], *, units: int) -> float:
     return (peak - before) / units
 
 
-def report(question: str, rows: Sequence[Row], options: Options, *, packages: Sequence[str], unit: str) -> None:
-    """Print the rows with what they were measured on, and draw them where that was asked for."""
+def report(
+    question: str,
+    rows: Sequence[Row],
+    options: Options,
+    *,
+    packages: Sequence[str],
+    unit: str,
+    also: Mapping[str, float] | None = None,
+) -> None:
+    """Print the rows with what they were measured on, and draw them where that was asked for; `also` is what is no row."""
     machine = environment(packages)
     if options.plot is not None:
         bars = [Bar(group=row.setting, name=row.contender, value=row.ratio.median) for row in rows]
@@ -172,6 +180,7 @@ def report(question: str, rows: Sequence[Row], options: Options, *, packages: Se
                 "machine": machine,
                 "unit": unit,
                 "rows": [asdict(r) for r in rows],
+                "also": dict(also or {}),
             },
             sys.stdout,
         )
@@ -185,6 +194,8 @@ def report(question: str, rows: Sequence[Row], options: Options, *, packages: Se
             setting = row.setting
             print(f"\n{setting}\n{head}")
         print(line)
+    for name, value in (also or {}).items():
+        print(f"\n{name}: {_number(value)}")
 
 
 def _table(rows: Sequence[Row], *, unit: str) -> Iterator[tuple[str, str]]:

@@ -13,9 +13,10 @@ from xml.etree import ElementTree
 
 import pytest
 from benchmarks.counting import Count, report_counts
+from benchmarks.open_files import allow_open_files
 from benchmarks.options import Options
 from benchmarks.peers.environments import HERE, Peer, PeerFailed, install, installed_peers, known_peers, run_peer
-from benchmarks.plot import Bar, draw
+from benchmarks.plot import OURS, Bar, draw
 from benchmarks.timing import ROUNDS_ELSEWHERE, Elsewhere, Measured, Spread, compare
 
 
@@ -71,6 +72,37 @@ def test_a_chart_shows_every_bar_with_its_value_and_escapes_names(tmp_path: Path
     assert {"a & b", "<peer>", "infer", "10", "0.05"} <= set(texts)
     long, short = (float(bar.attrib["width"]) for bar in root.iter("{http://www.w3.org/2000/svg}rect"))
     assert long > short
+
+
+def test_only_our_own_bars_are_highlighted(tmp_path: Path) -> None:
+    names = ("infer, lean", "plan, everything on", "stratum", "stratum-py 0.2", "langgraph 1.2")
+    draw(tmp_path / "chart.svg", [Bar(group="g", name=name, value=10) for name in names], title="What?", axis="x")
+    bars = ElementTree.parse(tmp_path / "chart.svg").getroot().iter("{http://www.w3.org/2000/svg}rect")
+    assert [bar.attrib["fill"] == OURS for bar in bars] == [True, True, True, False, False]
+
+
+def test_as_many_files_may_be_open_as_there_are_calls_at_once() -> None:
+    resource = pytest.importorskip("resource")
+    before = soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (soft - 1, hard))
+    try:
+        allow_open_files(soft - 2)
+        assert resource.getrlimit(resource.RLIMIT_NOFILE) == (soft - 1, hard)
+        allow_open_files(soft)
+        assert resource.getrlimit(resource.RLIMIT_NOFILE) == before
+    finally:
+        resource.setrlimit(resource.RLIMIT_NOFILE, before)
+
+
+def test_more_open_files_than_the_system_allows_are_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    resource = pytest.importorskip("resource")
+
+    def limits(which: int) -> tuple[int, int]:
+        return 256, 1024
+
+    monkeypatch.setattr(resource, "getrlimit", limits)
+    with pytest.raises(SystemExit, match="needs 3,000 open files, and this system allows 1,024"):
+        allow_open_files(3000)
 
 
 def test_a_count_is_told_with_its_spread_and_its_ratio_to_the_baseline(capsys: pytest.CaptureFixture[str]) -> None:
