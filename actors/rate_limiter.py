@@ -29,7 +29,7 @@ class RateLimit(msgspec.Struct, frozen=True, kw_only=True):
     def __post_init__(self) -> None:
         for name in self.__struct_fields__:
             limit = getattr(self, name)
-            if limit is not None and limit < 1:
+            if limit is not None and not limit >= 1:  # NaN is neither
                 raise ValueError(f"RateLimit({name}={limit!r}): pass 1 or more, or None for no limit")
 
 

@@ -63,6 +63,8 @@ def _refuse_endless(annotation: Any, through: tuple[Any, ...]) -> None:
 def _check(annotation: Any) -> None:
     annotation = strip(annotation)
     origin, arguments = get_origin(annotation), get_args(annotation)
+    if getattr(annotation, "__unpacked__", False):  # `*tuple[str, ...]`, which an alias keeps as it was written
+        raise _Unsupported(f"*{type_name(annotation)} is not supported", "write tuple[T, ...], or a field for each")
     if isinstance(annotation, (str, ForwardRef)):
         name = annotation if isinstance(annotation, str) else annotation.__forward_arg__
         raise _Unsupported(f"{name!r} is not defined", "define it, or import it outside `if TYPE_CHECKING`")

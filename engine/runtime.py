@@ -29,7 +29,7 @@ from stratum.actors.rate_limiter import RateLimit, RateLimiter
 from stratum.actors.supervisor import open_supervisor
 from stratum.contracts.allowance import Allowance
 from stratum.contracts.budget import Budget
-from stratum.contracts.errors import ContractDefinitionError, RunError
+from stratum.contracts.errors import RunError
 from stratum.contracts.price import Price
 from stratum.contracts.records import RunStarted
 from stratum.engine.budget_argument import refuse_other_than_budget
@@ -47,6 +47,7 @@ from stratum.engine.providers.environment import provider_or_absent
 from stratum.engine.providers.protocol import Provider
 from stratum.engine.review import ReviewDesk, Sink
 from stratum.engine.run import Run
+from stratum.engine.session_options import check_session_options
 from stratum.engine.settings import read_settings
 from stratum.engine.shared_allowance import SharedAllowance
 from stratum.engine.tenant import Tenant
@@ -316,9 +317,14 @@ async def open_runtime(
     """
     refuse_outside_trio("open_runtime()")
     refuse_other_than_budget("open_runtime", budget)
-    _refuse_other_than_provider(provider)
-    if type(sample_n) is not int or sample_n < 1:
-        raise ValueError(f"sample_n={sample_n!r}: pass a whole number, 1 or more")
+    check_session_options(
+        provider=provider,
+        sample_n=sample_n,
+        transport_retries=transport_retries,
+        request_timeout_s=request_timeout_s,
+        prices=prices,
+        rate_limits=rate_limits,
+    )
     session = uuid.uuid4().hex[:12]
     settings = read_settings()
     tier = checked_tier(service_tier or settings.environ.get("STRATUM_SERVICE_TIER") or None, owner="open_runtime")
@@ -363,15 +369,6 @@ def _default_sinks(journal: Path | None) -> list[Sink]:
     from stratum.engine.sinks import ConsoleSink, LogSink
 
     return [LogSink(journal) if sys.stdin is None or not sys.stdin.isatty() else ConsoleSink()]
-
-
-def _refuse_other_than_provider(provider: object) -> None:
-    if isinstance(provider, (str, type)):
-        raise ContractDefinitionError(
-            owner="open_runtime",
-            problem=f"provider={provider!r} is not a provider",
-            fix="pass one, as stratum.providers.OpenAI(), or leave it to the environment",
-        )
 
 
 @overload

@@ -583,6 +583,13 @@ def test_an_alias_of_what_is_not_defined_says_so() -> None:
         codec(Early(), owner="f", field="x")
 
 
+def test_a_tuple_with_an_open_middle_is_refused_behind_an_alias_too() -> None:
+    strings: Any = tuple[str, ...]
+    tail: Any = next(iter(strings))  # what `*tuple[str, ...]` is
+    with pytest.raises(ContractDefinitionError, match="is not supported; write tuple"):
+        codec(tuple[int, tail], owner="f", field="x")
+
+
 def test_a_union_behind_an_alias_is_seen() -> None:
     assert codec(Several | None, owner="f", field="x").validate([1]) == [1]
     with pytest.raises(ContractDefinitionError, match="a union of dict and a sequence cannot be told apart"):

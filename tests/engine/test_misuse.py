@@ -21,6 +21,8 @@ from stratum import (
     ContractViolation,
     JournalUnavailable,
     NoRuntime,
+    Price,
+    RateLimit,
     compute,
     contract,
     flow,
@@ -111,6 +113,44 @@ def test_a_budget_that_is_none_is_found_while_decorating(budget: Any) -> None:
     for decorate in (lambda: infer(intent="Count", budget=budget)(number), lambda: flow(budget=budget)(work)):
         with pytest.raises(ContractDefinitionError, match="is not a Budget; write Budget"):
             decorate()
+
+
+@pytest.mark.parametrize(
+    ("options", "says"),
+    [
+        ({"sample_n": 0}, "sample_n=0: pass a whole number, 1 or more"),
+        ({"transport_retries": -1}, "transport_retries=-1: pass a whole number, 0 or more"),
+        ({"transport_retries": 1.5}, "transport_retries=1.5: pass a whole number, 0 or more"),
+        ({"request_timeout_s": 0}, "request_timeout_s=0: pass a number of seconds above 0"),
+        ({"request_timeout_s": float("nan")}, "request_timeout_s=nan: pass a number of seconds above 0"),
+        ({"request_timeout_s": "5"}, "request_timeout_s='5': pass a number of seconds above 0"),
+        ({"prices": {"m": 5}}, "prices={'m': 5}: pass {\"model\": Price.per_million(input=..., output=...)}"),
+        ({"rate_limits": 5}, 'rate_limits=5: pass {"model": RateLimit(requests_per_minute=...)}'),
+    ],
+)
+async def test_what_makes_no_sense_for_a_runtime_opens_nothing(
+    options: dict[str, Any], says: str, tmp_path: Path
+) -> None:
+    with pytest.raises((ValueError, TypeError), match=f"^{re.escape(says)}$"):
+        async with open_runtime(provider=scripted(), journal=tmp_path / "journal.db", **options):
+            pass
+    assert not list(tmp_path.iterdir())
+
+
+async def test_what_makes_sense_opens() -> None:
+    limits = {"m": RateLimit(requests_per_minute=1)}
+    prices = {"m": Price.per_million(input=1, output=1)}
+    async with open_runtime(
+        provider=scripted(),
+        journal=None,
+        transport_retries=0,
+        request_timeout_s=float("inf"),
+        prices=prices,
+        rate_limits=limits,
+    ):
+        pass
+    with pytest.raises(ValueError, match="tokens_per_minute=nan"):
+        RateLimit(tokens_per_minute=float("nan"))  # type: ignore[arg-type]
 
 
 async def test_a_runtimes_budget_that_is_none_opens_nothing(tmp_path: Path) -> None:
