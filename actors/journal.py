@@ -147,9 +147,22 @@ class Journal:
         self._owned.add(run)
 
     async def release(self, run: str) -> None:
-        """Let go of a run that was claimed and is not to be resumed after all."""
+        """Let go of a run that was claimed and is not to be resumed after all.
+
+        Though cancelled: else nobody could claim it while this session lives.
+        """
         self._owned.discard(run)
-        await self._writer.call(lambda: self._store.release(run))
+        with trio.CancelScope(shield=True):
+            await self._writer.call(lambda: self._store.release(run))
+
+    @asynccontextmanager
+    async def claimed(self, run: str) -> AsyncGenerator[None]:
+        """Own a run for as long as the block lasts, to append to it. Raises as `claim`."""
+        await self.claim(run)
+        try:
+            yield
+        finally:
+            await self.release(run)
 
     async def read(self, run: str) -> list[Record]:
         """The run's records in order, those just appended included.

@@ -23,7 +23,6 @@ from stratum.engine.step_record import StepRecord
 
 if TYPE_CHECKING:
     from stratum.engine.flow import Flow
-    from stratum.engine.runtime import Runtime
 
 R = TypeVar("R")
 
@@ -62,10 +61,10 @@ class FlowCall(Generic[R]):
             raises = limits_raised(raised, history, run=run_id, by=by)
             done = history.finished if history.finished and history.finished.state == "succeeded" else None
         except BaseException:
-            await _let_go(runtime, run_id)
+            await runtime.journal.release(run_id)
             raise
         if done is not None:
-            await _let_go(runtime, run_id)
+            await runtime.journal.release(run_id)
             return self._signature.returns.recall(bytes(done.output))
         run = Run(runtime, id=run_id, history=history)
         run.append(
@@ -172,9 +171,3 @@ def limits_raised(raised: Raised, history: History, *, run: str, by: str) -> lis
         LimitRaised(elapsed_ms=history.elapsed_ms, scope=scope, limits=budget.limits, by=by)
         for scope, budget in by_scope.items()
     ]
-
-
-async def _let_go(runtime: Runtime, run_id: str) -> None:
-    """Of a run that was claimed and does not go on."""
-    with trio.CancelScope(shield=True):
-        await runtime.journal.release(run_id)

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-import trio
-
 from stratum.actors.journal import Journal
 from stratum.contracts.errors import RunError
 from stratum.contracts.records import LimitRaised
@@ -24,8 +22,7 @@ async def raise_limits_of_stopped(
         RunLocked: somebody is at work on it.
         UnknownRun: not in this journal.
     """
-    await journal.claim(run)
-    try:
+    async with journal.claimed(run):
         past = History(await journal.read(run))
         if past.finished is not None and past.finished.state == "succeeded":
             raise RunError(run=run, problem="it has succeeded", fix="there is nothing left to be paid for")
@@ -33,6 +30,3 @@ async def raise_limits_of_stopped(
         if not past.raise_limits(raised):
             raise RunError(run=run, problem="it has not begun", fix="change the budget of its plan")
         await journal.commit(run, raised)
-    finally:
-        with trio.CancelScope(shield=True):
-            await journal.release(run)

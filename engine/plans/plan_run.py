@@ -235,8 +235,7 @@ class PlanRun:
             self.log.finish_badly(error)
         except BaseException:
             self.failure = RunCancelled(run=self.id, problem="its process is ending")
-            with trio.CancelScope(shield=True):
-                await self.log.let_go()  # so that another session can go on with it
+            await self.log.let_go()
             raise
         finally:
             self.ended.set()

@@ -211,8 +211,9 @@ class Plans:
 
     async def _start(self, run: str, raised: Raised, by: str) -> PlanRun:
         self.runtime.hold.refuse(f"run {run}")
-        past = await self._claim(run)
+        await self.runtime.journal.claim(run)
         try:
+            past = await self._past(run)
             policy = read_policy(self.approvals.home)
             compiled, approval = await self._may_start(run, past, policy)
             raises = limits_raised(raised, past, run=run, by=by)
@@ -220,7 +221,7 @@ class Plans:
             if approval is not None:
                 log.append(approval)
         except BaseException:
-            await self._release(run)
+            await self.runtime.journal.release(run)
             raise
         log.append(RunResumed(elapsed_ms=past.elapsed_ms, session=self.runtime.session))
         for raise_ in raises:
@@ -311,18 +312,6 @@ class Plans:
         if past.proposed is None:
             raise UnknownRun(run=run, problem="it is a flow's, not a plan's", fix="`stratum resume` goes on with flows")
         return past
-
-    async def _claim(self, run: str) -> PlanHistory:
-        await self.runtime.journal.claim(run)
-        try:
-            return await self._past(run)
-        except BaseException:
-            await self._release(run)
-            raise
-
-    async def _release(self, run: str) -> None:
-        with trio.CancelScope(shield=True):
-            await self.runtime.journal.release(run)
 
     async def _status(self, run: str, past: PlanHistory, policy: Policy | SettingsError) -> PlanStatus:
         """As the journal has it; `policy` is asked about a draft."""

@@ -134,12 +134,8 @@ def proposed(compiled: CompiledPlan, inputs: Mapping[str, Any], *, by: str, modu
 @asynccontextmanager
 async def _claimed(journal: Journal, run: str) -> AsyncGenerator[PlanHistory]:
     """What there is of a run that nobody else can begin or change meanwhile."""
-    await journal.claim(run)
-    try:
+    async with journal.claimed(run):
         yield PlanHistory(await journal.read(run))
-    finally:
-        with trio.CancelScope(shield=True):
-            await journal.release(run)
 
 
 def _refuse_begun(run: str, past: PlanHistory) -> None:

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Sequence
 
-import trio
-
 from stratum.actors.journal import Journal
 from stratum.contracts.plans.compiled_plan import CompiledPlan
 from stratum.contracts.plans.plan import ExecutionPlan
@@ -25,8 +23,7 @@ async def roll_back(
     force: bool,
 ) -> Restored:
     """See `Plans.rollback`; of a run that nobody is running."""
-    await journal.claim(run)
-    try:
+    async with journal.claimed(run):
         past = PlanHistory(await journal.read(run))
         past.need_snapshot(step, run=run)
         commit = past.of(step).after
@@ -42,9 +39,6 @@ async def roll_back(
                 by=by,
             ),
         )
-    finally:
-        with trio.CancelScope(shield=True):
-            await journal.release(run)
     return restored
 
 

@@ -61,9 +61,5 @@ def command(run: str, reservation: str, *, usd: float | None, tokens: int, journ
 
 
 async def _reconcile(journal: Path, run: str, record: Reconciled) -> None:
-    async with open_own_session(journal) as owned:
-        await owned.claim(run)
-        try:
-            await owned.commit(run, record)
-        finally:
-            await owned.release(run)
+    async with open_own_session(journal) as owned, owned.claimed(run):
+        await owned.commit(run, record)
