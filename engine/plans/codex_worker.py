@@ -18,9 +18,9 @@ from stratum.contracts.errors import StratumError, WorkspaceError
 from stratum.contracts.plans.owned_files import strays
 from stratum.contracts.price import Usage
 from stratum.engine.plans.codex_exec import Codex, CodexTurn, since
-from stratum.engine.plans.gathering import stray
 from stratum.engine.plans.handouts import Handout
 from stratum.engine.plans.plan_run import PlanRun
+from stratum.engine.plans.step_files import stray
 from stratum.engine.plans.work_trees.side_tree import SideTree, open_side_tree
 from stratum.engine.plans.work_trees.workspace import seen_from
 

@@ -10,11 +10,9 @@ from typing import TYPE_CHECKING
 
 import trio
 
-from stratum.contracts.plans.owned_files import strays
 from stratum.contracts.plans.plan import Command
 from stratum.contracts.plans.status import Question
-from stratum.contracts.records import GateAnswered, GateOpened, SnapshotTaken
-from stratum.contracts.violation import Violation
+from stratum.contracts.records import GateAnswered, GateOpened
 from stratum.engine.plans.askings import Asking
 from stratum.engine.plans.case import Exhibit, Judged
 from stratum.engine.plans.doers.captured import shortened
@@ -26,16 +24,6 @@ if TYPE_CHECKING:
 
 OUTPUT_CHARS = 6000
 """Of a command's output as an exhibit; its beginning and its end."""
-
-
-def stray(found: Sequence[str], files: Sequence[str]) -> Violation:
-    """A step changed files that are not its own."""
-    more = f" and {len(found) - 5} more" if len(found) > 5 else ""
-    return Violation(
-        kind="ensure",
-        condition=f"changes only {', '.join(files)}",
-        detail=f"also changed: {', '.join(found[:5])}{more}",
-    )
 
 
 class Gathering:
@@ -78,19 +66,6 @@ class Gathering:
             exhibits.insert(0, Exhibit(title="what changed in the workspace", text=changed or "(nothing)"))
         return exhibits
 
-    async def strayed(self, number: int) -> tuple[Violation, ...]:
-        """What the step changed besides its files; not what another may have changed that can be at work at the same time."""
-        step = self._steps.compiled.plan.steps[number]
-        before = self._run.log.past.of(self._steps.id(number)).before
-        if not step.files or not before:
-            return ()
-        others = self._steps.beside(number)
-        if () in others:
-            return ()  # that one may change anything
-        allowed = [*step.files, *(name for files in others for name in files)]
-        found = strays(await self._run.workspace.files_changed_since(before), allowed)
-        return (stray(found, step.files),) if found else ()
-
     async def ask(self, step: str, number: int, condition: str) -> Judged:
         """Ask a person whether the condition holds."""
         question = Question(
@@ -108,18 +83,3 @@ class Gathering:
             self._run.cancel(f"{by} ended it, asked about step {step}" + (f": {comment}" if comment else ""))
             await trio.sleep_forever()
         return Judged(holds=decision == "approve", detail=comment or f"{by} says no" if decision == "revise" else "")
-
-    async def keep_before(self, step: str) -> None:
-        """A snapshot of the workspace before the step, where it has none yet."""
-        if self._run.log.past.of(step).before or not self._run.workspace.kept:
-            return
-        commit = await self._run.workspace.keep(self._run.id, step, "before")
-        log = self._run.log
-        log.append(SnapshotTaken(elapsed_ms=log.elapsed_ms, call=step, commit=commit, when="before"))
-
-    async def keep_after(self, step: str) -> Sequence[SnapshotTaken]:
-        """A snapshot of the workspace as the step leaves it, to be recorded with its result."""
-        if not self._run.workspace.kept:
-            return ()
-        commit = await self._run.workspace.keep(self._run.id, step, "after")
-        return (SnapshotTaken(elapsed_ms=self._run.log.elapsed_ms, call=step, commit=commit, when="after"),)

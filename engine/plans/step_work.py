@@ -178,7 +178,7 @@ class StepWork:
         if self._kind == "agent":
             self._steps.run.handouts.beginning.add(self._past.id)
         if self._changes_files:
-            await self._steps.gathering.keep_before(self._past.id)
+            await self._steps.files.keep_before(self._past.id)
         while True:
             started_s = self._log.now()
             try:
@@ -206,15 +206,15 @@ class StepWork:
 
     async def _try(self, doer: Doer) -> _Tried:
         """Make one attempt, and look at what it brought."""
-        gathering, past = self._steps.gathering, self._past
-        gathering.forget(past.id)
+        files, past = self._steps.files, self._past
+        self._steps.gathering.forget(past.id)
         outcome = await doer.attempt(past.sent)
         with doer.verifying() if isinstance(doer, AgentDoer) else nullcontext():
             flawed = outcome.violations
             if not flawed and not outcome.own_tree:
-                flawed = await gathering.strayed(self._number)
+                flawed = await files.strayed(self._number)
             verified = Verified(violations=flawed) if flawed else await self._verify(outcome.result)
-            kept = await gathering.keep_after(past.id) if self._changes_files and not verified.violations else ()
+            kept = await files.keep_after(past.id) if self._changes_files and not verified.violations else ()
         sent_on = bool(verified.violations and self._step.repair and not flawed)
         return _Tried(outcome=outcome, verified=verified, kept=kept, sent_on=sent_on)
 

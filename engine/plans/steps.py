@@ -26,6 +26,7 @@ from stratum.engine.plans.conditions import Conditions
 from stratum.engine.plans.gathering import Gathering
 from stratum.engine.plans.losses import Losses
 from stratum.engine.plans.plain_steps import PlainSteps
+from stratum.engine.plans.step_files import StepFiles
 from stratum.engine.plans.step_work import StepWork
 from stratum.engine.plans.values import Values
 from stratum.engine.scheduling.lane import Lane
@@ -63,8 +64,7 @@ class PlanSteps:
         """Of the steps that have a budget of their own."""
         self.own_clock = clock
         self.prefix = prefix
-        self._around = around
-        """The steps among which the one is that runs this plan, if there is one, and its number."""
+        self.files = StepFiles(run, self, around=around)
         self.gathering = Gathering(run, self)
         self.conditions = Conditions(
             compiled, self.values, sources=run.sources, judge=run.judge, gathering=self.gathering
@@ -122,17 +122,6 @@ class PlanSteps:
     def clock(self, number: int) -> Clock:
         """What stands while the step waits for a person, if nothing else is at work."""
         return self.own_clocks.get(number, self.own_clock)
-
-    def beside(self, number: int) -> list[tuple[str, ...]]:
-        """The files of each step that may change some and can be at work at the same time; none where it may change any."""
-        ordered = {number, *self.compiled.dag.descendants(number), *self.compiled.dag.ancestors(number)}
-        found = [] if self._around is None else self._around[0].beside(self._around[1])
-        for other, kind in enumerate(self.compiled.kinds):
-            if other not in ordered and kind in ("agent", "command"):
-                found.append(self.compiled.plan.steps[other].files)
-            elif other not in ordered and kind == "plan":
-                found += _files_in(self.compiled.plans[self.compiled.plan.steps[other].fn])
-        return found
 
     @trio.lowlevel.enable_ki_protection
     async def _run_step(self, number: int, lane: Lane) -> StartOver | None:
@@ -301,8 +290,3 @@ class PlanSteps:
         failure = PlanFailed(run=self._log.id, failed=failed, problem=what)
         failure.__cause__ = first
         return failure
-
-
-def _files_in(plan: CompiledPlan) -> list[tuple[str, ...]]:
-    found = [step.files for step, kind in zip(plan.plan.steps, plan.kinds, strict=True) if kind in ("agent", "command")]
-    return found + [files for inner in plan.plans.values() for files in _files_in(inner)]
