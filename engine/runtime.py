@@ -26,7 +26,7 @@ from stratum.actors.journal import Journal, open_journal
 from stratum.actors.ledger import Ledger
 from stratum.actors.locations import PROJECT_JOURNAL
 from stratum.actors.rate_limiter import RateLimit, RateLimiter
-from stratum.actors.supervisor import open_supervisor
+from stratum.actors.supervisor import Supervisor, open_supervisor
 from stratum.contracts.allowance import Allowance
 from stratum.contracts.budget import Budget
 from stratum.contracts.errors import RunError
@@ -83,12 +83,12 @@ class Runtime:
         request_timeout_s: float,
         jitter: Callable[[], float],
         allowance: Allowance | None,
-        service_tier: ServiceTier | None = None,
-        sample_n: int = 1,
-        sinks: Sequence[Sink] = (),
-        answers: AnswerCache | None = None,
-        cluster: Workplace | None = None,
-        start: Callable[[Callable[[], Awaitable[None]], str], None],
+        service_tier: ServiceTier | None,
+        sample_n: int,
+        sinks: Sequence[Sink],
+        answers: AnswerCache,
+        cluster: Workplace | None,
+        supervisor: Supervisor,
     ) -> None:
         self.session = session
         self.provider = provider
@@ -103,7 +103,7 @@ class Runtime:
         self.request_timeout_s = request_timeout_s
         self.jitter = jitter
         self.sample_n = sample_n
-        self.answers = answers or AnswerCache()
+        self.answers = answers
         """Of calls that say `cache="global"`."""
         self.cluster = cluster
         """Where steps that want a process of their own run, if not on this machine."""
@@ -120,7 +120,7 @@ class Runtime:
         self._reservations = count(1)
         self._timings: Timings | None = None
         self._place: Place | None = None
-        self._start = start
+        self._supervisor = supervisor
         self._tenants: dict[str, Tenant] = {}
 
     async def run(self, step: Callable[P, Awaitable[R]], /, *args: P.args, **kwargs: P.kwargs) -> R:
@@ -188,7 +188,7 @@ class Runtime:
 
     def start(self, work: Callable[[], Awaitable[None]], *, name: str) -> None:
         """Run `work` in a task that ends with the runtime; a failure of it ends the session."""
-        self._start(work, name)
+        self._supervisor.start(work, name=name, policy="stop")
 
     async def ready(self) -> None:
         """Wait for a provider that has to start something: without, the first call of a model waits for it."""
@@ -303,10 +303,10 @@ async def open_runtime(
     with every other session that writes to the same journal.
     `journal` is a file, by default `.stratum/stratum.db`; `None` keeps it in memory, and nothing survives the process.
     `prices` are by model name, before the built-in table, and so are `rate_limits` (requests and tokens per minute), which
-    are otherwise learnt from 429s. `transport_retries` and `request_timeout_s` (seconds) bound
-    one attempt's requests; all of them are inside the budget. `sample_n` is for tests: how often calls that say `stable=`
-    are asked. `sinks` put questions to people; by default the terminal, else the log says that somebody waits. `cluster` has worker processes, for
-    steps that say `process=True` and for flows that are called `on_cluster` (docs/cluster.md).
+    are otherwise learnt from 429s. `transport_retries` and `request_timeout_s` (seconds) bound one attempt's requests; all
+    of them are inside the budget. `sample_n` is for tests: how often calls that say `stable=` are asked. `sinks` put
+    questions to people; by default the terminal, else the log says that somebody waits. `cluster` has worker processes,
+    for steps that say `process=True` and for flows that are called `on_cluster` (docs/cluster.md).
 
     Raises:
         BudgetExceeded: on leaving, when the session's own budget ran out.
@@ -350,7 +350,7 @@ async def open_runtime(
             service_tier=tier,
             sample_n=sample_n,
             cluster=crew,
-            start=lambda work, task: supervisor.start(work, name=task, policy="stop"),
+            supervisor=supervisor,
             answers=AnswerCache(None if path is None else path.parent / "answers.db"),
             sinks=_default_sinks(path) if sinks is None else sinks,
         )

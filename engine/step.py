@@ -17,6 +17,11 @@ from stratum.engine.event_loop import refuse_inside_loop, refuse_outside_trio
 from stratum.engine.place import Place, current_place
 from stratum.engine.workplace import refuse_on_worker
 
+if TYPE_CHECKING:
+    from stratum.engine.pricing.quote import Quote
+    from stratum.engine.runtime import Runtime
+    from stratum.engine.stream import Stream, Watch
+
 
 class CallTracer(Protocol):
     """Takes note of calls instead of making them: see `Flow.plan`."""
@@ -27,11 +32,6 @@ class CallTracer(Protocol):
 
 
 tracing: ContextVar[CallTracer | None] = ContextVar("stratum_tracing", default=None)
-
-if TYPE_CHECKING:
-    from stratum.engine.pricing.quote import Quote
-    from stratum.engine.runtime import Runtime
-    from stratum.engine.stream import Stream, Watch
 
 P = ParamSpec("P")
 R = TypeVar("R")
