@@ -38,13 +38,7 @@ if TYPE_CHECKING:
 )
 @click.option("--allow-host", "hosts", multiple=True, metavar="NAME[:PORT]", help="Another name that the server has.")
 @click.option("--allow-origin", "origins", multiple=True, metavar="URL", help="A web page that may call it.")
-@click.option(
-    "--steps",
-    "places",
-    multiple=True,
-    metavar="PLACE",
-    help="file.py or module whose steps the plans may name; repeat it.",
-)
+@steps_option
 @click.option("--model", help="Model for calls that name none; default: $STRATUM_MODEL.")
 @journal_option
 @click.pass_context
@@ -53,7 +47,7 @@ def command(
     /,
     *,
     http: bool,
-    places: tuple[str, ...],
+    modules: tuple[str, ...],
     model: str | None,
     journal: Path,
     **door: Any,
@@ -68,9 +62,9 @@ def command(
     if meant and not http:
         raise click.UsageError("--host, --port, --token-file, --allow-host and --allow-origin are for --http: add that")
     if http:
-        _serve_http(places=places, model=model, journal=journal, **door)
+        _serve_http(modules=modules, model=model, journal=journal, **door)
     else:
-        _serve_stdio(places=places, model=model, journal=journal)
+        _serve_stdio(modules=modules, model=model, journal=journal)
 
 
 @command.command()
@@ -86,7 +80,7 @@ def config(*, form: str, modules: tuple[str, ...]) -> None:
     click.echo(client_config(form, server_command(options=steps_options(modules))))
 
 
-def _serve_stdio(*, places: tuple[str, ...], model: str | None, journal: Path) -> None:
+def _serve_stdio(*, modules: tuple[str, ...], model: str | None, journal: Path) -> None:
     # The order is the point: the client is answered before the imports that take a second or more.
     wire = claim_stdio()
     opening = open_handshake(wire)
@@ -96,12 +90,12 @@ def _serve_stdio(*, places: tuple[str, ...], model: str | None, journal: Path) -
 
     from stratum.mcp_bridge.serving import run_on_stdio
 
-    _tell_end(run_on_stdio(_project(places, model, journal), wire, opening))
+    _tell_end(run_on_stdio(_project(modules, model, journal), wire, opening))
 
 
 def _serve_http(
     *,
-    places: tuple[str, ...],
+    modules: tuple[str, ...],
     model: str | None,
     journal: Path,
     host: str,
@@ -122,7 +116,7 @@ def _serve_http(
         raise click.ClickException(f"cannot listen at {host} port {port}: {error}; choose another --port") from error
     shown = f"[{host}]" if ":" in host else host
     click.echo(f"listening at http://{shown}:{listening.getsockname()[1]}{PATH}, token {where}", err=True)
-    _tell_end(run_on_http(_project(places, model, journal), door, listening))
+    _tell_end(run_on_http(_project(modules, model, journal), door, listening))
 
 
 def _tell_end(why: str) -> None:
@@ -151,20 +145,20 @@ def _tokens(host: str, file: Path | None) -> tuple[tuple[str, ...], str]:
     )
 
 
-def _project(places: tuple[str, ...], model: str | None, journal: Path) -> Project:
+def _project(modules: tuple[str, ...], model: str | None, journal: Path) -> Project:
     from stratum.mcp_bridge.bridge import Project
 
     return Project(
-        workspace=Path.cwd(), journal=journal.absolute(), model=model, steps=lambda: _steps(places), modules=places
+        workspace=Path.cwd(), journal=journal.absolute(), model=model, steps=lambda: _steps(modules), modules=modules
     )
 
 
-def _steps(places: tuple[str, ...]) -> list[Step[Any, Any]]:
+def _steps(modules: tuple[str, ...]) -> list[Step[Any, Any]]:
     from stratum.cli.target import load_module, steps_of
     from stratum.contracts.errors import ContractDefinitionError, described
 
     steps: list[Step[Any, Any]] = []
-    for place in places:
+    for place in modules:
         try:
             steps += steps_of(load_module(place))
         except Exception as error:
