@@ -121,8 +121,12 @@ def test_a_key_that_no_header_can_carry_is_refused_without_being_shown(key: str)
     assert key not in str(caught.value)
 
 
-def test_space_around_a_key_is_not_part_of_it() -> None:
-    OpenAI(" sk-abc\n")
+async def test_space_around_a_key_is_not_part_of_it() -> None:
+    async with open_server(answers()) as server:
+        provider = OpenAI(" sk-abc\n", server.url)
+        async with provider.open():
+            await provider.send(request(provider.dialect))
+    assert server.headers[0]["authorization"] == "Bearer sk-abc"
 
 
 def test_openai_itself_wants_a_key(monkeypatch: pytest.MonkeyPatch) -> None:
