@@ -20,7 +20,7 @@ from typing import NoReturn
 import trio
 
 from stratum.actors.journal_file import open_file, open_memory, sessions_folder
-from stratum.actors.journal_records import Run, find_run, list_runs, read_run, verified_bodies
+from stratum.actors.journal_records import Run, find_run, has_asked, list_runs, read_run, verified_bodies
 from stratum.actors.journal_store import LETS_GO, Store, entry, last_link
 from stratum.actors.journal_writer import InlineWriter, ThreadWriter, Ticket, Writer
 from stratum.actors.past_calls import PastCalls, RecentCalls
@@ -173,9 +173,11 @@ class Journal:
         """
         return await self._writer.read(lambda connection: read_run(connection, run))
 
-    async def runs(self, *, limit: int = 100) -> list[Run]:
-        """The last `limit` runs, newest first."""
-        return await self._writer.read(lambda connection: list_runs(connection, alive=self._alive, limit=limit))
+    async def runs(self, *, limit: int = 100, idle: bool = True) -> list[Run]:
+        """The last `limit` runs, newest first; `idle`: also those of sessions that called nothing outside of a flow."""
+        return await self._writer.read(
+            lambda connection: list_runs(connection, alive=self._alive, limit=limit, idle=idle)
+        )
 
     async def state(self, run: str) -> str:
         """A run's state as `runs` lists it.
@@ -194,6 +196,10 @@ class Journal:
         return await self._writer.read(
             lambda connection: (find_run(connection, run, alive=self._alive), last_link(connection, run)[0])
         )
+
+    async def has_asked(self, run: str, *, after: int = 0) -> bool:
+        """Whether the run, after its first `after` records, has asked a person something; they may have answered since."""
+        return await self._writer.read(lambda connection: has_asked(connection, run, after=after))
 
     async def past_calls(self) -> Mapping[tuple[str, str], PastCalls]:
         """What functions took lately, by name and kind."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 import sqlite3
 from collections.abc import Callable, Iterator
 from hashlib import sha256
+from typing import Final
 
 import msgspec
 
@@ -14,6 +15,10 @@ from stratum.contracts.errors import JournalCorrupt, JournalUnavailable, Unknown
 from stratum.contracts.records import Record
 
 _DECODER: msgspec.json.Decoder[Record] = msgspec.json.Decoder(Record)
+
+
+OUTSIDE: Final = "(calls outside a flow)"
+"""What the run of a session is called, which has those."""
 
 
 class Run(msgspec.Struct, frozen=True, kw_only=True):
@@ -29,6 +34,11 @@ class Run(msgspec.Struct, frozen=True, kw_only=True):
     started_at: int
     """Milliseconds since 1970, UTC."""
     ended_at: int | None
+
+    @property
+    def title(self) -> str:
+        """What people are told that it is: the run of a session has no name of its own."""
+        return self.name if self.target else OUTSIDE
 
 
 def list_runs(
@@ -60,6 +70,12 @@ def find_run(connection: sqlite3.Connection, run: str, *, alive: Callable[[str],
     if row is None:
         raise UnknownRun(run=run)
     return _run(row, alive)
+
+
+def has_asked(connection: sqlite3.Connection, run: str, *, after: int) -> bool:
+    """Whether one of the run's records after the first `after` asks a person something."""
+    sql = "SELECT 1 FROM _records WHERE run = ? AND n > ? AND kind = 'gate_opened' LIMIT 1"
+    return connection.execute(sql, (run, after)).fetchone() is not None
 
 
 def read_run(connection: sqlite3.Connection, run: str) -> list[Record]:

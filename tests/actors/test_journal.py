@@ -19,7 +19,7 @@ from stratum.actors.journal_file import open_file, open_read_only
 from stratum.actors.journal_store import MAX_BODY_BYTES
 from stratum.actors.journal_watermark import read_watermark
 from stratum.contracts.errors import JournalCorrupt, JournalUnavailable, RunLocked, UnknownRun
-from stratum.contracts.records import Answered, Record, RunFinished, RunResumed
+from stratum.contracts.records import Answered, GateOpened, Record, RunFinished, RunResumed
 
 
 @pytest.fixture(params=["memory", "file"])
@@ -232,6 +232,16 @@ async def test_runs_are_listed_with_how_they_stand(file: Path) -> None:
             "going on": ("running", ""),
         }
         assert len(await journal.runs(limit=2)) == 2
+
+
+async def test_whether_a_run_has_asked_a_person_is_told_of_its_new_records_alone(path: Path | None) -> None:
+    async with open_journal(path, session="s") as journal:
+        await journal.commit("a", STARTED)
+        assert not await journal.has_asked("a")
+        await journal.commit("a", GateOpened(call="c", round=1))
+        assert await journal.has_asked("a") and await journal.has_asked("a", after=1)
+        assert not await journal.has_asked("a", after=2)
+        assert not await journal.has_asked("b")
 
 
 async def test_a_run_belongs_to_one_session_while_that_lives(file: Path) -> None:

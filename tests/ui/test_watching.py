@@ -12,10 +12,16 @@ from tests.engine.plans.plan_fixtures import asked, assigned, reported, started
 from tests.engine.report.test_page import HOSTILE, seen
 from tests.ui.page_fixtures import project, proposed, served
 
-from stratum import Budget, await_human, flow, open_runtime
+from stratum import Budget, await_human, compute, flow, open_runtime
 from stratum.contracts.plans.errors import RunCancelled
 from stratum.contracts.price import Usage
 from stratum.engine.providers.scripted import scripted
+
+
+@compute(inline=True)
+def shout(text: str) -> str:
+    return text.upper()
+
 
 GATED = """
 goal: Ask first
@@ -119,6 +125,50 @@ async def test_a_flow_is_cancelled_from_the_page(tmp_path: Path) -> None:
         await page.opens(f"/runs/{run}")
         assert "cancelled" in await page.sends(f"/runs/{run}/cancel", because="enough")
         await ended.wait()
+
+
+async def test_calls_outside_of_a_flow_are_listed_and_shown_and_not_cancelled_or_resumed_here(tmp_path: Path) -> None:
+    async with project(tmp_path) as (plans, page):
+        await page.opens(f"/runs/{await proposed(plans, GATED)}")
+        fields = page.fields
+        async with open_runtime(provider=scripted(), journal=tmp_path / "stratum.db") as runtime:
+            assert "calls outside" not in await page.opens("/")  # nothing was called yet
+            assert await runtime.run(shout, "quiet") == "QUIET"
+            session = runtime.session
+            await page.reads("/", f'href="/runs/{session}"')  # what nobody waits for is on disk a moment later
+            assert "(calls outside a flow)" in page.html and "session · " in page.html
+            assert "QUIET" in await page.reads(f"/runs/{session}", "Step shout#1: ")
+            assert "(calls outside a flow)" in page.html
+            assert "Cancel the run" not in page.html
+            await page.opens(f"/runs/{session}/limits")
+            assert "Its limits cannot be raised now" in page.html
+            # A form that was made up is told so, and stops nothing.
+            page.fields = fields
+            assert "stop the process that makes them" in await page.sends(f"/runs/{session}/cancel")
+            assert await runtime.run(shout, "again") == "AGAIN"
+        assert 'class="mark succeeded"' in await page.opens("/")
+        assert "stratum resume" not in await page.opens(f"/runs/{session}")
+        assert "Step shout#2: " in page.html
+
+
+async def test_what_is_asked_outside_of_a_flow_waits_on_the_first_page_and_is_answered_there(tmp_path: Path) -> None:
+    decided: list[str] = []
+    async with (
+        served(tmp_path) as page,
+        open_runtime(provider=scripted(), journal=tmp_path / "stratum.db") as runtime,
+        trio.open_nursery() as nursery,
+    ):
+        await runtime.run(shout, "quiet")
+        assert "asks: " not in await page.opens("/")
+
+        async def work() -> None:
+            decided.append((await await_human("Which kind?", options=["big", "small"])).value)
+
+        nursery.start_soon(work)
+        await page.reads("/", "asks: Which kind?")
+        await page.opens(f"/runs/{runtime.session}")
+        assert "Your answer was sent" in await page.sends(f"/runs/{runtime.session}/answer", choice="2")
+    assert decided == ["small"]
 
 
 async def test_a_condition_that_a_person_judges_is_put_to_the_page(

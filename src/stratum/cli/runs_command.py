@@ -10,9 +10,6 @@ import click
 from stratum.cli.options import journal_option
 from stratum.cli.reading import list_journal
 
-OUTSIDE = "(calls outside a flow)"
-"""What the run of a session is called, which has those."""
-
 
 @click.command("runs")
 @click.option("--limit", type=click.IntRange(min=1), default=20, show_default=True, help="The latest so many.")
@@ -24,4 +21,4 @@ def command(*, limit: int, journal: Path) -> None:
         click.echo(f"no runs in {journal} yet", err=True)
     for run in runs:
         started_at = datetime.fromtimestamp(run.started_at / 1000, UTC).isoformat(timespec="seconds")
-        click.echo(f"{run.run}  {run.state:<10}  {started_at}  {run.name if run.target else OUTSIDE}")
+        click.echo(f"{run.run}  {run.state:<10}  {started_at}  {run.title}")

@@ -24,7 +24,7 @@ class NotRaised(ValueError):
 def can_be_raised(sight: Sight) -> bool:
     """It has limits, and is a plan's that a process is at work on, or has stopped: nobody tells a flow while it runs."""
     live = sight.alive and sight.past.proposed is not None
-    return bool(limits_of(sight)) and (live or sight.state in STOPPED)
+    return bool(limits_of(sight)) and sight.resumable and (live or sight.state in STOPPED)
 
 
 def limits_of(sight: Sight) -> dict[str, int]:
@@ -97,7 +97,7 @@ def way_to_raise(sight: Sight) -> Iterator[str]:
     """On the run's own page."""
     if can_be_raised(sight):
         yield f'<p class="links"><a href="/runs/{escaped(sight.id)}/limits">Raise its limits</a></p>'
-    elif limits_of(sight) and sight.alive:
+    elif limits_of(sight) and sight.alive and sight.resumable:
         yield '<p class="hint">A flow\'s limits can be raised once it has stopped, not while it runs.</p>'
 
 

@@ -41,7 +41,7 @@ def _waiting(sights: Sequence[Sight]) -> Iterator[str]:
             + (f" and {len(sight.questions) - 1} more" if len(sight.questions) > 1 else "")
         )
         yield (
-            f'<li><a href="/runs/{escaped(sight.id)}"><span class="name">{escaped(sight.run.name or sight.id, most=300)}</span>'
+            f'<li><a href="/runs/{escaped(sight.id)}"><span class="name">{escaped(sight.run.title or sight.id, most=300)}</span>'
             f'<span class="mark asking">{escaped(asked, most=300)}</span></a></li>'
         )
     yield "</ul></section>"
@@ -63,8 +63,8 @@ def _table(runs: Iterable[Run], states: dict[str, str], *, empty: bool) -> Itera
 
 def _row(run: Run, state: str) -> str:
     return (
-        f'<li><a href="/runs/{escaped(run.run)}"><span class="name">{escaped(run.name or run.run, most=300)}</span>'
-        f'<span class="told">{"plan" if run.target == "plan" else "flow"} · {moment(run.started_at)}</span>'
+        f'<li><a href="/runs/{escaped(run.run)}"><span class="name">{escaped(run.title or run.run, most=300)}</span>'
+        f'<span class="told">{"plan" if run.target == "plan" else "flow" if run.target else "session"} · {moment(run.started_at)}</span>'
         f'<span class="mark {escaped(state)}">{escaped(state)}</span></a></li>'
     )
 

@@ -75,6 +75,11 @@ class Sight:
         return bool(self.digest) and not self.past.begun and self.past.finished is None
 
     @property
+    def resumable(self) -> bool:
+        """It is a plan's or a flow's: what is called outside of both ends with its process, and is not gone on with."""
+        return bool(self.run.target)
+
+    @property
     def why_not_in_review(self) -> str:
         """What is said, by its word in `SAID`, to whoever wanted to do with it what is done with a plan that has not begun."""
         return "was-discarded" if self.past.discarded else "begun"
@@ -100,11 +105,33 @@ class Project:
         self._import = functions
         self._imported: dict[tuple[tuple[str, float], ...], Functions] = {}
         self._importing = trio.Lock()
+        self._looked_at: dict[str, int] = {}
+        """By session, how many of its records ask nobody."""
+        self._asking: set[str] = set()
+        """Sessions that asked a person something."""
         self._sights: OrderedDict[tuple[str, int, str], Sight] = OrderedDict()
 
     async def runs(self) -> list[Run]:
-        """The latest plans and flows, newest first."""
-        return [run for run in await self.journal.runs(limit=LISTED) if run.target]
+        """The latest plans, flows, and sessions that called something outside of both; newest first."""
+        return await self.journal.runs(limit=LISTED, idle=False)
+
+    async def unfinished(self, runs: Sequence[Run]) -> list[Sight]:
+        """Those of the runs that may wait for somebody: drafts, and what a process is at work on."""
+        return [
+            await self.sight(run.run)
+            for run in runs
+            if run.state == "draft" or (run.state == "running" and (run.target or await self._asks(run.run)))
+        ]
+
+    async def _asks(self, session: str) -> bool:
+        """Whether a person was asked outside of any flow: a session's records may be many, and only new ones are looked at."""
+        if session not in self._asking:
+            _, count = await self.journal.peek(session)
+            if not await self.journal.has_asked(session, after=self._looked_at.get(session, 0)):
+                self._looked_at[session] = count
+                return False
+            self._asking.add(session)
+        return True
 
     async def sight(self, run: str) -> Sight:
         """One run.
@@ -186,6 +213,8 @@ def _seen(listed: Run, records: Sequence[Record], functions: Functions | str) ->
         }
     facts = facts_of(listed.run, records, before=before, alive=listed.state in ALIVE)
     facts.state = listed.state
+    if not listed.target:
+        facts.name = listed.title
     if compiled is not None:
         status = recorded_status(listed.run, compiled, past, state=cast(PlanState, listed.state))
         facts.picousd = status.settled_picousd

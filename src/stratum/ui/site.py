@@ -67,6 +67,7 @@ SAID: Final = {
     "begun": Said("It has begun meanwhile: this is how it stands.", well=False),
     "gone": Said("This is not asked any more: somebody answered, or the run went on.", well=False),
     "nobody": Said("No process is running it now: there is nobody to be told.", well=False),
+    "outside": Said("These are calls outside a flow: stop the process that makes them.", well=False),
     "too-long": Said("That is too long to be kept with the run: nothing was sent.", well=False),
     "raised": Said("Its limits are raised; it goes on with them once it is resumed."),
     "told-limits": Said("The run was told its new limits."),
@@ -141,8 +142,7 @@ class Site:
 
     async def listing(self, request: Request) -> Response:
         runs = await self._project.runs()
-        sights = [await self._project.sight(run.run) for run in runs if run.state in ("draft", "running")]
-        return _shown(request, listing_page(self._folder, runs, sights))
+        return _shown(request, listing_page(self._folder, runs, await self._project.unfinished(runs)))
 
     async def run(self, request: Request) -> Response:
         sight = await self._sight(request)
@@ -233,6 +233,8 @@ class Site:
     async def cancel(self, request: Request) -> Response:
         form = await read_form(request, self._visitors)
         sight = await self._sight(request)
+        if not sight.resumable:
+            return _to(sight.id, "outside")
         message = CancelRun(by=getpass.getuser(), reason=form.get("because", "").strip())
         return await self._tell(request, sight, message, until=lambda now: not now.alive, said="cancelled")
 

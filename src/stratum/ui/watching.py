@@ -122,14 +122,14 @@ def _axis(used: int, limit: int, *, text: str) -> str:
 
 def _end(sight: Sight, form: str) -> Iterator[str]:
     run = escaped(sight.id)
-    if sight.alive:
+    if sight.alive and sight.resumable:
         yield (
             '<section aria-labelledby="c"><h2 id="c">Stop it</h2>'
             f'<form method="post" action="/runs/{run}/cancel"><input type="hidden" name="form" value="{form}">'
             '<label for="because">Why, for the record</label><input id="because" name="because" autocomplete="off">'
             '<button class="danger">Cancel the run</button></form><p class="hint">What is done stays done; it can be gone on with.</p></section>'
         )
-    elif sight.state in STOPPED:
+    elif sight.state in STOPPED and sight.resumable:
         yield f'<p class="hint">Go on with it: <code>stratum resume {run}</code></p>'
     lines, reruns = audit_of(sight.records)
     if lines:
