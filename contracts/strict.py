@@ -49,6 +49,8 @@ def adapter_of(annotation: Any, *, owner: str, field: str | None) -> TypeAdapter
             problem=f"{name} does not apply to {type_name(annotation)}",
             fix="put it on the type it is meant for: `Annotated[int, Field(ge=0)] | str`",
         )
+    if is_constrained(annotation) and (problem := _contradiction(adapter.core_schema)):
+        raise ContractDefinitionError(owner=owner, field=field, problem=problem, fix="correct one of them")
     if is_constrained(annotation) and any(node.get("allow_inf_nan") for node in _nodes(adapter.core_schema)):
         raise ContractDefinitionError(
             owner=owner,
@@ -84,6 +86,28 @@ def _reason(error: Exception) -> str:
     # pydantic-core ends with the cause (`error: look-around ... is not supported`), the others begin with it.
     lines = [line.strip() for line in str(error).splitlines() if line.strip()]
     return lines[-1 if isinstance(error, SchemaError) else 0].removeprefix("error: ").rstrip(".")
+
+
+def _contradiction(schema: Any) -> str | None:
+    """Two constraints that no value meets together: a model would be asked in vain, and paid for it."""
+    for node in _nodes(schema):
+        for low, high in _PAIRS:
+            if low in node and high in node and not _has_room(node, low, high):
+                return f"{low}={node[low]!r} and {high}={node[high]!r} leave no value"
+    return None
+
+
+def _has_room(node: dict[str, Any], low: str, high: str) -> bool:
+    open_ends = (low == "gt") + (high == "lt")
+    try:
+        if node.get("type") == "int":
+            return bool(node[low] + open_ends <= node[high])
+        return bool(node[low] < node[high] or (not open_ends and node[low] == node[high]))
+    except TypeError:  # a day and a moment, say, are not compared
+        return True
+
+
+_PAIRS: Final = (("ge", "le"), ("ge", "lt"), ("gt", "le"), ("gt", "lt"), ("min_length", "max_length"))
 
 
 def _inapplicable_constraint(schema: Any) -> str | None:

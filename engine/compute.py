@@ -99,11 +99,18 @@ def _caller(function: Callable[..., Any], *, inline: bool, process: bool) -> Cal
         return await WorkerThread(partial(function, **arguments), purpose="compute").result(on_leak)
 
     async def in_a_process(arguments: dict[str, Any], on_leak: Callable[[], object]) -> Any:
-        from anyio import to_process  # comes with the HTTP client; workers are reused between calls
+        # Comes with the HTTP client; workers are reused between calls.
+        from anyio import BrokenWorkerProcess, to_process
 
-        return await to_process.run_sync(
-            _call_by_name, function.__module__, function.__qualname__, arguments, cancellable=True
-        )
+        try:
+            return await to_process.run_sync(
+                _call_by_name, function.__module__, function.__qualname__, arguments, cancellable=True
+            )
+        except BrokenWorkerProcess as error:
+            raise BrokenWorkerProcess(
+                f"the worker process of {function.__qualname__} ended while it was at work: it was killed, perhaps for the "
+                "memory it took, or ended itself; give it less at a time, or leave process=True out"
+            ) from error
 
     if inspect.iscoroutinefunction(function):
         return awaited

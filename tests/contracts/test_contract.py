@@ -484,6 +484,37 @@ def test_a_number_that_no_json_can_hold_is_not_let_in_by_a_field_either() -> Non
     contract(type("Made", (), {"__annotations__": {"share": Annotated[float, Field(allow_inf_nan=False)]}}))
 
 
+@pytest.mark.parametrize(
+    ("kind", "problem"),
+    [
+        (Annotated[int, Field(ge=5, le=4)], "ge=5 and le=4 leave no value"),
+        (Annotated[int, Field(gt=5, lt=6)], "gt=5 and lt=6 leave no value"),
+        (Annotated[float, Field(gt=5, le=5)], "gt=5 and le=5 leave no value"),
+        (Annotated[str, Field(min_length=3, max_length=2)], "min_length=3 and max_length=2 leave no value"),
+        (list[Annotated[int, Field(ge=5, lt=5)]], "ge=5 and lt=5 leave no value"),
+        (Annotated[date, Field(ge=date(2026, 2, 1), le=date(2026, 1, 1))], "leave no value"),
+    ],
+)
+def test_constraints_that_no_value_meets_together_are_refused(kind: Any, problem: str) -> None:
+    """A model would be asked in vain, and paid for each time."""
+    with pytest.raises(ContractDefinitionError, match=f"Made.field: .*{problem}; correct one of them"):
+        contract(type("Made", (), {"__annotations__": {"field": kind}}))
+
+
+@pytest.mark.parametrize(
+    ("kind", "value"),
+    [
+        (Annotated[int, Field(ge=5, le=5)], 5),
+        (Annotated[int, Field(gt=5, lt=7)], 6),
+        (Annotated[float, Field(gt=5, lt=6)], 5.5),
+        (Annotated[str, Field(min_length=2, max_length=2)], "ab"),
+    ],
+)
+def test_constraints_that_leave_a_single_value_are_taken(kind: Any, value: object) -> None:
+    made: Any = contract(type("Made", (), {"__annotations__": {"field": kind}}))
+    assert made(field=value).field == value
+
+
 @contract
 class Endless:
     next: Endless

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import copy
 import functools
+import os
 import pickle
 import re
 import subprocess
@@ -14,6 +15,7 @@ from typing import Any
 
 import pytest
 import trio
+from anyio import BrokenWorkerProcess
 
 from stratum import (
     Budget,
@@ -292,6 +294,17 @@ def test_a_body_that_would_never_run_is_refused(function: Any) -> None:
 def test_a_method_in_its_wrapping_is_told_as_one(kind: Any) -> None:
     with pytest.raises(ContractDefinitionError, match=f"{kind.__name__}: a method cannot be a step; move it out"):
         infer(intent="Count")(kind(Bodies.dots))
+
+
+@compute(process=True)
+def ended(code: int) -> int:
+    os._exit(code)
+
+
+async def test_a_worker_process_that_ends_itself_is_told_as_that() -> None:
+    async with open_runtime(provider=scripted(), journal=None):
+        with pytest.raises(BrokenWorkerProcess, match="the worker process of ended ended while it was at work"):
+            await ended(3)
 
 
 def test_a_budget_in_the_functions_place_is_named() -> None:
