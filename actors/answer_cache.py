@@ -11,6 +11,7 @@ import os
 import sqlite3
 from collections.abc import AsyncGenerator, Callable
 from contextlib import asynccontextmanager, closing
+from contextvars import ContextVar
 from functools import partial
 from pathlib import Path
 from typing import Final, TypeVar
@@ -24,6 +25,8 @@ _MOST_THREADS: Final = 4
 _BUSY_S = 5.0
 """How long another process may have the file to itself."""
 _TABLE: Final = "CREATE TABLE IF NOT EXISTS answers (key TEXT PRIMARY KEY, output BLOB NOT NULL) WITHOUT ROWID"
+_in_turn: ContextVar[frozenset[str]] = ContextVar("stratum_answer_turns", default=frozenset())
+"""Keys whose answers are being made around here."""
 _LOG: Final = logging.getLogger("stratum")
 
 
@@ -50,11 +53,17 @@ class AnswerCache:
             yield found
             return
         done = self._at_work[key] = trio.Event()
+        token = _in_turn.set(_in_turn.get() | {key})
         try:
             yield None
         finally:
+            _in_turn.reset(token)
             del self._at_work[key]
             done.set()
+
+    def in_turn(self, key: str) -> bool:
+        """Whether who asks is inside the turn of `key`, and would wait for itself."""
+        return key in _in_turn.get()
 
     async def keep(self, key: str, output: bytes) -> None:
         """Keep an accepted answer; one that is kept already is replaced."""

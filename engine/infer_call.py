@@ -17,6 +17,7 @@ from stratum.contracts.errors import (
     PostconditionFailed,
     PreconditionFailed,
     ProviderError,
+    RunError,
     UnknownPrice,
 )
 from stratum.contracts.records import Answered, AttemptFinished, Record
@@ -152,6 +153,12 @@ class InferCall(Generic[R]):
 
     async def _kept_or_new(self, answers: AnswerCache, line: Line, envelope: Envelope) -> R:
         self._pass_over_outages(line)
+        if answers.in_turn(self._key):
+            raise RunError(
+                run=self._run.id,
+                problem=f"a condition of {self._step.signature.name} makes the same call, and would wait for itself",
+                fix="leave cache= out, or judge by another call",
+            )
         async with answers.turn(self._key) as kept:
             judgement = None if kept is None else await self._judge_kept(kept)
             if judgement is not None and judgement.accepted:

@@ -59,6 +59,27 @@ async def session(provider: Scripted, journal: Path | None = None, model: str = 
         yield runtime
 
 
+async def says_the_same_again(word: Word) -> bool:
+    return (await say_surely(word.text)).text == word.text
+
+
+@infer(intent="Say a word", cache="session", ensure=says_the_same_again, retries=1)
+def say_surely(about: str) -> Word: ...
+
+
+async def test_a_condition_that_makes_the_same_call_does_not_wait_for_itself(autojump_clock: MockClock) -> None:
+    provider = words()
+    async with session(provider):
+        with (
+            pytest.raises(PostconditionFailed, match="a condition of say_surely makes the same call"),
+            trio.fail_after(60),
+        ):
+            await say_surely("w")
+        assert len(provider.requests) == 2
+        with pytest.raises(PostconditionFailed), trio.fail_after(60):
+            await say_surely("w")  # the turn was given back
+
+
 def words() -> Scripted:
     counter = iter(range(100))
 
