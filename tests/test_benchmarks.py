@@ -169,6 +169,16 @@ def test_a_peer_that_prints_no_result_says_so(script: Path) -> None:
         run_peer(a_peer(), "calls", {})
 
 
+def test_a_peer_is_given_no_key_and_no_settings_of_who_measures(script: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("OPENAI_API_KEY", "a real one")
+    monkeypatch.setenv("PYTHONPATH", "src")
+    script.write_text("import json, os, sys\nprint(json.dumps({'given': sorted(os.environ), 'folder': os.getcwd()}))")
+    ran = run_peer(a_peer(), "calls", {})
+    assert "PATH" in ran["given"]
+    assert not {"OPENAI_API_KEY", "PYTHONPATH"} & set(ran["given"])
+    assert not Path(ran["folder"]).exists()
+
+
 def test_a_peer_that_takes_too_long_is_ended_with_all_that_it_started(
     script: Path, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:

@@ -20,6 +20,8 @@ HERE = Path(__file__).resolve().parent
 ENVIRONMENTS = HERE.parents[1] / ".bench-peers"
 INSTALL_S = 600
 RUN_S = 300
+# No key, proxy, tracing or PYTHONPATH of whoever measures: a peer talks to the loopback interface only.
+PASSED_ON = ("PATH", "HOME", "LANG", "LC_ALL", "TMPDIR", "TEMP", "TMP", "SYSTEMROOT")
 WHY_MOST = 300
 """Characters of a reason."""
 
@@ -132,11 +134,11 @@ def run_peer(peer: Peer, task: Task, asked: Mapping[str, Any]) -> dict[str, Any]
     Raises:
         PeerFailed: it failed, or took longer than `RUN_S`.
     """
-    # Without PYTHONPATH and the like, which are about the environment of this process.
-    command = [str(peer.python), "-E", str(HERE / peer.scripts[task]), json.dumps(asked)]
+    command = [str(peer.python), str(HERE / peer.scripts[task]), json.dumps(asked)]
+    environment = {name: os.environ[name] for name in PASSED_ON if name in os.environ}
     with tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as folder:
         try:
-            ended = _run(command, timeout_s=RUN_S, folder=folder)
+            ended = _run(command, timeout_s=RUN_S, folder=folder, environment=environment)
         except subprocess.TimeoutExpired:
             raise PeerFailed(name=peer.name, why=f"no result within {RUN_S} s") from None
     if ended.returncode:
@@ -148,10 +150,18 @@ def run_peer(peer: Peer, task: Task, asked: Mapping[str, Any]) -> dict[str, Any]
     return measured
 
 
-def _run(command: list[str], *, timeout_s: float, folder: str | None = None) -> subprocess.CompletedProcess[str]:
+def _run(
+    command: list[str], *, timeout_s: float, folder: str | None = None, environment: Mapping[str, str] | None = None
+) -> subprocess.CompletedProcess[str]:
     """A process and all that it starts, which end with it: a server that outlives its peer would be measured with the next."""
     with subprocess.Popen(
-        command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, cwd=folder, start_new_session=True
+        command,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        cwd=folder,
+        env=environment,
+        start_new_session=True,
     ) as process:
         try:
             out, err = process.communicate(timeout=timeout_s)
