@@ -73,16 +73,7 @@ class Codex:
             asked, form = Path(scratch, "prompt"), Path(scratch, "schema.json")
             asked.write_text(prompt)
             form.write_bytes(schema)
-            options = [
-                "--json",
-                "--skip-git-repo-check",
-                "-c",
-                f'sandbox_mode="{access}"',
-                "-c",
-                'approval_policy="never"',
-            ]
-            options += ["--output-schema", str(form)] if schema else []
-            options += ["-m", model or self._model] if model or self._model else []
+            options = _options(form if schema else None, model=model or self._model, access=access)
             turn = ["resume", *options, thread, "-"] if thread else [*options, "-"]
             # No argument may be longer than 128 KiB on Linux, and a prompt can be.
             command = Command(
@@ -131,6 +122,17 @@ class Codex:
             if models:
                 return str(models[-1])
         return ""
+
+
+def _options(schema: Path | None, *, model: str, access: Access) -> list[str]:
+    return [
+        "--json",
+        "--skip-git-repo-check",
+        *("-c", f'sandbox_mode="{access}"'),
+        *("-c", 'approval_policy="never"'),
+        *(("--output-schema", str(schema)) if schema is not None else ()),
+        *(("-m", model) if model else ()),
+    ]
 
 
 def since(total: Usage, before: Usage | None) -> Usage:
