@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dis
 import inspect
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from types import CodeType
 from typing import Any, Final
 
@@ -27,7 +27,7 @@ def refuse_body(function: Callable[..., Any], *, owner: str) -> None:
         ContractDefinitionError: there is more.
     """
     code = getattr(inspect.unwrap(function), "__code__", None)
-    if isinstance(code, CodeType) and not _is_stub(list(_to_its_end(code))):
+    if isinstance(code, CodeType) and not _is_stub(_to_its_end(code)):
         raise ContractDefinitionError(
             owner=owner,
             problem="it has a body, which would never run: the model's answer is the result",
@@ -35,12 +35,10 @@ def refuse_body(function: Callable[..., Any], *, owner: str) -> None:
         )
 
 
-def _to_its_end(code: CodeType) -> Iterator[dis.Instruction]:
-    for step in dis.get_instructions(code):
-        if step.opname not in _OF_ANY_FUNCTION:
-            yield step
-        if step.opname in _ENDS:
-            return
+def _to_its_end(code: CodeType) -> list[dis.Instruction]:
+    steps = [step for step in dis.get_instructions(code) if step.opname not in _OF_ANY_FUNCTION]
+    ends = [number for number, step in enumerate(steps) if step.opname in _ENDS]
+    return steps[: ends[0] + 1] if ends else steps  # `while True: ...` never ends
 
 
 def _is_stub(steps: list[dis.Instruction]) -> bool:

@@ -8,7 +8,7 @@ import enum
 import pickle
 import re
 from collections.abc import Callable, Sequence
-from datetime import date, datetime
+from datetime import UTC, date, datetime
 from decimal import Decimal
 from typing import Annotated, Any, ClassVar, Literal, NamedTuple, NewType, Protocol, TypedDict
 from uuid import UUID
@@ -513,6 +513,11 @@ def test_constraints_that_no_value_meets_together_are_refused(kind: Any, problem
 def test_constraints_that_leave_a_single_value_are_taken(kind: Any, value: object) -> None:
     made: Any = contract(type("Made", (), {"__annotations__": {"field": kind}}))
     assert made(field=value).field == value
+
+
+def test_constraints_that_cannot_be_compared_are_left_to_pydantic() -> None:
+    here, everywhere = datetime(2026, 1, 1), datetime(2027, 1, 1, tzinfo=UTC)
+    contract(type("Made", (), {"__annotations__": {"field": Annotated[datetime, Field(ge=here, le=everywhere)]}}))
 
 
 @contract
