@@ -1,4 +1,4 @@
-"""`ReadOnlyJournal`: a journal's runs and records, for who can read while nobody can write, as on a full disk.
+"""`ReadOnlyJournal`: a journal's runs and records, for whoever can read while nobody can write, as on a full disk.
 
 Above: the MCP bridge, whose runtime ends with the first record that finds no room. Below: connections that cannot write.
 """

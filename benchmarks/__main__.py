@@ -11,7 +11,7 @@ from benchmarks.options import add_common
 
 HERE = Path(__file__).resolve().parent
 MISUSE = 2
-"""The exit status of who was asked for what it does not have."""
+"""The exit status of a program that was asked for what it does not have."""
 
 
 def main() -> None:

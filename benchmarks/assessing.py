@@ -22,7 +22,6 @@ from benchmarks.peers.peak import peak_mb
 from benchmarks.timing import Measured
 from stratum import Budget, Price, contract, flow, infer, open_runtime
 from stratum.engine.providers.openai import OpenAI
-from stratum.engine.providers.protocol import Provider
 
 ANSWER = '{"level": "low", "confidence": 0.9, "factors": ["calm", "sunny"], "recommendation": "go ahead"}'
 PRICE = Price.per_million(input=2, output=8)
@@ -62,14 +61,6 @@ async def assess_many(calls: int, at_once: int) -> None:
         return await assess(f"plan {number}")
 
     await in_flight(call, calls=calls, at_once=at_once)
-
-
-def through_infer(provider: Callable[[], Provider], journal: Path | None, *, calls: int, at_once: int) -> None:
-    async def main() -> None:
-        async with open_runtime(provider=provider(), journal=journal):
-            await assess_many(calls, at_once)
-
-    trio.run(main)
 
 
 def as_a_peer(*, url: str, calls: int, at_once: int) -> Measured:

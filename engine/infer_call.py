@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Coroutine, Sequence
-from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Any, Final, Generic, TypeVar, cast
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any, Final, Generic, TypeVar
 
 import msgspec
 
@@ -28,8 +28,10 @@ from stratum.engine.dialects.protocol import Completion
 from stratum.engine.dialects.tool_name import tool_name
 from stratum.engine.dialects.translated import read_recorded
 from stratum.engine.envelope import Envelope, open_envelope
-from stratum.engine.exchange import Exchange, Line
+from stratum.engine.exchange import Exchange
 from stratum.engine.history import RecordedAnswer
+from stratum.engine.judgement import Judgement
+from stratum.engine.line import Line
 from stratum.engine.place import current_place
 from stratum.engine.step_record import StepRecord
 
@@ -380,27 +382,6 @@ class InferCall(Generic[R]):
         return ParseFailure(
             function=function, violations=judgement.violations, retry_history=history, raw_output=raw_output
         )
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Judgement(Generic[R]):
-    """What one answer is worth."""
-
-    completion: Completion
-    violations: tuple[Violation, ...]
-    raw: str
-    """What the model sent: the tool's arguments, or what it said instead."""
-    parsed: bool = False
-    answer: R | None = None
-    """Fits the contract; present where `parsed`."""
-
-    @property
-    def accepted(self) -> bool:
-        return self.parsed and not self.violations
-
-    @property
-    def value(self) -> R:
-        return cast(R, self.answer)
 
 
 def _unusable(completion: Completion) -> Violation:

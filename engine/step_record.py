@@ -149,7 +149,7 @@ class StepRecord:
 
     def _trace(self, outcome: Outcome, *, output: Any = None, error: str = "") -> TraceRecord:
         planned = self._planned
-        attempts = self.attempts if planned is None else [*planned.carried, *self.attempts]
+        attempts = [*planned.carried, *self.attempts] if planned else [*self.attempts]
         reruns = 0 if planned is None else planned.reruns
         bill = _Bill.of(attempts) if attempts else _NO_BILL
         return TraceRecord(

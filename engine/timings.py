@@ -1,6 +1,6 @@
 """`Timings`: where the time of a session went, for whoever asks `stratum run --profile`.
 
-Above: exchange, run, runtime, infer_call and compute pass what they wait for through `timed`. At any moment the time that passes is shared
+Above: line, run, runtime, infer_call and compute pass what they wait for through `timed`. At any moment the time that passes is shared
 out among the spans that are open: so the parts of a run with a hundred branches add up to what its clock says.
 """
 

@@ -100,7 +100,7 @@ class Bridge:
         return (await self.opened()).plans
 
     async def reading(self, error: JournalUnavailable) -> ReadOnlyJournal:
-        """The journal, for who only reads, though for `error` it takes no record; raises that where it cannot be read either."""
+        """The journal, for whoever only reads, though for `error` it takes no record; raises that where it cannot be read either."""
         try:
             await self._reading.runs(limit=1)
         except JournalUnavailable:

@@ -21,7 +21,7 @@ from stratum import Budget, BudgetExceeded, Price, compute, contract, flow, infe
 from stratum.actors.journal import Ticket
 from stratum.actors.ledger import Ledger, Reservation
 from stratum.contracts.records import Record, Reserved
-from stratum.engine.exchange import Line
+from stratum.engine.line import Line
 from stratum.engine.place import current_place
 from stratum.engine.providers.openai import OpenAI
 from stratum.engine.run import Run

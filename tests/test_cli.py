@@ -294,7 +294,7 @@ def test_a_lost_answer_to_a_call_outside_of_a_flow_is_reconciled_too(
 ) -> None:
     with serve_process(tmp_path / "bill", "--arguments", ANSWER, "--fault", "500", "--fault-every", "1") as server:
         monkeypatch.setenv("STRATUM_BASE_URL", server.url)
-        monkeypatch.setattr("stratum.engine.exchange.FIRST_BACKOFF_S", 0.0)
+        monkeypatch.setattr("stratum.engine.line.FIRST_BACKOFF_S", 0.0)
         assert call("run", f"{FLOWS}:judge", "--input", "text=a").exit_code == 1
     run_id = call("runs").stdout.split()[0]
     reservations = [line.split()[0] for line in call("reconcile", run_id).stdout.splitlines()]
@@ -419,7 +419,7 @@ def test_a_lost_answer_is_listed_and_reconciled_with_the_bill(
 ) -> None:
     with serve_process(tmp_path / "bill", "--arguments", ANSWER, "--fault", "500", "--fault-every", "1") as server:
         monkeypatch.setenv("STRATUM_BASE_URL", server.url)
-        monkeypatch.setattr("stratum.engine.exchange.FIRST_BACKOFF_S", 0.0)
+        monkeypatch.setattr("stratum.engine.line.FIRST_BACKOFF_S", 0.0)
         failed = run("judge_all", "--input", 'texts=["a"]')
     monkeypatch.setenv("STRATUM_BASE_URL", url)
     assert failed.exit_code == 1

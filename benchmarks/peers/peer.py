@@ -72,7 +72,7 @@ def spend(
 
 
 async def in_thread(call: Callable[[str], Any], text: str) -> Any:
-    """For who is synchronous; there are threads for all calls at once."""
+    """For a peer that is synchronous; there are threads for all calls at once."""
     return await asyncio.to_thread(call, text)
 
 

@@ -24,4 +24,4 @@ RESPONSE_FORMAT = {
         "strict": True,
     },
 }
-"""For who passes requests on to the openai SDK as they are."""
+"""For those that pass requests on to the openai SDK as they are."""
