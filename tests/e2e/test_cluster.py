@@ -321,14 +321,16 @@ async def test_a_cluster_ends_with_its_owner_also_when_that_is_killed(tmp_path: 
     folders = Path(tempfile.gettempdir())
     before, folders_before = rays_processes(), set(folders.glob("stratum-ray-*"))
     command = program(tmp_path, then="time.sleep(3600)")
-    owner = await trio.lowlevel.open_process(command, stdout=subprocess.PIPE)
-    assert owner.stdout is not None
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as owner:
+        assert owner.stdout is not None
+        try:
+            with trio.fail_after(PATIENCE_S):
+                said = await trio.to_thread.run_sync(owner.stdout.readline, abandon_on_cancel=True)
+            assert said == "8 16\n"
+            assert rays_processes() - before
+        finally:
+            owner.kill()
     with trio.fail_after(PATIENCE_S):
-        assert await owner.stdout.receive_some() == b"8 16\n"
-        assert rays_processes() - before
-        owner.kill()
-        await owner.wait()
-        await owner.stdout.aclose()
         # Ray's two agents look after themselves, and are gone a minute later.
         while any("Agent" not in process for process in rays_processes() - before):
             await trio.sleep(0.1)
