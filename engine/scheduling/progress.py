@@ -10,6 +10,7 @@ from collections import deque
 from collections.abc import Callable, Sequence, Sized
 from enum import IntEnum
 from heapq import heappop, heappush
+from typing import Final
 
 from stratum.contracts.plans.dag import Dag
 
@@ -33,6 +34,10 @@ class StepState(IntEnum):
 _WAITING, _READY, _RUNNING, _DONE = (
     int(state) for state in (StepState.WAITING, StepState.READY, StepState.RUNNING, StepState.DONE)
 )
+
+NONE_READY: Final = -1
+TURN_OVER: Final = -2
+"""What `run_ready` returns in place of a step."""
 
 OnEnd = Callable[[int, StepState, Exception | None], None]
 """Told of each step that ended in any state but `DONE`."""
@@ -64,14 +69,54 @@ class Progress:
             self._make_ready(step)
 
     def take(self) -> int:
-        """The next step to run, now `RUNNING`; -1 if none is ready."""
+        """The next step to run, now `RUNNING`; `NONE_READY` if there is none."""
         states, ready = self.states, self.ready
         while ready:
             step = self._pop()
             if states[step] == _READY:  # else an entry from before `start_over`
                 states[step] = _RUNNING
                 return step
-        return -1
+        return NONE_READY
+
+    def run_ready(
+        self,
+        run_at_once: Callable[[int], bool],
+        *,
+        failed: Callable[[int, Exception], None],
+        pause: Callable[[], bool],
+        most: int,
+    ) -> int:
+        """Run ready steps as long as `run_at_once` does them; the first one that it does not, now `RUNNING`.
+
+        `NONE_READY` if none is left, `TURN_OVER` once `pause`, asked after each, says so, or after `most`. `failed` is told
+        of those that raise. `take` and `done` are written out in the loop: calling them takes as long as what they do.
+        """
+        states, missing, successors = self.states, self._missing, self._successors
+        ready, pop, push = self.ready, self._pop, self._push
+        for _ in range(most):
+            if not ready:
+                return NONE_READY
+            step = pop()
+            if states[step] != _READY:  # an entry from before `start_over`
+                continue
+            states[step] = _RUNNING
+            try:
+                if not run_at_once(step):
+                    return step
+            except Exception as error:  # noqa: BLE001 - the supervisor of steps: whatever one raises is its failure
+                failed(step, error)
+            else:  # nothing was running beside it: it cannot have been overtaken
+                states[step] = _DONE
+                self.unfinished -= 1
+                for successor in successors[step]:
+                    left = missing[successor] - 1
+                    missing[successor] = left
+                    if left == 0 and states[successor] == _WAITING:
+                        states[successor] = _READY
+                        push(successor)
+            if pause():
+                break
+        return TURN_OVER
 
     def done(self, step: int) -> None:
         """`step` returned; whatever waited for it alone is ready."""

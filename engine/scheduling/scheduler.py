@@ -24,7 +24,7 @@ import trio
 
 from stratum.contracts.plans.dag import Dag
 from stratum.engine.scheduling.lane import Deadlines, Lane, StepCancelled
-from stratum.engine.scheduling.progress import OnEnd, Progress, StepState
+from stratum.engine.scheduling.progress import NONE_READY, TURN_OVER, OnEnd, Progress, StepState
 
 DEFAULT_LANES = 1000
 """A parked lane is 2 KB, and cancelling 1,000 of them takes 90 ms: what is in flight bounds the time to stop."""
@@ -56,9 +56,6 @@ class Ended(msgspec.Struct, frozen=True):
 
 RunStep = Callable[[int, Lane], Awaitable[StartOver | None]]
 RunAtOnce = Callable[[int], bool]
-
-_NONE_READY = -1
-_TURN_OVER = -2
 
 
 async def run_dag(
@@ -196,13 +193,13 @@ class _Lanes:
                 if not progress.unfinished:
                     self._close()
                     return
-            if step == _TURN_OVER:
+            if step == TURN_OVER:
                 if copy_context() != clean:
                     return
                 await self._yield()
                 since_yield, yield_at = 0, perf_counter() + YIELD_S
                 continue
-            if step == _NONE_READY:
+            if step == NONE_READY:
                 await self._park()
                 continue
             if progress.ready and not self._armed:
@@ -238,21 +235,13 @@ class _Lanes:
                 since_yield, yield_at = 0, perf_counter() + YIELD_S
 
     def _next_to_await(self, run_at_once: RunAtOnce, clean: Context, *, until: float) -> int:
-        """Run what is ready, as far as it takes no checkpoint: the first step that does, `_NONE_READY`, or `_TURN_OVER`."""
-        take, done = self._progress.take, self._progress.done
-        for _ in range(YIELD_STEPS):
-            if (step := take()) < 0:
-                return _NONE_READY
-            try:
-                if not run_at_once(step):
-                    return step
-            except Exception as error:  # noqa: BLE001 - as of steps that are awaited
-                self._failed(step, error)
-            else:
-                done(step)
-            if copy_context() != clean or perf_counter() > until:
-                break
-        return _TURN_OVER
+        """Run what is ready, as far as it takes no checkpoint: the first step that does, `NONE_READY`, or `TURN_OVER`."""
+        return self._progress.run_ready(
+            run_at_once,
+            failed=self._failed,
+            pause=lambda: copy_context() != clean or perf_counter() > until,
+            most=YIELD_STEPS,
+        )
 
     def _arm(self) -> None:
         """Have more lanes wake in the next pass of the event loop, in case this one suspends."""

@@ -11,6 +11,7 @@ import sys
 import tempfile
 from collections.abc import AsyncGenerator, Iterable
 from contextlib import asynccontextmanager
+from functools import partial
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
@@ -321,16 +322,15 @@ async def test_a_cluster_ends_with_its_owner_also_when_that_is_killed(tmp_path: 
     folders = Path(tempfile.gettempdir())
     before, folders_before = rays_processes(), set(folders.glob("stratum-ray-*"))
     command = program(tmp_path, then="time.sleep(3600)")
-    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as owner:
-        assert owner.stdout is not None
-        try:
-            with trio.fail_after(PATIENCE_S):
-                said = await trio.to_thread.run_sync(owner.stdout.readline, abandon_on_cancel=True)
-            assert said == "8 16\n"
-            assert rays_processes() - before
-        finally:
-            owner.kill()
     with trio.fail_after(PATIENCE_S):
+        async with trio.open_nursery() as nursery:
+            owner = await nursery.start(partial(trio.run_process, command, stdout=subprocess.PIPE, check=False))
+            said = b""
+            while not said.endswith(b"\n"):
+                said += await owner.stdout.receive_some()
+            assert said == b"8 16\n"
+            assert rays_processes() - before
+            owner.kill()
         # Ray's two agents look after themselves, and are gone a minute later.
         while any("Agent" not in process for process in rays_processes() - before):
             await trio.sleep(0.1)

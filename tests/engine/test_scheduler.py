@@ -835,6 +835,22 @@ def test_steps_done_at_once_start_after_what_they_wait_for_and_others_after_them
     assert sorted(ended) == list(range(len(before)))
 
 
+async def test_steps_done_at_once_are_done_again_when_one_of_them_is_started_over() -> None:
+    done: list[int] = []
+
+    def run_at_once(step: int) -> bool:
+        if step == 3:
+            return False
+        done.append(step)
+        return True
+
+    async def run_step(step: int, lane: Lane) -> StartOver | None:
+        return StartOver(1) if done == [0, 1, 2] else None
+
+    assert (await run_dag(DIAMOND, run_step, run_at_once=run_at_once)).succeeded
+    assert done == [0, 1, 2, 1]
+
+
 @pytest.mark.parametrize("fail_fast", [True, False])
 async def test_a_step_done_at_once_that_fails_blocks_as_any_other(fail_fast: bool) -> None:
     def run_at_once(step: int) -> bool:
