@@ -285,7 +285,6 @@ def open_envelope(
     label: str,
     path: str,
     parent: Envelope | None,
-    parent_scope: Scope | None,
     budget: Budget | None,
 ) -> Generator[Envelope]:
     """Count `budget`, as a person has raised it since, from here to the end of the block, inside `parent`.
@@ -296,7 +295,8 @@ def open_envelope(
     """
     budget = run.history.budget(budget, path) or UNLIMITED
     limits = Limits(picousd=budget.picousd, tokens=budget.tokens)
-    scope = run.open_scope(path, parent=parent_scope, label=label, limits=limits, budget=budget)
+    around = None if parent is None else parent.scope
+    scope = run.open_scope(path, parent=around, label=label, limits=limits, budget=budget)
     envelope = Envelope(
         run=run,
         label=label,

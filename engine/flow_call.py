@@ -83,7 +83,6 @@ class FlowCall(Generic[R]):
                     label=self._signature.name,
                     path="",
                     parent=self._place.envelope,
-                    parent_scope=self._place.envelope.scope,
                     budget=self._flow.budget,
                 ) as envelope,
                 run.runtime.mail.read_by(partial(_obey, envelope), run=run.id),
@@ -106,7 +105,6 @@ class FlowCall(Generic[R]):
                 label=record.id,
                 path=record.id,
                 parent=self._place.envelope,
-                parent_scope=self._place.envelope.scope,
                 budget=self._flow.budget,
             ) as envelope:
                 inner = msgspec.structs.replace(

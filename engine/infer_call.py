@@ -118,7 +118,6 @@ class InferCall(Generic[R]):
                 label=self._record.id,
                 path=self._record.id,
                 parent=self._place.envelope,
-                parent_scope=self._place.envelope.scope,
                 budget=self._step.budget,
             ) as envelope:
                 return await self._attempts(envelope)

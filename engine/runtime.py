@@ -257,9 +257,7 @@ class Runtime:
         run = Run(self, id=self.session, resumable=False)
         run.append(RunStarted(session=self.session, name="session"))
         try:
-            with open_envelope(
-                run, label="session", path="", parent=None, parent_scope=None, budget=budget
-            ) as envelope:
+            with open_envelope(run, label="session", path="", parent=None, budget=budget) as envelope:
                 self._place = Place(run=run, envelope=envelope)
                 token = current_place.set(self._place)
                 try:

@@ -40,7 +40,6 @@ async def perform_composed(
             label=record.id,
             path=record.id,
             parent=place.envelope,
-            parent_scope=place.envelope.scope,
             budget=budget,
         ) as envelope:
             inside = msgspec.structs.replace(place, envelope=envelope, step=record.id)

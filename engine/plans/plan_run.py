@@ -249,7 +249,6 @@ class PlanRun:
             label=self.compiled.plan.goal or "plan",
             path="",
             parent=place.envelope,
-            parent_scope=place.envelope.scope,
             budget=self.compiled.plan.budget,
         ) as envelope:
             self.envelope = envelope

@@ -123,9 +123,7 @@ class StepWork:
             yield outer
             return
         id, clocks = self._past.id, self._steps.own_clocks
-        with open_envelope(
-            self._log, label=id, path=id, parent=outer, parent_scope=outer.scope, budget=budget
-        ) as envelope:
+        with open_envelope(self._log, label=id, path=id, parent=outer, budget=budget) as envelope:
             clocks[self._number] = Clock(self._log, around=self._steps.clock(self._number))
             clocks[self._number].starts(envelope)
             try:
