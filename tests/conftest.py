@@ -10,6 +10,7 @@ import pytest
 from hypothesis import HealthCheck, settings
 
 from stratum.engine.pricing import tokens
+from tests.fakes.openai_server import serve_process
 
 # One machine speed for all: CI has two cores, and no test may depend on how busy they are.
 settings.register_profile("default", deadline=None, max_examples=50, suppress_health_check=[HealthCheck.too_slow])
@@ -27,3 +28,22 @@ def nothing_learnt() -> Generator[None]:
     """What a process has learnt of a model's bills outlives a test, and every bound is raised by it."""
     yield
     tokens._excess.clear()  # pyright: ignore[reportPrivateUsage]
+
+
+@pytest.fixture(scope="module")
+def house_server(tmp_path_factory: pytest.TempPathFactory) -> Generator[str]:
+    """The address of a model that always gives the same verdict."""
+    bill = tmp_path_factory.mktemp("server") / "bill"
+    with serve_process(bill, "--arguments", '{"label": "y", "score": 1}') as server:
+        yield server.url
+
+
+@pytest.fixture
+def house_model(house_server: str, monkeypatch: pytest.MonkeyPatch) -> str:
+    """The address of that model, which the environment names."""
+    monkeypatch.setenv("STRATUM_BASE_URL", house_server)
+    monkeypatch.setenv("STRATUM_MODEL", "house-model")
+    monkeypatch.setenv("STRATUM_PRICE", "1/2")
+    monkeypatch.setenv("OPENAI_API_KEY", "key")
+    monkeypatch.delenv("STRATUM_JOURNAL", raising=False)
+    return house_server

@@ -10,7 +10,7 @@ import re
 import signal
 import subprocess
 import sys
-from collections.abc import Generator, Iterator
+from collections.abc import Generator
 from contextlib import contextmanager
 from importlib.machinery import ModuleSpec
 from pathlib import Path
@@ -20,6 +20,7 @@ import pytest
 from click.testing import CliRunner, Result
 
 from stratum.cli import stratum
+from tests.fakes.command_line import call
 from tests.fakes.openai_server import serve_process
 
 FLOWS = Path(__file__).with_name("cli_flows.py")
@@ -27,25 +28,10 @@ ANSWER = '{"label": "y", "score": 1}'
 REJECTED = '{"label": "y", "score": -1}'
 
 
-@pytest.fixture(scope="module")
-def url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
-    with serve_process(tmp_path_factory.mktemp("server") / "bill", "--arguments", ANSWER) as server:
-        yield server.url
-
-
 @pytest.fixture
-def project(tmp_path: Path, url: str, monkeypatch: pytest.MonkeyPatch) -> Path:
+def project(tmp_path: Path, house_model: str, monkeypatch: pytest.MonkeyPatch) -> Path:
     monkeypatch.chdir(tmp_path)
-    monkeypatch.setenv("STRATUM_BASE_URL", url)
-    monkeypatch.setenv("STRATUM_MODEL", "house-model")
-    monkeypatch.setenv("STRATUM_PRICE", "1/2")
-    monkeypatch.setenv("OPENAI_API_KEY", "key")
-    monkeypatch.delenv("STRATUM_JOURNAL", raising=False)
     return tmp_path
-
-
-def call(*arguments: str) -> Result:
-    return CliRunner().invoke(stratum, arguments, catch_exceptions=False)
 
 
 def run(flow: str, *arguments: str) -> Result:
@@ -415,13 +401,13 @@ def test_what_is_to_be_cancelled_has_to_be_said(project: Path, arguments: list[s
 
 
 def test_a_lost_answer_is_listed_and_reconciled_with_the_bill(
-    project: Path, tmp_path: Path, url: str, monkeypatch: pytest.MonkeyPatch
+    project: Path, tmp_path: Path, house_model: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     with serve_process(tmp_path / "bill", "--arguments", ANSWER, "--fault", "500", "--fault-every", "1") as server:
         monkeypatch.setenv("STRATUM_BASE_URL", server.url)
         monkeypatch.setattr("stratum.engine.line.FIRST_BACKOFF_S", 0.0)
         failed = run("judge_all", "--input", 'texts=["a"]')
-    monkeypatch.setenv("STRATUM_BASE_URL", url)
+    monkeypatch.setenv("STRATUM_BASE_URL", house_model)
     assert failed.exit_code == 1
     run_id = failed.stderr.split("stratum resume ")[1].split()[0]
     listed = call("reconcile", run_id).stdout.splitlines()
@@ -510,7 +496,7 @@ def test_what_calls_no_model_runs_without_a_provider() -> None:
 
 
 @pytest.mark.usefixtures("without_provider")
-def test_what_calls_one_is_told_that_there_is_none(url: str, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_what_calls_one_is_told_that_there_is_none(house_model: str, monkeypatch: pytest.MonkeyPatch) -> None:
     alone = run("judge", "--input", "text=a")
     assert (alone.exit_code, Path(".stratum").exists()) == (5, False)
     assert "no model to call" in alone.stderr and "set OPENAI_API_KEY" in alone.stderr
@@ -518,7 +504,7 @@ def test_what_calls_one_is_told_that_there_is_none(url: str, monkeypatch: pytest
     assert flow.exit_code == 5
     assert "no model to call" in flow.stderr and "set OPENAI_API_KEY" in flow.stderr
     (resume,) = re.findall(r"stratum (resume \w+)", flow.stderr)
-    monkeypatch.setenv("STRATUM_BASE_URL", url)
+    monkeypatch.setenv("STRATUM_BASE_URL", house_model)
     monkeypatch.setenv("STRATUM_MODEL", "house-model")
     assert json.loads(call(*resume.split()).stdout) == ["Y"]
 

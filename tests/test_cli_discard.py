@@ -11,7 +11,7 @@ import trio
 from stratum.contracts.plans.text import read_plan
 from stratum.engine.plans.approval.approvals import Approvals
 from tests.engine.plans.plan_fixtures import open_project
-from tests.test_cli_plans import call
+from tests.fakes.command_line import call
 
 PLAN = "goal: Think\nsteps: [{id: a, fn: think}]"
 

@@ -5,24 +5,20 @@ from __future__ import annotations
 import importlib.util
 import json
 import os
-import pty
 import re
-import select
 import subprocess
 import sys
-from collections.abc import Iterator
 from importlib.machinery import ModuleSpec
 from pathlib import Path
 from typing import IO
 
 import pytest
-from click.testing import CliRunner, Result
+from click.testing import CliRunner
 
 from stratum.cli import stratum
-from tests.fakes.openai_server import serve_process
+from tests.fakes.command_line import Terminal, call
 
 FLOWS = Path(__file__).with_name("cli_flows.py")
-ANSWER = '{"label": "y", "score": 1}'
 PLAN = """
 goal: Judge it
 input: {text: str}
@@ -39,68 +35,14 @@ steps:
 """
 
 
-@pytest.fixture(scope="module")
-def url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
-    with serve_process(tmp_path_factory.mktemp("server") / "bill", "--arguments", ANSWER) as server:
-        yield server.url
-
-
 @pytest.fixture
-def project(tmp_path: Path, url: str, monkeypatch: pytest.MonkeyPatch) -> Path:
+def project(tmp_path: Path, house_model: str, monkeypatch: pytest.MonkeyPatch) -> Path:
     (tmp_path / "project").mkdir()
     monkeypatch.chdir(tmp_path / "project")
     monkeypatch.setenv("STRATUM_STATE_HOME", str(tmp_path / "state"))
-    monkeypatch.setenv("STRATUM_BASE_URL", url)
-    monkeypatch.setenv("STRATUM_MODEL", "house-model")
-    monkeypatch.setenv("STRATUM_PRICE", "1/2")
-    monkeypatch.setenv("OPENAI_API_KEY", "key")
-    monkeypatch.delenv("STRATUM_JOURNAL", raising=False)
     Path("plan.yaml").write_text(PLAN, encoding="utf-8")
     Path("gated.yaml").write_text(GATED, encoding="utf-8")
     return Path.cwd()
-
-
-def call(*arguments: str) -> Result:
-    return CliRunner().invoke(stratum, arguments, catch_exceptions=False)
-
-
-class Terminal:
-    """A command at a terminal, as a person has it."""
-
-    def __init__(self, *arguments: str) -> None:
-        self._terminal, other = pty.openpty()
-        self.process = subprocess.Popen(
-            [sys.executable, "-m", "stratum", *arguments], stdin=other, stdout=other, stderr=other
-        )
-        os.close(other)
-        self.said = ""
-
-    def expect(self, pattern: str) -> re.Match[str]:
-        """Read until `pattern` is there."""
-        while (found := re.search(pattern, self.said)) is None:
-            ready, _, _ = select.select([self._terminal], [], [], 60)
-            assert ready, f"nothing more after: {self.said}"
-            try:
-                read = os.read(self._terminal, 4096)
-            except OSError:  # Linux says so where the other side is closed
-                read = b""
-            assert read, f"it ended after: {self.said}"
-            self.said += read.decode()
-        return found
-
-    def type(self, line: str) -> None:
-        os.write(self._terminal, line.encode() + b"\n")
-
-    def ended(self) -> int:
-        """Its exit code, once it has said all."""
-        code = self.process.wait(60)
-        while select.select([self._terminal], [], [], 0)[0]:
-            try:
-                self.said += os.read(self._terminal, 4096).decode()
-            except OSError:  # Linux says so where the other side is closed
-                break
-        os.close(self._terminal)
-        return code
 
 
 def proposed(plan: str = "plan.yaml") -> tuple[str, str]:

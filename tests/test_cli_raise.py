@@ -13,7 +13,7 @@ from stratum.contracts.price import Usage
 from stratum.contracts.records import LimitRaised, Record
 from stratum.engine.plans.plan_run import PlanRun
 from tests.engine.plans.plan_fixtures import assigned, open_project, reported, started
-from tests.test_cli_plans import Terminal, call
+from tests.fakes.command_line import Terminal, call
 
 TWO = """
 budget: {tokens: 100, ms: 600000}

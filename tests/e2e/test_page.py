@@ -15,7 +15,7 @@ from click.testing import CliRunner
 from tests.e2e.chromium import CHROMIUM, Tab, chromium
 from tests.e2e.node_packages import installed
 from tests.engine.report.test_page import HOSTILE
-from tests.test_cli_plans import Terminal
+from tests.fakes.command_line import Terminal
 
 from stratum.cli import stratum
 from stratum.contracts.plans.plan import ExecutionPlan, Gate, Step

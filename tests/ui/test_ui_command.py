@@ -14,7 +14,7 @@ from typing import IO
 import httpx2
 import pytest
 from click.testing import CliRunner
-from tests.test_cli_plans import Terminal
+from tests.fakes.command_line import Terminal
 
 from stratum.actors.page_address import page_address, page_of, page_session
 from stratum.actors.session_lock import SessionLock
