@@ -36,9 +36,7 @@ async def obtain(ctx: Call, plans: Plans, run: str) -> InputRequiredResult | Non
         ToolError: it was not approved, and how it can be; or it was discarded.
         UnknownRun: there is no such plan.
     """
-    status = await plans.status(run)
-    if status.state == "discarded":
-        raise ToolError(f"Plan {run} was {status.error}. {next_call(status)}")
+    status = await _undiscarded(plans, run)
     if status.state != "draft":
         return None
     if await plans.shown_digest(run) != status.digest:
@@ -58,6 +56,7 @@ async def obtain(ctx: Call, plans: Plans, run: str) -> InputRequiredResult | Non
             "The plan is not approved: the user declined, or this client answered in their place. Ask them what to change "
             f'and propose that with stratum_plan(revises="{run}"); or {by_hand}.'
         )
+    await _undiscarded(plans, run)  # a form may be read for hours
     plans.approvals.approve(status.digest, by=person(ctx), how="elicitation")
     return None
 
@@ -76,3 +75,10 @@ def consent_message(status: PlanStatus, compiled: CompiledPlan, inputs: Mapping[
         *full,
     ]
     return "\n".join(lines)
+
+
+async def _undiscarded(plans: Plans, run: str) -> PlanStatus:
+    status = await plans.status(run)
+    if status.state == "discarded":
+        raise ToolError(f"Plan {run} was {status.error}. {next_call(status)}")
+    return status

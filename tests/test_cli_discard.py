@@ -11,7 +11,7 @@ import trio
 from stratum.contracts.plans.text import read_plan
 from stratum.engine.plans.approval.approvals import Approvals
 from tests.engine.plans.plan_fixtures import open_project
-from tests.fakes.command_line import call
+from tests.fakes.command_line import Terminal, call
 
 PLAN = "goal: Think\nsteps: [{id: a, fn: think}]"
 
@@ -68,6 +68,17 @@ def test_the_approval_of_a_discarded_plan_is_taken_back(folder: Path) -> None:
     run, digest = trio.run(draft, folder)
     Approvals(folder).approve(digest, by="ada", how="terminal")
     assert call("plan", "discard", run).stdout == f"{run}: discarded; its approval is taken back\n"
+    assert Approvals(folder).find(digest) is None
+
+
+def test_a_plan_that_is_discarded_while_its_digest_is_typed_is_not_approved(folder: Path) -> None:
+    run, digest = trio.run(draft, folder)
+    terminal = Terminal("approve", run)
+    terminal.expect("first 6 characters")
+    call("plan", "discard", run, "--because", "no need")
+    terminal.type(digest[:6])
+    assert terminal.ended() == 1
+    assert ": no need; propose the plan anew" in terminal.said
     assert Approvals(folder).find(digest) is None
 
 

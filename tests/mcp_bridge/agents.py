@@ -9,6 +9,7 @@ from typing import Any, Literal
 
 from mcp import Client
 from mcp.client import ClientRequestContext
+from mcp.client.session import ElicitationFnT
 from mcp_types import CallToolResult, ElicitRequestFormParams, ElicitRequestParams, ElicitResult, TextContent
 
 from stratum import Price
@@ -104,7 +105,7 @@ def project(
 
 
 @asynccontextmanager
-async def agent(served: Project, user: User | None = None, *, mode: Mode = "auto") -> AsyncGenerator[Agent]:
+async def agent(served: Project, user: ElicitationFnT | None = None, *, mode: Mode = "auto") -> AsyncGenerator[Agent]:
     """An agent with a server of its own for the project."""
     async with Client(build_server(served), mode=mode, elicitation_callback=user) as client:
         yield Agent(client)

@@ -8,6 +8,8 @@ from typing import Any
 import msgspec
 import pytest
 import trio
+from mcp.client import ClientRequestContext
+from mcp_types import ElicitRequestParams, ElicitResult
 from tests.mcp_bridge.agents import PROPOSAL, Agent, Mode, Refused, User, agent, approving, project
 
 from stratum import compute, open_runtime
@@ -107,6 +109,26 @@ async def test_a_plan_that_the_user_discarded_is_told_as_that(tmp_path: Path) ->
     assert (status["state"], status["error"]) == ("discarded", "discarded by ada: too broad")
     assert "Ask the user what they want instead" in status["next"]
     assert [each["state"] for each in listed["plans"]] == ["discarded"]
+
+
+@pytest.mark.parametrize("mode", MODES)
+async def test_a_plan_that_is_discarded_while_the_user_reads_the_form_is_not_approved(
+    tmp_path: Path, mode: Mode
+) -> None:
+    served, user = project(tmp_path), approving()
+    approvals = served.approvals
+    assert approvals is not None
+
+    async def discarding(context: ClientRequestContext, params: ElicitRequestParams) -> ElicitResult:
+        await discard_draft(journal, plan, approvals=approvals, by="ada", because="too broad")
+        return await user(context, params)
+
+    async with agent(served, discarding, mode=mode) as codex, open_journal(served.journal, session="users") as journal:
+        plan = await codex.plan()
+        with pytest.raises(Refused, match="was discarded by ada: too broad"):
+            await codex.call("stratum_execute", plan=plan)
+    assert len(user.asked) == 1
+    assert not list(approvals.folder.glob("*.json"))
 
 
 async def test_a_plan_that_another_server_runs_is_told_as_that(tmp_path: Path) -> None:

@@ -14,7 +14,7 @@ import trio
 
 from stratum.actors.locations import state_home
 from stratum.actors.page_address import page_address, page_of
-from stratum.cli.reading import read_past_calls
+from stratum.cli.reading import read_past_calls, read_plan_history
 from stratum.cli.target import imported, steps_of
 from stratum.contracts.plans.check import compile_plan
 from stratum.contracts.plans.compiled_plan import CompiledPlan
@@ -27,6 +27,7 @@ from stratum.engine.plans.approval.approvals import Approvals
 from stratum.engine.plans.approval.auto_approval import Ruling
 from stratum.engine.plans.approval.beforehand import NO_PAST, ruling_beforehand
 from stratum.engine.plans.approval.policy import approves_by_cost, policy_or_problem
+from stratum.engine.plans.approval.proposal import refuse_discarded
 from stratum.engine.plans.codex_exec import Codex
 from stratum.engine.plans.codex_worker import CodexWorker
 from stratum.engine.plans.functions import Functions
@@ -73,6 +74,7 @@ def approve_at_terminal(
 
     Raises:
         NotApproved: it was not.
+        RunError: it was discarded while it was read.
     """
     if approvals.find(digest) is not None:
         return
@@ -93,6 +95,8 @@ def approve_at_terminal(
     if len(typed) < TYPED or not digest.startswith(typed.lower()):
         why = f": {shown(typed)} is not the beginning of that digest" if typed else ""
         raise NotApproved(run=run, digest=digest, problem=f"this plan was not approved{why}")
+    if journal is not None:  # where somebody may have discarded it, meanwhile
+        refuse_discarded(run, read_plan_history(journal, run))
     approvals.approve(digest, by=getpass.getuser(), how="terminal")
 
 
