@@ -10,13 +10,13 @@ T = TypeVar("T")
 
 @dataclass(frozen=True, slots=True)
 class Success(Generic[T]):
-    """The branch has its result."""
+    """A branch of a fan-out that has its result."""
 
     value: T
 
 
 @dataclass(frozen=True, slots=True)
 class Failure:
-    """The branch raised."""
+    """A branch of a fan-out that raised."""
 
     error: Exception

@@ -71,10 +71,11 @@ Resource = Literal["usd", "ms", "tokens"]
 class StratumError(Exception):
     """The root of everything Stratum raises on purpose.
 
-    Subclasses are keyword-only dataclasses, and the message is built from the fields. Pickling
-    and copying keep the fields and the notes; a constructor with keywords alone needs this.
+    Subclasses are keyword-only dataclasses, and the message is built from the fields. Pickling and copying keep the
+    fields and the notes.
     """
 
+    # A constructor with keywords alone needs it.
     def __reduce__(self) -> tuple[Any, ...]:
         return _blank, (type(self), self.args), self.__dict__
 
@@ -235,7 +236,7 @@ class ConvergenceFailure(StratumError):
 
 @dataclass(kw_only=True, eq=False)
 class StabilityAssertionError(StratumError, AssertionError):
-    """Samples of one call differ too often."""
+    """Samples of one call with `stable=True` differ too often."""
 
     threshold: float
     actual: float
@@ -252,7 +253,7 @@ class StabilityAssertionError(StratumError, AssertionError):
 
 @dataclass(kw_only=True, eq=False)
 class HITLTimeoutError(StratumError):
-    """Nobody answered in time."""
+    """Nobody answered a question to a person in time."""
 
     review_id: str
     question: str
@@ -276,11 +277,13 @@ class Completed:
 
 @dataclass(kw_only=True, eq=False)
 class BudgetExceeded(StratumError):
-    """An envelope is exhausted. Raised at the owner of the scope whose limit refused."""
+    """A budget ran out. Raised by the flow, step or session whose budget it is, for what was called in it.
+
+    Amounts are picodollars (10^-12 USD), milliseconds or tokens, as `resource` says.
+    """
 
     resource: Resource
     limit: int
-    """Picodollars, milliseconds or tokens, as `resource` says."""
     settled: int = 0
     """Known and paid (for `ms`: elapsed)."""
     in_flight: int = 0
@@ -412,7 +415,7 @@ class ModelUnavailable(ProviderError):
 
 @dataclass(kw_only=True, eq=False)
 class JournalError(StratumError):
-    """The journal cannot be used."""
+    """The journal, which is the file of what was done and spent, cannot be used."""
 
     path: str
     problem: str

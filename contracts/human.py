@@ -13,7 +13,7 @@ T = TypeVar("T")
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class HumanDecision(Generic[T]):
-    """A person's answer."""
+    """A person's answer to a question, and who gave it, why and when."""
 
     value: T
     reviewer: str

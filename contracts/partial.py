@@ -19,7 +19,7 @@ T = TypeVar("T")
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Partial(Generic[T]):
-    """As far as it has come."""
+    """A streamed answer, as far as it has come."""
 
     attempt: int
     """From 1: a rejected answer is written anew, from its first field on."""

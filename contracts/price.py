@@ -78,7 +78,7 @@ class Tier(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Price(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
-    """A model's price, in picodollars; integers all the way.
+    """A model's price, in picodollars (10^-12 USD); `Price.per_million` makes one of USD per million tokens.
 
     Raises:
         ValueError: a negative fee, or tiers out of order.

@@ -270,22 +270,32 @@ def infer(
     """Make a signature an LLM call: `def classify(text: str) -> Category: ...`.
 
     The return type is the contract: it is sent as a strict function tool whose call is forced, and every answer is
-    validated here. `ensure` conditions take the result and hold (`True` or `None`), fail (`False`, a message, a list of
-    messages) or raise AssertionError or ValueError; parameters named like the function's get that call's arguments. A
-    rejected answer is retried up to `retries` times with the violations and nothing else. `given` conditions take the
-    arguments and are checked before anything is sent. `budget` covers all attempts of one call. `max_output_tokens` caps
-    one answer, reasoning not counted; by default the contract's own bound, else 1,024. `context` is standing instructions, sent
-    after the intent; `temperature` is passed on as it is. `model=["a", "b"]` asks b where a cannot be reached or is
-    overloaded, after the transport retries; each at its own price, under the one budget. `service_tier` asks OpenAI for "flex" (half the price, may take minutes), "priority" (faster, dearer), "default", or "auto": what the
-    account's project says, for which the dearest is reserved.
+    validated here. A rejected answer is asked for again with the violations and nothing else.
 
-    `quorum=5, agree_on="label", threshold=3` asks five times at once, within the one budget, and gives an answer that three
-    agree on, the most confident if the contract has a field `confidence`. Under a runtime with `sample_n=5`, as tests open
-    one, `stable=True` samples the call and asserts that 90 % are equal; `stable=False`, on a function that returns
-    `Probabilistic[T]`, gives the samples themselves: one in production.
+    What is asked:
+        intent: what the model is to do.
+        context: standing instructions, sent after the intent.
+        model: by default the runtime's. `["a", "b"]` asks b where a cannot be reached or is overloaded, after the
+            transport retries; each at its own price, under the one budget.
+        temperature: passed on as it is.
+        max_output_tokens: of one answer, reasoning not counted; by default the contract's own bound, else 1,024.
+        service_tier: of OpenAI: "flex" (half the price, may take minutes), "priority" (faster, dearer), "default", or
+            "auto", which is what the account's project says, and for which the dearest is reserved.
 
-    `cache="session"` takes the answer of an equal call of the same run, `"global"` of any run of the project (a file beside
-    the journal), if it satisfies `ensure` now. Equal calls at once are made once.
+    What has to hold:
+        given: conditions on the arguments, checked before anything is sent.
+        ensure: conditions on the result. One holds (`True` or `None`), fails (`False`, a message, a list of messages)
+            or raises AssertionError or ValueError; parameters named like the function's get that call's arguments.
+        retries: how often a rejected answer is asked for again.
+        budget: for all attempts of one call together.
+
+    More than one answer:
+        quorum, agree_on, threshold: `quorum=5, agree_on="label", threshold=3` asks five times at once, within the one
+            budget, and gives an answer that three agree on, the most confident if it has a field `confidence`.
+        stable: under a runtime with `sample_n=5`, as tests open one, `True` samples the call and asserts that 90 % are
+            equal; `False`, on a function that returns `Probabilistic[T]`, gives the samples: one in production.
+        cache: "session" takes the answer of an equal call of the same run, "global" of any run of the project (a file
+            beside the journal), if it satisfies `ensure` now. Equal calls at once are made once.
 
     Raises (when decorating):
         ContractDefinitionError: a type that cannot be a contract, or a condition that cannot work.

@@ -16,7 +16,7 @@ from stratum.contracts.registry import Function
 
 
 class CompiledPlan(msgspec.Struct, frozen=True, kw_only=True):
-    """Everything by step is in the plan's order."""
+    """A plan that was checked, with what was found out about it. Everything by step is in the plan's order."""
 
     plan: ExecutionPlan
     digest: str

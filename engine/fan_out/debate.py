@@ -44,7 +44,9 @@ async def debate(
     synthesize: Callable[[Any, list[list[Any]], bool], Any],
     agree_on: str | None = None,
 ) -> Any:
-    """In round 1 each agent is called with `(topic)`; in each later one with `(topic, others)`, the others' arguments
+    """Have `agents` argue for so many `rounds`, and give what `synthesize` makes of it.
+
+    In round 1 each agent is called with `(topic)`; in each later one with `(topic, others)`, the others' arguments
     of the round before. Then `synthesize(topic, history, converged)`: `history` has the arguments of each round, and
     `converged` says whether those of the last are equal, in the field `agree_on` or as a whole. The agents of a round
     are asked at once, and the first failure ends it.

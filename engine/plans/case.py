@@ -29,7 +29,7 @@ class Judged(msgspec.Struct, frozen=True, kw_only=True):
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Case:
-    """Put to a judge once for each attempt at the step."""
+    """A condition in plain English, with all that is shown to a judge: once for each attempt at the step."""
 
     condition: str
     step: str

@@ -29,7 +29,7 @@ AT_ONCE = 4
 
 
 class CodexWorker:
-    """One for any number of runs."""
+    """Does the agent steps of runs with the user's own Codex; one serves any number of runs, `at_once` steps at a time."""
 
     def __init__(self, codex: Codex | None = None, *, at_once: int = AT_ONCE) -> None:
         self._codex = codex or Codex()

@@ -10,7 +10,7 @@ from stratum.engine.step import Step
 
 
 class Functions:
-    """Immutable; of two steps with one name, the first counts."""
+    """The steps and contracts that plans may name. Immutable; of two steps with one name, the first counts."""
 
     def __init__(self, steps: Iterable[Step[Any, Any]] = (), contracts: Iterable[type[Any]] = ()) -> None:
         by_name: dict[str, Step[Any, Any]] = {}

@@ -35,7 +35,7 @@ if TYPE_CHECKING:
 
 
 class PlanRun:
-    """Made by `Plans.start`; runs in a task of its own until it has ended."""
+    """A plan at work in this process, in a task of its own until it has ended. Made by `Plans.start`."""
 
     def __init__(
         self,

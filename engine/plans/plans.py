@@ -64,7 +64,7 @@ PLAN_TARGET = "plan"
 
 
 class Agents(Protocol):
-    """Does the agent steps of runs."""
+    """Whoever does the steps of runs that are an agent's."""
 
     async def serve(self, run: PlanRun) -> None:
         """Until the run has ended."""
@@ -72,7 +72,7 @@ class Agents(Protocol):
 
 
 class Plans:
-    """Opened by `open_plans`."""
+    """The plans of one project: proposed, revised, discarded, started and gone on with. Opened by `open_plans`."""
 
     def __init__(
         self,

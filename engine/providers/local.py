@@ -34,7 +34,9 @@ class ModelServer(Protocol):
 
 
 class Local:
-    """`model` is one of the catalogue's names; `server` is a model that is already there, in place of the catalogue's.
+    """The embedded model, in a process of its own.
+
+    `model` is one of the catalogue's names; `server` is a model that is already there, in place of the catalogue's.
 
     At most as many requests as the process has slots are sent at once; the others wait here. A process
     that has died is started again by the next request.

@@ -24,7 +24,7 @@ _DIGEST: Final = re.compile(r"[0-9a-f]{64}")
 
 
 class Approval(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """One approved plan of one project."""
+    """One plan of one project that was approved: by whom, how and when."""
 
     digest: str
     project: str
@@ -36,7 +36,7 @@ class Approval(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
 
 
 class Approvals:
-    """Those of the project in one folder."""
+    """The plans of the project in one folder that were approved: found, added and taken back."""
 
     def __init__(self, project: Path, *, folder: Path | None = None) -> None:
         self.project = str(project.resolve())
