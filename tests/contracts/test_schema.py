@@ -3,12 +3,9 @@
 from __future__ import annotations
 
 import enum
-import importlib.util
-import warnings
 from collections.abc import Callable, Iterator
 from datetime import date
 from decimal import Decimal
-from pathlib import Path
 from typing import Annotated, Any, Literal
 from uuid import UUID
 
@@ -23,9 +20,6 @@ from stratum.contracts.contract import contract
 from stratum.contracts.errors import ContractDefinitionError
 from stratum.contracts.schema import SENT_FORMATS, SENT_KEYWORDS, strict_schema
 from tests.contracts.contract_types import OTHER, PLAIN, Kind, kinds, meets
-
-JUDGE = Path(__file__).resolve().parents[3] / "shared" / "tools" / "oai_judge.py"
-Judge = Callable[[str, dict[str, Any]], list[Any]]
 
 
 class Color(enum.Enum):
@@ -264,31 +258,3 @@ def choice(values: int) -> Any:
 
 def test_a_recursive_contract_is_not_too_deep() -> None:
     assert_strict(wire(Tree))
-
-
-@pytest.fixture(scope="module")
-def judge() -> Judge:
-    specification = importlib.util.spec_from_file_location("oai_judge", JUDGE)
-    assert specification is not None
-    assert specification.loader is not None
-    module = importlib.util.module_from_spec(specification)
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore", ResourceWarning)  # it leaves its file open
-        specification.loader.exec_module(module)
-    verdict: Judge = module.judge
-    return verdict
-
-
-@pytest.mark.skipif(not JUDGE.exists(), reason="OpenAI's published request schema is not beside this repository")
-@pytest.mark.parametrize("annotation", [Everything, Tree, int, list[Tree]])
-def test_openais_published_schema_accepts_the_tool(annotation: Any, judge: Judge) -> None:
-    """CASES A16."""
-    schema = wire(annotation)
-    tool = {"type": "function", "name": "f", "parameters": schema, "strict": True}
-    choice = {"type": "function", "name": "f"}
-    assert judge("responses", {"model": "m", "input": "x", "tools": [tool], "tool_choice": choice}) == []
-    nested_tool = {"type": "function", "function": {"name": "f", "strict": True, "parameters": schema}}
-    chat = {"model": "m", "messages": [{"role": "user", "content": "x"}], "tools": [nested_tool]}
-    assert judge("chat", chat) == []
-    text = {"format": {"type": "json_schema", "strict": True, "name": "f", "schema": schema}}
-    assert judge("responses", {"model": "m", "input": "x", "text": text}) == []

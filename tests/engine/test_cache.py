@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 import trio
+from tests.fakes.journals import traces
 from tests.fakes.leaks import nothing_left
 from trio.testing import MockClock
 
@@ -18,14 +19,12 @@ from stratum import (
     ContractDefinitionError,
     PostconditionFailed,
     Runtime,
-    TraceRecord,
     contract,
     flow,
     infer,
     open_runtime,
     parallel,
 )
-from stratum.contracts.records import CallFinished
 from stratum.engine.dialects.protocol import Received
 from stratum.engine.providers.scripted import Reply, Scripted, scripted
 
@@ -87,11 +86,6 @@ def words() -> Scripted:
         return Reply(value=Word(text="w", count=next(counter)), delay_s=1)
 
     return scripted(otherwise=counted)
-
-
-async def traces(runtime: Runtime, name: str) -> list[TraceRecord]:
-    run = next(run.run for run in await runtime.journal.runs() if run.name == name)
-    return [record.trace for record in await runtime.journal.read(run) if isinstance(record, CallFinished)]
 
 
 async def test_an_equal_call_of_the_same_flow_is_a_hit_and_another_flow_asks_anew(autojump_clock: MockClock) -> None:

@@ -11,6 +11,7 @@ from typing import Any
 
 import pytest
 from tests.contracts.test_image import PNG, URL
+from tests.contracts.test_schema import Everything, Tree, wire
 
 from stratum import Image
 from stratum.contracts.price import Usage
@@ -69,6 +70,20 @@ def kind(dialect: Dialect) -> str:
 def written(dialect: Dialect, parts: dict[str, Any]) -> bytes:
     every: dict[str, Any] = {"tool": "assess", "usage": USAGE, "model": "gpt-5.5", **parts}
     return dialect.write(**every)
+
+
+@pytest.mark.parametrize("annotation", [Everything, Tree, int, list[Tree]])
+def test_openais_published_schema_accepts_the_tool(annotation: Any, judge: Judge) -> None:
+    """CASES A16."""
+    schema = wire(annotation)
+    tool = {"type": "function", "name": "f", "parameters": schema, "strict": True}
+    choice = {"type": "function", "name": "f"}
+    assert judge("responses", {"model": "m", "input": "x", "tools": [tool], "tool_choice": choice}) == []
+    nested_tool = {"type": "function", "function": {"name": "f", "strict": True, "parameters": schema}}
+    chat = {"model": "m", "messages": [{"role": "user", "content": "x"}], "tools": [nested_tool]}
+    assert judge("chat", chat) == []
+    text = {"format": {"type": "json_schema", "strict": True, "name": "f", "schema": schema}}
+    assert judge("responses", {"model": "m", "input": "x", "text": text}) == []
 
 
 @dialects

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 import pytest
+from tests.fakes.journals import traces
 from tests.fakes.leaks import nothing_left
 from trio.testing import MockClock
 
@@ -20,7 +21,6 @@ from stratum import (
     Probabilistic,
     Runtime,
     StabilityAssertionError,
-    TraceRecord,
     compute,
     contract,
     debate,
@@ -30,7 +30,6 @@ from stratum import (
     refine,
 )
 from stratum.contracts.price import Usage
-from stratum.contracts.records import CallFinished
 from stratum.engine.dialects.protocol import Received
 from stratum.engine.infer import InferDecorator
 from stratum.engine.providers.scripted import Reply, Scripted, scripted
@@ -55,11 +54,6 @@ def label(text: str) -> Label: ...
 async def session(provider: Scripted, *, sample_n: int = 1) -> AsyncGenerator[Runtime]:
     async with nothing_left(), open_runtime(provider=provider, journal=None, sample_n=sample_n) as runtime:
         yield runtime
-
-
-async def traces(runtime: Runtime, name: str) -> list[TraceRecord]:
-    run = next(run.run for run in await runtime.journal.runs() if run.name == name)
-    return [record.trace for record in await runtime.journal.read(run) if isinstance(record, CallFinished)]
 
 
 def labels(names: str) -> list[Label]:

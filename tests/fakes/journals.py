@@ -9,6 +9,7 @@ from pathlib import Path
 
 import msgspec
 
+from stratum import Runtime
 from stratum.actors.journal import open_journal
 from stratum.contracts.price import Usage
 from stratum.contracts.records import (
@@ -116,6 +117,12 @@ def _trace(step: str, violation: Violation) -> TraceRecord:
         output_tokens=200,
         started_at="2026-11-20T12:00:00Z",
     )
+
+
+async def traces(runtime: Runtime, name: str) -> list[TraceRecord]:
+    """Of the latest run of that name."""
+    run = next(run.run for run in await runtime.journal.runs() if run.name == name)
+    return [record.trace for record in await runtime.journal.read(run) if isinstance(record, CallFinished)]
 
 
 def edit(path: Path, script: str) -> None:

@@ -91,6 +91,13 @@ def shown(result: CallToolResult) -> Any:
     return result.structured_content
 
 
+async def started(codex: Agent) -> tuple[str, Any]:
+    """A plan at work, and the assignment of its first step."""
+    plan = await codex.plan()
+    run = await codex.call("stratum_execute", plan=plan)
+    return plan, run["assignments"][0]
+
+
 def project(
     folder: Path, *, steps: Sequence[Step[Any, Any]] = (), provider: Scripted | None = None, judge: Judge | None = None
 ) -> Project:

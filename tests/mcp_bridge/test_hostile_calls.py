@@ -8,17 +8,10 @@ from typing import Any
 
 import pytest
 import trio
-from tests.mcp_bridge.agents import PROPOSAL, Agent, Refused, agent, approving, project
+from tests.mcp_bridge.agents import PROPOSAL, Agent, Refused, agent, approving, project, started
 
 LONG = "x" * 5_000_000
 TICKET = "1:1:0123456789ab"
-
-
-async def started(codex: Agent) -> tuple[str, Any]:
-    """A plan at work, and the assignment of its first step."""
-    plan = await codex.plan()
-    run = await codex.call("stratum_execute", plan=plan)
-    return plan, run["assignments"][0]
 
 
 async def standing(codex: Agent, plan: str) -> str:

@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 import trio
 import trio.testing
-from tests.mcp_bridge.agents import Agent, Refused, agent, approving, project
+from tests.mcp_bridge.agents import Agent, Refused, agent, approving, project, started
 
 from stratum import compute
 from stratum.engine.plans.case import Case, Judged
@@ -32,12 +32,6 @@ SLOW: list[dict[str, Any]] = [{"id": "1", "fn": "slow", "inputs": {"about": "x"}
 @pytest.fixture(autouse=True)
 def nothing_has_begun() -> None:
     begun.clear()
-
-
-async def started(codex: Agent) -> tuple[str, Any]:
-    plan = await codex.plan()
-    run = await codex.call("stratum_execute", plan=plan)
-    return plan, run["assignments"][0]
 
 
 async def state(codex: Agent, plan: str) -> str:

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 import trio
 from tests.engine.plans.plan_fixtures import assigned, open_project, reported, started
-from tests.engine.plans.test_snapshots import git
+from tests.fakes.git import git
 
 from stratum import Price, Usage
 from stratum.contracts.audit import audit_of, render_audit

@@ -5,7 +5,8 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
-from tests.engine.plans.test_snapshots import git, nasty_line_ends, nasty_links, nasty_modes, nasty_names, state
+from tests.engine.plans.test_snapshots import nasty_line_ends, nasty_links, nasty_modes, nasty_names, state
+from tests.fakes.git import git
 
 from stratum.contracts.errors import WorkspaceError
 from stratum.engine.plans.work_trees.side_tree import SideTree, open_side_tree

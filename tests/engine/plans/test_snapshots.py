@@ -14,20 +14,13 @@ import trio
 import trio.testing
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from tests.fakes.git import git
 
 from stratum.contracts.errors import RestoreRefused, WorkspaceError
 from stratum.engine.plans.work_trees.snapshots import Snapshots, reference
 from stratum.engine.plans.work_trees.work_tree import NEW_BYTES, WorkTree
 
 State = dict[bytes, tuple[str, bytes]]
-
-
-def git(folder: Path, *arguments: str | bytes, input: bytes = b"") -> bytes:
-    environment = {name: value for name, value in os.environ.items() if not name.startswith("GIT_")}
-    environment |= {f"GIT_{who}_{what}": "t@t" for who in ("AUTHOR", "COMMITTER") for what in ("NAME", "EMAIL")}
-    return subprocess.run(
-        ["git", *arguments], cwd=folder, env=environment, input=input, capture_output=True, check=True
-    ).stdout
 
 
 @pytest.fixture

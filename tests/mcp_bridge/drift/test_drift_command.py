@@ -12,6 +12,7 @@ from pathlib import Path
 import jsonschema
 import pytest
 from click.testing import CliRunner, Result
+from tests.fakes.git import git
 
 from stratum.cli import stratum
 from stratum.mcp_bridge.drift.check import check
@@ -153,11 +154,6 @@ def test_github_commands_are_escaped(tmp_path: Path) -> None:
 def test_a_file_name_cannot_write_to_the_terminal(tmp_path: Path) -> None:
     done = drift(written(tmp_path / "red\x1b[31m.py", CALL))
     assert "\x1b" not in done.stdout
-
-
-def git(folder: Path, *arguments: str) -> None:
-    identity = ("-c", "user.name=t", "-c", "user.email=t@example.com")
-    subprocess.run(["git", "-C", str(folder), *identity, *arguments], check=True, capture_output=True)
 
 
 def test_diff_reports_only_changed_lines_and_new_files(tmp_path: Path) -> None:
