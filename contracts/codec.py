@@ -122,18 +122,6 @@ class Codec(Generic[T]):
         plain = self.plain(value)
         return written({"value": plain} if self.wrapped else plain, _ENCODER, of=self.name, reread=self.recursive)
 
-    def checker(self, *, refuse: Callable[[object], T]) -> Callable[[object], T]:
-        """`validate` for whoever does so often; `refuse` is called with what does not pass, and raises."""
-        check: Callable[[object], T] = self._check
-
-        def checked(value: object) -> T:
-            try:
-                return check(value)
-            except ValidationError:
-                return refuse(value)
-
-        return checked
-
     def record(self, value: T) -> bytes:
         """What `recall` makes the value of again, each part of the kind it is; for the journal.
 
@@ -149,21 +137,28 @@ class Codec(Generic[T]):
         members = {"value": json_value(value)} if self.wrapped else json_value(value)
         return _ENCODER.encode({**members, MEMBER: tagged(value)})
 
-    def recorder(self) -> Callable[[T], bytes]:
-        """`record` for whoever does so often: the same, without the steps that this type does not need."""
-        if not self._writes_natively or self.recursive or self._looks_alike:
-            return self.record
-        encode, wrapped, slowly, contracts = _ENCODER.encode, self.wrapped, self.record, self._contracts
+    def recorder(self, *, refuse: Callable[[object], T]) -> Callable[[object], tuple[T, bytes]]:
+        """`validate` and `record` in one for whoever does both often, without the steps that this type does not need.
 
-        def recorded(value: T) -> bytes:
-            if contracts and self.may_change:
-                return slowly(value)
+        `refuse` is called with what does not pass, and raises.
+        """
+        check: Callable[[object], T] = self._check
+        encode, wrapped, contracts = _ENCODER.encode, self.wrapped, self._contracts
+        slow = not self._writes_natively or self.recursive or self._looks_alike
+
+        def checked_and_recorded(value: object) -> tuple[T, bytes]:
             try:
-                return encode({"value": value} if wrapped else value)
+                checked = check(value)
+            except ValidationError:
+                checked = refuse(value)
+            if slow or (contracts and self.may_change):
+                return checked, self.record(checked)
+            try:
+                return checked, encode({"value": checked} if wrapped else checked)
             except (RecursionError, ValueError):
-                return slowly(value)  # which says what is wrong
+                return checked, self.record(checked)  # which says what is wrong
 
-        return recorded
+        return checked_and_recorded
 
     def recall(self, recorded: bytes) -> T:
         """The value that `record` wrote.

@@ -13,15 +13,15 @@ def was_stopped(error: BaseException) -> bool:
 
     Connecting, for one, opens a nursery, so that a cancelled call leaves the HTTP client as a group.
     """
-    if is_group(error):
-        return all(was_stopped(inner) for inner in error.exceptions)
-    return isinstance(error, (trio.Cancelled, KeyboardInterrupt))
+    if isinstance(error, (trio.Cancelled, KeyboardInterrupt)):
+        return True
+    return is_group(error) and all(map(was_stopped, error.exceptions))
 
 
 def ended_by(error: BaseException) -> str:
     """An error for the record: of a cancellation its reason, for its text has the addresses of tasks."""
-    if is_group(error) and was_stopped(error):
-        return ended_by(error.exceptions[0])
     if isinstance(error, trio.Cancelled):
         return (error.reason or error.source)[:500]
+    if is_group(error) and was_stopped(error):
+        return ended_by(error.exceptions[0])
     return described(error)

@@ -29,8 +29,7 @@ class PlainCall:
 
     def __init__(self, step: Compute[Any, Any]) -> None:
         self.awaited = step.is_async
-        self._checked = step.signature.returns.checker(refuse=step.signature.checked)
-        self._encode = step.signature.returns.recorder()
+        self._returned = step.signature.returns.recorder(refuse=step.signature.checked)
         self._function: Callable[..., Any] = step.function
         self._signature = step.signature
         self._codecs: dict[str, Codec[Any]] = {
@@ -45,15 +44,13 @@ class PlainCall:
         Raises:
             ContractViolation: an argument or the result is not of its type. And whatever the function raises.
         """
-        result = self._checked(self._function(**self._arguments(step, values)) if self._codecs else self._function())
-        return result, self._encode(result)
+        return self._returned(self._function(**self._arguments(step, values)) if self._codecs else self._function())
 
     @trio.lowlevel.disable_ki_protection
     async def outcome_awaited(self, step: Step, values: Values) -> tuple[Any, bytes]:
         """The same of one that is."""
         function = self._function
-        result = self._checked(await (function(**self._arguments(step, values)) if self._codecs else function()))
-        return result, self._encode(result)
+        return self._returned(await (function(**self._arguments(step, values)) if self._codecs else function()))
 
     def _arguments(self, step: Step, values: Values) -> dict[str, Any]:
         return self._signature.bind((), values.arguments(step, self._codecs))

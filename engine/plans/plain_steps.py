@@ -11,7 +11,7 @@ up once: that is most of what such a step costs.
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
-from time import perf_counter, perf_counter_ns
+from time import perf_counter_ns
 from typing import TYPE_CHECKING
 
 import trio
@@ -92,9 +92,9 @@ class PlainSteps:
 
         return run_at_once
 
-    def record(self, number: int, began_s: float) -> None:
+    def record(self, number: int, began_ns: int) -> None:
         """Record the beginning, by the stopwatch, of a step that calls another after all."""
-        self._recorded[number] = self._begun(number, self._on_the_loop(began_s))
+        self._recorded[number] = self._begun(number, self._on_the_loop(began_ns))
 
     def _do(self) -> Callable[[PlainCall, Step, str, int], Awaitable[None]]:
         values, standing, log, clock = self._steps.values, self._steps.standing, self._log, self._steps.own_clock
@@ -107,10 +107,10 @@ class PlainSteps:
         async def do(call: PlainCall, step: Step, id: str, number: int) -> None:
             while log.crowded:
                 await log.room()
-            began_s = now()
+            began_ns = now()
             standing[number] = "running"
             touch()
-            computing[id] = self, number, began_s
+            computing[id] = self, number, began_ns
             here = Place(
                 run=log,
                 envelope=outer.envelope,
@@ -126,7 +126,7 @@ class PlainSteps:
                 result, output = await call.outcome_awaited(step, values)
             except BaseException as error:
                 if computing.pop(id, None) is not None:
-                    self.record(number, began_s)
+                    self.record(number, began_ns)
                 self._recorded.pop(number).failed(error)
                 raise
             finally:
@@ -134,10 +134,10 @@ class PlainSteps:
                     clock.ends()
                 current_place.reset(token)
             if computing.pop(id, None) is not None:
-                log.step_done(id, output, duration_us=round((now() - began_s) * 1e6))
+                log.step_done(id, output, duration_us=(now() - began_ns) // 1000)
             else:
                 record = self._recorded.pop(number)
-                StepWork(self._steps, number).completed(record, result, since_s=self._on_the_loop(began_s))
+                StepWork(self._steps, number).completed(record, result, since_s=self._on_the_loop(began_ns))
             results[number] = result
             standing[number] = "done"
             touch()
@@ -150,15 +150,15 @@ class PlainSteps:
         assert self.run_at_once is not None, "there are steps that are not awaited"
         self.run_at_once(number)
 
-    def _on_the_loop(self, stopwatch_s: float) -> float:
+    def _on_the_loop(self, stopwatch_ns: int) -> float:
         """The moment as `trio.current_time` had it."""
-        return trio.current_time() - (self._stopwatch() - stopwatch_s)
+        return trio.current_time() - (self._stopwatch() - stopwatch_ns) / 1e9
 
     def _begun(self, number: int, began_s: float) -> StepRecord:
         return StepWork(self._steps, number).record(since_s=began_s)
 
 
-def _stopwatch() -> Callable[[], float]:
-    """Seconds of the loop's clock, from some moment on. trio's own adds a number to this one, which takes twice as long."""
+def _stopwatch() -> Callable[[], int]:
+    """Nanoseconds of the loop's clock, from some moment on. trio's own adds a number to this one, which takes twice as long."""
     clock = trio.lowlevel.current_clock()
-    return perf_counter if type(clock).__name__ == "SystemClock" else clock.current_time
+    return perf_counter_ns if type(clock).__name__ == "SystemClock" else lambda: round(clock.current_time() * 1e9)

@@ -22,8 +22,8 @@ if TYPE_CHECKING:
     from stratum.engine.plans.plain_steps import PlainSteps
     from stratum.engine.runtime import Runtime
 
-Computing = tuple["PlainSteps", int, float]
-"""A step at work: whose, its number there, and when it began."""
+Computing = tuple["PlainSteps", int, int]
+"""A step at work: whose, its number there, and when it began, by the stopwatch there."""
 
 SEGMENT_STEPS: Final = 512
 SEGMENT_S: Final = 0.005
@@ -92,8 +92,8 @@ class PlanLog(Run):
 
     def enter(self, *, parent: str, **step: Any) -> EnteredStep:
         if parent in self.computing:
-            steps, number, began_s = self.computing.pop(parent)
-            steps.record(number, began_s)
+            steps, number, began_ns = self.computing.pop(parent)
+            steps.record(number, began_ns)
         return super().enter(parent=parent, **step)
 
     async def room(self) -> None:
