@@ -82,9 +82,10 @@ class PlanLog(Run):
         segment = self._segment
         self._plain[id] = output
         segment.append(StepDone(id, msgspec.Raw(output), duration_us))
-        if len(segment) == 1:
+        size = len(segment)
+        if size == 1:
             self._begun_segment.set()
-        elif len(segment) >= SEGMENT_STEPS:
+        elif size >= SEGMENT_STEPS:
             self._flush()
 
     def unfinished_in(self, path: str) -> list[str]:
