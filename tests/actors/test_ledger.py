@@ -454,14 +454,15 @@ def test_the_cap_shrinks_to_the_tokens_left() -> None:
     assert flow.exhausted
 
 
-def test_spending_exactly_the_limit_exhausts_it() -> None:
+def test_spending_exactly_the_limit_exhausts_it_and_a_picodollar_less_does_not() -> None:
     """CASES D13."""
-    ledger = Ledger()
-    flow = budget(ledger, 0.006)
-    held = hold(ledger, flow, demand())
-    assert not flow.exhausted, "it may turn out to cost less"
-    settle(ledger, held, 6)
-    assert flow.exhausted
+    for left in (0, 1):
+        ledger = Ledger()
+        flow = budget(ledger, 0.006)
+        held = hold(ledger, flow, demand())
+        assert not flow.exhausted, "it may turn out to cost less"
+        ledger.settle(held, picousd=6 * MILLI - left, tokens=1500)
+        assert flow.exhausted is (left == 0)
 
 
 def test_a_hundred_calls_at_once_send_exactly_what_fits() -> None:

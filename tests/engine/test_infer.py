@@ -85,6 +85,7 @@ async def test_an_accepted_answer_is_returned_and_traced(autojump_clock: MockClo
     assert trace.cost_usd == 0.0028
     assert len(trace.compiled_prompt_hash) == len(trace.contract_hash) == 12
     assert (trace.run_id, trace.step_id) == (runtime.session, "label#1")
+    assert (trace.cache_hit, trace.flow_id, trace.review_id) == (False, "", "")
 
 
 async def test_a_retry_is_the_first_request_plus_the_rejected_call_and_its_violations() -> None:
@@ -152,6 +153,30 @@ async def test_an_unusable_answer_is_retried_with_what_was_wrong(reply: Reply, t
     assert message.splitlines()[1].startswith(f"  - {told}")
 
 
+@pytest.mark.parametrize(
+    ("returns", "wrong", "right", "told"),
+    [
+        (int, 3.5, 3, "value: expected integer, got 3.5"),
+        (Literal["a", "b"], "c", "b", "value: expected 'a' or 'b', got \"c\""),
+        (list[int], [1, "2"], [1, 2], 'value[1]: expected integer, got "2"'),
+    ],
+)
+async def test_a_plain_value_that_is_not_of_the_type_is_asked_for_again(
+    returns: Any, wrong: object, right: object, told: str
+) -> None:
+    """CASES A18."""
+
+    def answer(question: str) -> Any: ...
+
+    answer.__annotations__["return"] = returns
+    step: Any = infer(intent="Answer")(answer)
+    provider = scripted({"value": wrong}, {"value": right})
+    async with open_runtime(provider=provider, journal=None):
+        assert await step("?") == right
+    (message,) = provider.received[1].messages
+    assert message.splitlines()[1] == f"  - schema: {told}"
+
+
 async def test_an_answer_that_never_fits_fails_with_what_the_model_sent() -> None:
     """CASES B12."""
     provider = scripted(otherwise=Reply(value={"name": "a", "score": 7}))
@@ -185,16 +210,24 @@ async def test_primitive_results_are_wrapped_on_the_wire_and_unwrapped_here(retu
     assert set(provider.received[0].schema["properties"]) == {"value"}
 
 
-async def test_a_false_precondition_sends_nothing() -> None:
+@pytest.mark.parametrize(
+    ("given", "told"),
+    [
+        (lambda text: len(text) > 3, r"len\(text\) > 3 \(actual: "),
+        (lambda text: text.index("?") > 3, r"substring not found"),
+    ],
+)
+async def test_a_precondition_that_does_not_hold_sends_nothing(given: Any, told: str) -> None:
     """CASES B14."""
     provider = scripted(GOOD)
-    step = infer(intent="Label", given=lambda text: len(text) > 3)(label.function)
+    step = infer(intent="Label", given=given)(label.function)
     async with open_runtime(provider=provider, journal=None) as runtime:
-        with pytest.raises(PreconditionFailed, match=r"len\(text\) > 3"):
+        with pytest.raises(PreconditionFailed, match=told):
             await step("hi")
         trace = await only_trace(runtime)
-    assert provider.requests == []
-    assert (trace.outcome, trace.attempts, trace.cost_usd) == ("failed", 0, 0.0)
+        assert provider.requests == []
+        assert (trace.outcome, trace.attempts, trace.cost_usd) == ("failed", 0, 0.0)
+        assert await step("hello?") == GOOD
 
 
 async def test_an_argument_of_the_wrong_type_is_refused_before_anything_is_awaited() -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import msgspec
 import pytest
@@ -15,7 +16,7 @@ from stratum.contracts.errors import RunError
 from stratum.contracts.plans.errors import NotApproved, PlanFailed, RunCancelled, StaleTicket, StepNotReady
 from stratum.contracts.plans.status import Verdict
 from stratum.contracts.plans.text import read_plan
-from stratum.contracts.records import Approved, PlanProposed, RunResumed, StepsDone
+from stratum.contracts.records import Approved, PlanProposed, RunResumed, Skipped, StepsDone
 from stratum.engine.providers.scripted import scripted
 
 
@@ -227,23 +228,36 @@ async def test_an_agent_that_gives_up_uses_an_attempt(tmp_path: Path) -> None:
 
 
 WHEN = """
-input: {many: bool}
+input: {text: str}
 steps:
-- {id: a, fn: upper, inputs: {word: {text: a}}}
-- {id: b, fn: upper, inputs: {word: $.steps.a.output}, when: inputs.word.text == "B" }
-- {id: c, intent: Look, inputs: {word: $.steps.b.output}, output: str}
+- {id: a, fn: upper, inputs: {word: {text: $.input.text}}}
+- {id: b, fn: upper, inputs: {word: $.steps.a.output}, when: inputs.word.text == "B"}
+- {id: c, fn: upper, inputs: {word: {text: c}}, when: steps.b.output.text == "B"}
+- {id: d, intent: Look, inputs: {word: $.steps.b.output}, depends_on: [c], output: str}
 """
 
 
-async def test_a_step_whose_when_is_false_is_skipped_and_its_output_is_null(tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    ("text", "becomes", "output", "called"),
+    [
+        ("b", "done", {"text": "B"}, ["upper b", "upper B", "upper c"]),
+        ("a", "skipped", None, ["upper a"]),  # and so is what looks into the output of a skipped one
+    ],
+)
+async def test_a_step_is_done_when_its_condition_holds_and_else_skipped_with_null_for_its_output(
+    text: str, becomes: str, output: Any, called: list[str], tmp_path: Path
+) -> None:
     """CASES H14, H15."""
     async with open_project(tmp_path, steps=STEPS) as plans:
-        run = await started(plans, WHEN, {"many": True})
-        assert (await assigned(run, "c")).inputs == {"word": None}
-        await reported(run, "c", "seen")
+        run = await started(plans, WHEN, {"text": text})
+        assert (await assigned(run, "d")).inputs == {"word": output}
+        await reported(run, "d", "seen")
         assert await run.result() == "seen"
-        assert standing(run.status())["b"] == "skipped"
-    assert calls == ["upper a"]
+        assert standing(run.status()) == {"a": "done", "b": becomes, "c": becomes, "d": "done"}
+        records = await plans.runtime.journal.read(run.id)
+    assert calls == called
+    why = {record.call: record.why for record in records if isinstance(record, Skipped)}
+    assert [call for call, reason in why.items() if reason] == ([] if becomes == "done" else ["b", "c"])
 
 
 STAND_IN = """
@@ -334,6 +348,7 @@ async def test_a_gate_is_revised_and_approved(tmp_path: Path) -> None:
 
 
 async def test_a_gate_may_end_the_run(tmp_path: Path) -> None:
+    """CASES H25."""
     async with open_project(tmp_path, steps=STEPS) as plans:
         run = await started(plans, GATE)
         await reported(run, "a", "draft")
