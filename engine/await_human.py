@@ -14,11 +14,11 @@ from stratum.contracts.errors import HITLTimeoutError
 from stratum.contracts.human import HumanDecision, RecordedDecision
 from stratum.contracts.records import GateOpened
 from stratum.contracts.signature import Signature
-from stratum.engine.answer_by import answer_by, seconds_left
 from stratum.engine.event_loop import refuse_outside_trio
+from stratum.engine.people.answer_by import answer_by, seconds_left
+from stratum.engine.people.review import Review
 from stratum.engine.place import Place, current_place
 from stratum.engine.recorded_as import RecordedAs
-from stratum.engine.review import Review
 from stratum.engine.step_record import StepRecord
 from stratum.engine.workplace import refuse_on_worker
 

@@ -38,14 +38,14 @@ from stratum.engine.event_loop import refuse_inside_loop, refuse_outside_trio
 from stratum.engine.log_lines import logged
 from stratum.engine.mail import Mail
 from stratum.engine.outages import Outages
-from stratum.engine.parking import Parking
+from stratum.engine.people.parking import Parking
+from stratum.engine.people.review import ReviewDesk, Sink
 from stratum.engine.place import Place, current_place
 from stratum.engine.pricing.prices import Prices
 from stratum.engine.pricing.service_tier import ServiceTier, applied_tier, checked_tier, priced_as
 from stratum.engine.providers.absent import Absent
 from stratum.engine.providers.environment import provider_or_absent
 from stratum.engine.providers.protocol import Provider
-from stratum.engine.review import ReviewDesk, Sink
 from stratum.engine.run import Run
 from stratum.engine.session_options import check_session_options
 from stratum.engine.settings import read_settings
@@ -377,7 +377,7 @@ async def open_runtime(
 
 
 def _default_sinks(journal: Path | None) -> list[Sink]:
-    from stratum.engine.sinks import ConsoleSink, LogSink
+    from stratum.engine.people.sinks import ConsoleSink, LogSink
 
     return [LogSink(journal) if sys.stdin is None or not sys.stdin.isatty() else ConsoleSink()]
 

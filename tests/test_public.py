@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import pkgutil
+import re
 import subprocess
 import sys
 
 import stratum
+import stratum.engine
 import stratum.people
 import stratum.plans
 import stratum.providers
@@ -86,3 +89,10 @@ def test_importing_it_loads_no_client_no_database_and_no_terminal() -> None:
     program = f"import stratum, sys; print([name for name in {heavy} if name in sys.modules])"
     done = subprocess.run([sys.executable, "-c", program], check=True, capture_output=True, text=True)
     assert done.stdout.strip() == "[]"
+
+
+def test_the_engines_map_names_every_module_and_folder_and_nothing_else() -> None:
+    assert stratum.engine.__doc__ is not None
+    there = {module.name for module in pkgutil.iter_modules(stratum.engine.__path__)}
+    told = set(re.findall(r"`(\w+)`", stratum.engine.__doc__))
+    assert told == there

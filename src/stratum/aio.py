@@ -32,9 +32,9 @@ if TYPE_CHECKING:
     from stratum.contracts.price import Price
     from stratum.engine.flow import Flow
     from stratum.engine.flow_call import Raised
+    from stratum.engine.people.review import Sink
     from stratum.engine.pricing.service_tier import ServiceTier
     from stratum.engine.providers.protocol import Provider
-    from stratum.engine.review import Sink
     from stratum.engine.tenant import Tenant as TrioTenant
     from stratum.engine.workplace import Workers
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from stratum.engine.review import Review, Sink
-from stratum.engine.sinks import ConsoleSink, FileSink, PageSink
+from stratum.engine.people.review import Review, Sink
+from stratum.engine.people.sinks import ConsoleSink, FileSink, PageSink
 
 __all__ = ["ConsoleSink", "FileSink", "PageSink", "Review", "Sink"]

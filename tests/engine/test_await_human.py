@@ -34,9 +34,9 @@ from stratum import (
 from stratum.actors.journal import open_journal
 from stratum.contracts.messages import AnswerReview
 from stratum.contracts.records import CallFinished, ClockStarted, ClockStopped
+from stratum.engine.people.review import Review, Sink
+from stratum.engine.people.sinks import ConsoleSink, FileSink
 from stratum.engine.providers.scripted import scripted
-from stratum.engine.review import Review, Sink
-from stratum.engine.sinks import ConsoleSink, FileSink
 
 
 class After:

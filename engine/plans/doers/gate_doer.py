@@ -12,7 +12,7 @@ from stratum.contracts.plans.status import Question
 from stratum.contracts.plans.step_result import GateDecision
 from stratum.contracts.records import GateAnswered, GateOpened
 from stratum.contracts.violation import Violation
-from stratum.engine.answer_by import answer_by, seconds_left
+from stratum.engine.people.answer_by import answer_by, seconds_left
 from stratum.engine.plans.approval.policy import FILE_NAME, Gates
 from stratum.engine.plans.askings import Asking, Decision
 from stratum.engine.plans.doers.doer import Outcome

@@ -19,11 +19,11 @@ from stratum.cli.time_spent import TimeSpent
 from stratum.contracts.codec import Codec
 from stratum.contracts.errors import BudgetExceeded, StratumError, described
 from stratum.contracts.plans.errors import RunCancelled
+from stratum.engine.people.sinks import PageSink
 from stratum.engine.providers.environment import provider_from_environment, provider_or_absent
 from stratum.engine.providers.protocol import Provider
 from stratum.engine.runtime import Runtime, open_runtime
 from stratum.engine.settings import read_settings
-from stratum.engine.sinks import PageSink
 
 Work = Callable[[Runtime], Awaitable[Any]]
 

@@ -108,7 +108,7 @@ async def test_a_gates_deadline_goes_on_while_nobody_runs_the_plan(
         def now(cls, tz: object = None) -> datetime:  # type: ignore[override]  # it is asked for UTC only
             return datetime.fromisoformat(question.answer_by) + timedelta(seconds=1)
 
-    monkeypatch.setattr("stratum.engine.answer_by.datetime", Later)
+    monkeypatch.setattr("stratum.engine.people.answer_by.datetime", Later)
     async with open_project(tmp_path) as plans:
         again = await plans.start(run.id)
         with pytest.raises(RunCancelled, match="timeout ended it at gate g"), trio.fail_after(5):

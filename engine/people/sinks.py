@@ -13,7 +13,7 @@ import trio
 
 from stratum.actors.page_address import page_of
 from stratum.engine.log_lines import LOGGER
-from stratum.engine.review import Review
+from stratum.engine.people.review import Review
 
 POLL_S = 0.25
 
