@@ -3,7 +3,7 @@
 Above: mcp_bridge and the command line. Below: actors and contracts. From the outside in:
 
 - What a user writes: `infer`, `compute`, `flow`, `refine`, each of which makes a `step` of a function; `await_human`, `image_file`.
-  Where it is written wrongly: `named_options`, `stub_body`, `budget_argument`.
+  Where it is written wrongly: `named_options`, `infer_options`, `stub_body`, `budget_argument`.
 - A session, which calls share: `runtime`, with `session_options`, `settings`, `tenant`, `mail`, `outages`, `timings`, `log_lines`.
 - A run, which can be resumed: `run`, `flow_call`, `history`, `place`, `step_record`, `recorded_as`, `stopped`, `discarded`.
 - A budget at work: `envelope`, `active_call`, `shared_allowance`, `raised_limits`.

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable, Coroutine, Mapping, Sequence
 from hashlib import sha256
 from typing import TYPE_CHECKING, Any, Final, Generic, Literal, ParamSpec, Protocol, TypeVar, overload
@@ -11,13 +10,14 @@ import msgspec
 
 from stratum.contracts.budget import Budget
 from stratum.contracts.digest import digest12
-from stratum.contracts.errors import ContractDefinitionError, NoProvider
+from stratum.contracts.errors import NoProvider
 from stratum.contracts.signature import Signature
 from stratum.contracts.trace import CallKind
 from stratum.contracts.violation import Violation
 from stratum.engine.budget_argument import refuse_other_than_budget
 from stratum.engine.dialects.protocol import CallShape, Dialect, Prompt
 from stratum.engine.dialects.tool_name import tool_name
+from stratum.engine.infer_options import check_numbers, check_returns, check_sampling, check_texts
 from stratum.engine.named_options import named_options
 from stratum.engine.place import current_place
 from stratum.engine.postconditions.condition import OnLeak
@@ -88,36 +88,14 @@ class Infer(Step[P, R], Generic[P, R]):
         super().__init__(function, signature)
         refuse_other_than_budget(signature.name, budget)
         refuse_body(function, owner=signature.name)
-        _check_texts(signature.name, intent=intent, context=context)
-        _check_numbers(signature.name, retries=retries, max_output_tokens=max_output_tokens, temperature=temperature)
-        if signature.returns.holds_image:
-            raise ContractDefinitionError(
-                owner=signature.name,
-                field="return",
-                problem="a model answers in text, and cannot return an Image",
-                fix="return what it says about one, or make the image in a @compute",
-            )
+        check_texts(signature.name, intent=intent, context=context)
+        check_numbers(signature.name, retries=retries, max_output_tokens=max_output_tokens, temperature=temperature)
+        check_returns(signature)
         self._schema = signature.returns.wire_schema  # compiled here: what strict mode cannot take is refused here
         self._min_cap = signature.returns.min_output_tokens  # and what no answer can end
         self.prompt = PromptTemplate.compile(intent, context, signature)
-        opaque = [name for name, parameter in signature.parameters.items() if parameter.opaque]
-        self.ensure: list[CheckedAnswer] = [
-            Postcondition.compile(
-                condition,
-                function=signature.name,
-                parameters=signature.parameters,
-                returns=signature.returns.annotation,
-                opaque=opaque,
-                number=number,
-            )
-            for number, condition in enumerate(_several(ensure), 1)
-        ]
-        self.given = [
-            Precondition.compile(
-                condition, function=signature.name, parameters=signature.parameters, opaque=opaque, number=number
-            )
-            for number, condition in enumerate(_several(given), 1)
-        ]
+        self.ensure: list[CheckedAnswer] = _postconditions(ensure, signature)
+        self.given = _preconditions(given, signature)
         self.judged_at_once = all(postcondition.inline for postcondition in self.ensure)
         self.budget = budget
         self.retries = retries
@@ -334,24 +312,9 @@ def _several_times(
     step: Infer[P, Any], *, quorum: int | None, agree_on: str | None, threshold: int | None, stable: bool | None
 ) -> Step[P, Any]:
     """`step`, or what asks it more than once."""
-    if quorum is None and (agree_on is not None or threshold is not None):
-        raise ContractDefinitionError(
-            owner=step.signature.name, problem="agree_on and threshold are a quorum's", fix="pass quorum=N as well"
-        )
-    if step.cache not in (None, "session", "global"):
-        raise ContractDefinitionError(
-            owner=step.signature.name, problem=f"cache={step.cache!r}", fix='pass "session" or "global"'
-        )
-    if step.cache is not None and (quorum is not None or stable is not None):
-        raise ContractDefinitionError(
-            owner=step.signature.name,
-            problem="a cache makes all samples the same one",
-            fix="drop cache=, or quorum= and stable=",
-        )
-    if quorum is not None and stable is not None:
-        raise ContractDefinitionError(
-            owner=step.signature.name, problem="quorum and stable exclude each other", fix="pass one of them"
-        )
+    check_sampling(
+        step.signature.name, quorum=quorum, agree_on=agree_on, threshold=threshold, stable=stable, cache=step.cache
+    )
     if quorum is not None:
         from stratum.engine.fan_out.quorum import Quorum
 
@@ -363,34 +326,39 @@ def _several_times(
     return step
 
 
+def _postconditions(ensure: Condition | Sequence[Condition] | None, signature: Signature[Any]) -> list[CheckedAnswer]:
+    return [
+        Postcondition.compile(
+            condition,
+            function=signature.name,
+            parameters=signature.parameters,
+            returns=signature.returns.annotation,
+            opaque=_opaque(signature),
+            number=number,
+        )
+        for number, condition in enumerate(_several(ensure), 1)
+    ]
+
+
+def _preconditions(given: Condition | Sequence[Condition] | None, signature: Signature[Any]) -> list[Precondition]:
+    return [
+        Precondition.compile(
+            condition,
+            function=signature.name,
+            parameters=signature.parameters,
+            opaque=_opaque(signature),
+            number=number,
+        )
+        for number, condition in enumerate(_several(given), 1)
+    ]
+
+
+def _opaque(signature: Signature[Any]) -> list[str]:
+    return [name for name, parameter in signature.parameters.items() if parameter.opaque]
+
+
 def _several(conditions: Condition | Sequence[Condition] | None) -> Sequence[Condition]:
     if conditions is None:
         return ()
     # A text is no list of conditions either: it is refused as what was passed, not as its first letter.
     return conditions if isinstance(conditions, (list, tuple)) else (conditions,)
-
-
-def _check_texts(owner: str, *, intent: object, context: object) -> None:
-    if not isinstance(intent, str):
-        raise ContractDefinitionError(owner=owner, problem=f"intent={intent!r}", fix="pass a text")
-    if not intent.strip():
-        raise ContractDefinitionError(
-            owner=owner, problem="intent is empty", fix="say in a sentence what the model must do"
-        )
-    several = context if isinstance(context, (list, tuple)) else () if context is None else (context,)
-    if not all(isinstance(text, str) for text in several):
-        raise ContractDefinitionError(owner=owner, problem=f"context={context!r}", fix="pass a text, or a list of them")
-
-
-def _check_numbers(owner: str, *, retries: int, max_output_tokens: int | None, temperature: object) -> None:
-    if type(retries) is not int or retries < 0:
-        raise ContractDefinitionError(owner=owner, problem=f"retries={retries!r}", fix="pass a whole number, 0 or more")
-    if max_output_tokens is not None and (type(max_output_tokens) is not int or max_output_tokens < 1):
-        raise ContractDefinitionError(
-            owner=owner, problem=f"max_output_tokens={max_output_tokens!r}", fix="pass a whole number, 1 or more"
-        )
-    # Which numbers make sense is the provider's to say.
-    if temperature is not None and not (
-        isinstance(temperature, (int, float)) and not isinstance(temperature, bool) and math.isfinite(temperature)
-    ):
-        raise ContractDefinitionError(owner=owner, problem=f"temperature={temperature!r}", fix="pass a number, as 0.2")
