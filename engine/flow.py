@@ -84,7 +84,7 @@ def flow(function: Callable[..., Any] | None = None, /, *, budget: Budget | None
     Called inside another flow it is a step of that flow, and draws from both budgets. A run that was killed goes on
     with `stratum resume`: calls that completed give their recorded results.
 
-    Raises (when called):
+    Raises:
         BudgetExceeded: this flow's budget ran out; has what completed and what remains.
     """
 

@@ -250,36 +250,32 @@ def infer(
     The return type is the contract: it is sent as a strict function tool whose call is forced, and every answer is
     validated here. A rejected answer is asked for again with the violations and nothing else.
 
-    What is asked:
+    Args:
         intent: what the model is to do.
         context: standing instructions, sent after the intent.
-        model: by default the runtime's. `["a", "b"]` asks b where a cannot be reached or is overloaded, after the
-            transport retries; each at its own price, under the one budget.
-        temperature: passed on as it is.
-        max_output_tokens: of one answer, reasoning not counted; by default the contract's own bound, else 1,024.
-        service_tier: of OpenAI: "flex" (half the price, may take minutes), "priority" (faster, dearer), "default", or
-            "auto", which is what the account's project says, and for which the dearest is reserved.
-
-    What has to hold:
+        ensure: conditions on the result. One holds (`True` or `None`), fails (`False`, a message, a list of messages) or
+            raises AssertionError or ValueError; parameters named like the function's get that call's arguments.
         given: conditions on the arguments, checked before anything is sent.
-        ensure: conditions on the result. One holds (`True` or `None`), fails (`False`, a message, a list of messages)
-            or raises AssertionError or ValueError; parameters named like the function's get that call's arguments.
-        retries: how often a rejected answer is asked for again.
+        model: by default the runtime's. `["a", "b"]` asks b where a cannot be reached or is overloaded, after the transport
+            retries; each at its own price, under the one budget.
+        temperature: passed on as it is.
         budget: for all attempts of one call together.
-
-    More than one answer:
-        quorum, agree_on, threshold: `quorum=5, agree_on="label", threshold=3` asks five times at once, within the one
-            budget, and gives an answer that three agree on, the most confident if it has a field `confidence`.
+        retries: how often a rejected answer is asked for again.
+        max_output_tokens: of one answer, reasoning not counted; by default the contract's own bound, else 1,024.
+        service_tier: OpenAI's: "flex" (half the price, may take minutes), "priority" (faster, dearer), "default", or
+            "auto", which is what the account's project says, and for which the dearest is reserved.
+        quorum: ask so many times at once, within the one budget, and give an answer that enough agree on: the most
+            confident, if it has a field `confidence`.
+        agree_on: the field in which samples of a quorum have to be equal.
+        threshold: how many of them have to be.
         stable: under a runtime with `sample_n=5`, as tests open one, `True` samples the call and asserts that 90 % are
             equal; `False`, on a function that returns `Probabilistic[T]`, gives the samples: one in production.
         cache: "session" takes the answer of an equal call of the same run, "global" of any run of the project (a file
             beside the journal), if it satisfies `ensure` now. Equal calls at once are made once.
 
-    Raises (when decorating):
-        ContractDefinitionError: a type that cannot be a contract, or a condition that cannot work.
-
-    Raises (when called):
-        PreconditionFailed, ParseFailure, PostconditionFailed: all are `CallFailed`.
+    Raises:
+        ContractDefinitionError: while decorating: a type that cannot be a contract, or a condition that cannot work.
+        CallFailed: no acceptable answer: it is a PreconditionFailed, a ParseFailure or a PostconditionFailed.
         ConsensusFailure: too few samples of a quorum agree.
         BudgetExceeded: this call's own budget ran out.
         NoProvider: there is nothing to send the call to.

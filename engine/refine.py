@@ -89,10 +89,9 @@ def refine(
 
     The budget of the `@infer` is then for all iterations of one call together.
 
-    Raises (when decorating):
-        ContractDefinitionError: on anything else than an `@infer` function, or with conditions that ask a model themselves.
-
-    Raises (when called):
+    Raises:
+        ContractDefinitionError: while decorating: anything else than an `@infer` function, or conditions that ask a model
+            themselves.
         ConvergenceFailure: it did not hold after `max_iterations` calls; has every output.
     """
 

@@ -296,28 +296,23 @@ async def open_runtime(
 
     What is not passed here is what the environment says, else the project's settings file (docs/configuration.md).
 
-    Who answers:
+    Args:
         provider: by default the one that the environment names (`OPENAI_API_KEY`, `STRATUM_BASE_URL`), else the embedded
             model. Where there is neither, what calls no model works, and a call of one raises `NoProvider`.
         model: of calls that name none; by default the provider's.
-        service_tier: of calls that name none, as `@infer` takes it.
-        cluster: worker processes, for steps that say `process=True` and for flows that are called `on_cluster`
-            (docs/cluster.md).
-        sinks: how people are asked; by default at the terminal, else the log says that somebody waits.
-
-    What it may take:
         budget: of this session.
         allowance: shared with every other session that writes to the same journal.
+        service_tier: of calls that name none, as `@infer` takes it.
+        journal: a file, by default `.stratum/stratum.db`; `None` keeps it in memory, and nothing survives the process.
         prices: by model name, before the built-in table.
         rate_limits: by model name, requests and tokens per minute; otherwise learnt from 429s.
-        transport_retries, request_timeout_s: of one attempt's requests, inside the budget. `jitter` gives a number from
-            0 to 1 that spreads the waits between them.
-
-    Where it is recorded:
-        journal: a file, by default `.stratum/stratum.db`; `None` keeps it in memory, and nothing survives the process.
-
-    For tests:
-        sample_n: how often calls that say `stable=` are asked.
+        transport_retries: of one attempt's requests, inside the budget.
+        request_timeout_s: of each of them.
+        jitter: gives a number from 0 to 1, which spreads the waits between them.
+        sample_n: for tests: how often calls that say `stable=` are asked.
+        sinks: how people are asked; by default at the terminal, else the log says that somebody waits.
+        cluster: worker processes, for steps that say `process=True` and for flows that are called `on_cluster`
+            (docs/cluster.md).
 
     Raises:
         BudgetExceeded: on leaving, when the session's own budget ran out.
