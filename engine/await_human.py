@@ -57,11 +57,17 @@ async def await_human(
     timeout_s: float | None = None,
     on_timeout: Any = "raise",
 ) -> HumanDecision[Any]:
-    """Ask a person, by every sink of the runtime; whoever answers first decides. `decision` is the type of the answer.
+    """Ask a person, by every sink of the runtime; whoever answers first decides.
 
     Budgets' clocks stand while everything in them waits like this. The question is in the journal: a run that is resumed
     asks it again until its deadline, which counts from when it was first asked. `stratum gate` answers from elsewhere.
-    `on_timeout` is the answer where nobody was in time; the default raises.
+
+    Args:
+        question: shown as it is.
+        decision: the type of the answer: any that a contract's field may have.
+        options: the answers to choose from; none: any of the type.
+        timeout_s: seconds to answer in; `None` waits for ever.
+        on_timeout: the answer where nobody was in time; "raise" raises.
 
     Raises:
         HITLTimeoutError: nobody answered within `timeout_s`.

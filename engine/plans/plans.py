@@ -340,9 +340,13 @@ async def open_plans(
 ) -> AsyncGenerator[Plans]:
     """The project's plans, for as long as the block lasts; leaving it stops the runs, which can be gone on with.
 
-    `workspace` is the folder that steps work in, by default the current one; `judge` decides conditions in plain English:
-    by default a configured model, else Codex, else a person. `agents` does the steps of agents; by default they are handed out
-    to whoever asks for them.
+    Args:
+        runtime: calls the models, and keeps the records.
+        functions: the steps and contracts that plans may name.
+        workspace: the folder that steps work in, by default the current one.
+        approvals: where they are kept; by default in the user's own folder, by `workspace`.
+        judge: decides conditions in plain English; by default a configured model, else Codex, else a person.
+        agents: does the steps of agents; by default they are handed out to whoever asks for them.
     """
     folder = (workspace or Path.cwd()).resolve()
     async with trio.open_nursery() as nursery:

@@ -35,17 +35,23 @@ Transport = Literal["sdk", "lean"]
 class OpenAI:
     """Calls over HTTP/1.1 of our own, or through the openai SDK's client.
 
-    `api_key` and `base_url` default to `OPENAI_API_KEY` and `OPENAI_BASE_URL`; a server that wants
-    no key gets none. `api` says which API, or is a dialect. `stream=True` receives answers event by
-    event, so that one past its output cap is cut off; `"auto"` does where the server is not OpenAI's own.
-    `name` is what prices are looked up by, by default the server's.
-
-    `transport` is by default what STRATUM_TRANSPORT says, else "lean", which sends the requests that the
-    SDK would send at a fraction of the CPU, and knows whether one had left when it was cancelled. "sdk" is the
-    SDK's client; so it is, unasked, with a `client` of the SDK, or where the environment names a SOCKS proxy.
-
-    `client` makes the SDK's client in place of `openai.AsyncOpenAI`, and knows its own key and URL;
-    Azure is `partial(AsyncAzureOpenAI, azure_endpoint=..., api_version=...)`.
+    Args:
+        api_key: by default `OPENAI_API_KEY`; a server that wants no key gets none.
+        base_url: by default `OPENAI_BASE_URL`, else OpenAI's own server.
+        api: which API, or a dialect of one's own.
+        default_model: of calls that name none, in a runtime that names none.
+        price: of whatever the server answers with; by default the published one.
+        stream: receive answers event by event, so that one past its output cap is cut off; "auto" does where the server is
+            not OpenAI's own.
+        name: what prices are looked up by, by default the server's.
+        client: makes the SDK's client in place of `openai.AsyncOpenAI`, and knows its own key and URL; Azure is
+            `partial(AsyncAzureOpenAI, azure_endpoint=..., api_version=...)`.
+        transport: by default what STRATUM_TRANSPORT says, else "lean", which sends the requests that the SDK would send at
+            a fraction of the CPU, and knows whether one had left when it was cancelled. "sdk" is the SDK's client; so it
+            is, unasked, with a `client` of the SDK, or where the environment names a SOCKS proxy.
+        max_connections: open at a time; by default as many as the limit on open files affords.
+        max_body_bytes: of an answer; a longer one is not read.
+        connect_timeout_s: for a connection to be there, in seconds.
 
     Raises:
         ValueError: `base_url` is not an HTTP URL; `transport` is none of the two, or "lean" with a `client` of the SDK.

@@ -62,9 +62,16 @@ def scripted(
     dialect: Dialect | None = None,
     streams: bool = False,
 ) -> Scripted:
-    """A provider that gives `replies` in the order the requests come, and `otherwise` from then on.
+    """A provider that gives `replies` in the order the requests come.
 
-    `functions={"classify": [a, b]}` keeps a script of its own for a function.
+    Args:
+        replies: values, `Reply`s, exceptions, or functions of the request that return one of these.
+        functions: `{"classify": [a, b]}` keeps a script of its own for a function.
+        otherwise: the reply to every request for which there is none of these; without it, such a request fails.
+        default_model: of calls that name none.
+        price: by default 2 and 8 USD per million tokens; `None`: not known, so that no USD budget can hold.
+        dialect: the API that is spoken, by default OpenAI's Responses.
+        streams: answer as a stream of events, whether the call asks for one or not.
     """
     return Scripted(
         replies=replies,
