@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import sqlite3
+from contextlib import closing
 from pathlib import Path
 
 import pytest
@@ -74,6 +76,17 @@ async def test_one_that_failed_and_then_succeeded_is_done(tmp_path: Path) -> Non
         run = await plans.start(run.id)
         assert await run.result() == 1
         assert standing(run.status()) == standing(await plans.status(run.id)) == {"a": "done"}
+
+
+async def test_they_have_no_row_of_their_own_among_the_steps_and_one_that_is_judged_has(tmp_path: Path) -> None:
+    """As docs/journal.md says of the view."""
+    async with open_project(tmp_path, steps=[tick]) as plans:
+        run = await started(plans, "steps: [{id: a, fn: tick}, {id: b, fn: tick, ensure: result > 0}]")
+        await run.result()
+    with closing(sqlite3.connect(tmp_path / "stratum.db")) as journal:
+        assert journal.execute("SELECT step_id FROM steps").fetchall() == [("b",)]
+        ((body,),) = journal.execute("SELECT body FROM records WHERE kind = 'steps_done'").fetchall()
+    assert '"a"' in body
 
 
 @infer(intent="Say a number", max_output_tokens=100, retries=0)
