@@ -145,7 +145,8 @@ class _Lanes:
         self._idle: dict[trio.lowlevel.Task, None] = {}
         self._busy: Lane | None = None  # where a step was started last
         self._armed = 0  # scheduled to wake, not yet awake
-        self._width = 1  # lanes to arm at once
+        self._width = 0  # lanes armed last
+        self._freed = 0  # steps that had suspended, and have ended since then
         self._yielding = False
 
     def start(self) -> None:
@@ -226,9 +227,10 @@ class _Lanes:
             # A step that shielded itself may end after the whole run was cancelled: start no other.
             await trio.lowlevel.checkpoint_if_cancelled()
             if self._busy is not lane:  # it suspended, and others ran
+                self._freed += 1
                 since_yield, yield_at = 0, perf_counter() + YIELD_S
                 continue
-            self._width = 1
+            self._width = 0
             since_yield += 1
             if since_yield >= YIELD_STEPS or perf_counter() > yield_at:
                 await self._yield()
@@ -245,6 +247,9 @@ class _Lanes:
 
     def _arm(self) -> None:
         """Have more lanes wake in the next pass of the event loop, in case this one suspends."""
+        # Twice as many as last time; fewer where steps soon end, for their lanes are free again.
+        self._width = min(max(1, 2 * self._width - self._freed // 2), MOST_ARMED)
+        self._freed = 0
         for _ in range(min(self._width, len(self._progress.ready))):
             if self._idle:
                 task, _ = self._idle.popitem()
@@ -258,10 +263,7 @@ class _Lanes:
     def _wake_up(self) -> bool:
         """Account for an armed lane that got its turn; False if the busy one did not suspend but yielded."""
         self._armed -= 1
-        if self._yielding:
-            return False
-        self._width = min(2 * self._width, MOST_ARMED)
-        return True
+        return not self._yielding
 
     async def _park(self) -> None:
         """Wait until armed for a step that is ready, or for the end."""

@@ -891,6 +891,41 @@ async def test_what_the_listener_raises_of_a_step_done_at_once_ends_the_run() ->
         await run_dag(CHAIN, refused, run_at_once=run_at_once, on_end=on_end)
 
 
+class Spawned(trio.abc.Instrument):
+    """Counts tasks."""
+
+    def __init__(self) -> None:
+        self.tasks = 0
+
+    def task_spawned(self, task: trio.lowlevel.Task) -> None:
+        self.tasks += 1
+
+
+@pytest.mark.parametrize(("waits_s", "fewest", "most"), [(0, 1, 200), (1, 1000, 1010)])
+async def test_steps_that_soon_end_share_a_few_tasks_and_those_that_wait_have_one_each(
+    waits_s: int, fewest: int, most: int, autojump_clock: trio.testing.MockClock
+) -> None:
+    async def run_step(step: int, lane: Lane) -> None:
+        await trio.sleep(waits_s)
+
+    spawned = Spawned()
+    trio.lowlevel.add_instrument(spawned)
+    await run_dag(independent(1000), run_step)
+    trio.lowlevel.remove_instrument(spawned)
+    assert fewest <= spawned.tasks <= most
+    assert trio.current_time() == waits_s
+
+
+async def test_steps_that_wait_are_all_at_work_beside_many_that_soon_end(
+    autojump_clock: trio.testing.MockClock,
+) -> None:
+    async def run_step(step: int, lane: Lane) -> None:
+        await trio.sleep(step % 2)
+
+    await run_dag(independent(1000), run_step)
+    assert trio.current_time() == 1
+
+
 async def test_steps_done_at_once_see_no_context_variable_that_another_set() -> None:
     seen: list[str] = []
 
