@@ -43,6 +43,7 @@ def project(tmp_path: Path) -> Project:
 
 @pytest.mark.parametrize("mode", ["auto", "legacy"])
 async def test_a_run_is_audited_step_by_step(mode: Any, tmp_path: Path) -> None:
+    """CASES H19: it was done by another session, which has ended."""
     run = await spoken(tmp_path / "journal.db")
     async with Client(build_server(project(tmp_path)), mode=mode) as client:
         audited = await client.call_tool("stratum_audit", {"plan": run})
@@ -54,6 +55,8 @@ async def test_a_run_is_audited_step_by_step(mode: Any, tmp_path: Path) -> None:
     assert view["text"].splitlines()[0] == "Step say#1: 2 attempts, 0.001 USD — retry: actual: r.text = 'x'"
     (step,) = view["steps"]
     assert (step["step"], step["attempts"], step["state"]) == ("say#1", 2, "passed")
+    assert step["retries"] == ["actual: r.text = 'x'"]
+    assert step["usd"] == view["total_usd"] > 0
 
 
 async def test_the_audit_is_a_resource_too(tmp_path: Path) -> None:

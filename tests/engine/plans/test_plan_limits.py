@@ -44,7 +44,7 @@ async def test_what_an_agent_used_beyond_the_budget_ends_the_run_until_somebody_
 
 
 async def test_no_more_is_handed_out_at_once_than_the_plan_allows(tmp_path: Path) -> None:
-    """CASES H23, H18."""
+    """CASES H23."""
     steps = "".join(f"- {{id: s{number}, fn: think}}\n" for number in range(8))
     async with open_project(tmp_path) as plans:
         run = await started(plans, f"max_in_flight: 2\noutput: $.steps.s3.output\nsteps:\n{steps}")

@@ -16,7 +16,7 @@ from stratum.contracts.errors import RunError
 from stratum.contracts.plans.errors import NotApproved, PlanFailed, RunCancelled, StaleTicket, StepNotReady
 from stratum.contracts.plans.status import Verdict
 from stratum.contracts.plans.text import read_plan
-from stratum.contracts.records import Approved, PlanProposed, RunResumed, Skipped, StepsDone
+from stratum.contracts.records import Approved, CallFinished, PlanProposed, RunFinished, RunResumed, Skipped, StepsDone
 from stratum.engine.providers.scripted import scripted
 
 
@@ -116,6 +116,9 @@ async def test_inputs_are_held_against_what_the_plan_takes(tmp_path: Path) -> No
         assert "about: expected str, got nothing" in str(caught.value)
         with pytest.raises(ContractViolation, match="about"):
             await plans.propose(read_plan(CHAIN), {"about": 3}, by="agent")
+        assert [run.name for run in await plans.runtime.journal.runs()] == ["session"]
+        await plans.propose(read_plan(CHAIN), {"about": "x"}, by="agent")
+        assert len(await plans.runtime.journal.runs()) == 2
 
 
 async def test_an_unknown_run_is_told(tmp_path: Path) -> None:
@@ -450,8 +453,31 @@ async def test_a_report_that_comes_before_its_step_is_out_again_learns_of_the_ru
             await run.report("a", {"count": 1}, ticket=before.ticket)
 
 
+async def test_a_plan_that_is_done_gives_its_last_steps_output_the_traces_and_how_long_it_took(
+    tmp_path: Path, autojump_clock: MockClock
+) -> None:
+    """CASES H18."""
+    text = """
+    steps:
+    - {id: a, fn: nap, inputs: {seconds: 2.0}}
+    - {id: b, fn: nap, inputs: {seconds: 3.0}, depends_on: [a]}
+    """
+    async with open_project(tmp_path, steps=STEPS, journal=None) as plans:
+        run = await started(plans, text)
+        assert await run.result() == 3.0
+        assert (await plans.status(run.id)).state == "succeeded"
+        records = await plans.runtime.journal.read(run.id)
+    traces = [record.trace for record in records if isinstance(record, CallFinished)]
+    assert [(trace.step_id, trace.output, trace.duration_ms) for trace in traces] == [
+        ("a", 2.0, 2000),
+        ("b", 3.0, 3000),
+    ]
+    (finished,) = [record for record in records if isinstance(record, RunFinished)]
+    assert (finished.state, bytes(finished.output), finished.elapsed_ms) == ("succeeded", b"3.0", 5000)
+
+
 async def test_a_session_that_ends_leaves_the_run_to_the_next(tmp_path: Path) -> None:
-    """CASES H19, H39."""
+    """CASES H39."""
     async with open_project(tmp_path) as plans:
         run = await started(plans, AGENTS)
         await reported(run, "a", {"count": 1})
