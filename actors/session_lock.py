@@ -9,6 +9,7 @@ from __future__ import annotations
 import fcntl
 import os
 import re
+import time
 from pathlib import Path
 
 from stratum.actors.journal_watermark import FILE_MODE
@@ -74,11 +75,17 @@ def _locked_file(path: Path) -> int:
         file = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, FILE_MODE)
         try:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            if _has_name(file, path):
+                return file
         except BlockingIOError:
-            os.close(file)
-            raise ValueError(f"session {path.stem!r} is already open; give each session a name of its own") from None
-        if _has_name(file, path):
-            return file
+            if session_alive(path.parent, path.stem):
+                os.close(file)
+                raise ValueError(
+                    f"session {path.stem!r} is already open; give each session a name of its own"
+                ) from None
+            time.sleep(
+                0.001
+            )  # only swept or asked about, by a session that starts at the same moment: it lets go at once
         os.close(file)
 
 

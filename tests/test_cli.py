@@ -324,14 +324,17 @@ def waiting() -> Generator[subprocess.Popen[str]]:
         command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=os.environ
     ) as process:
         assert process.stdout is not None and process.stderr is not None
-        assert process.stdout.readline() == "waiting\n"
-        yield process
+        try:
+            assert process.stdout.readline() == "waiting\n"
+            yield process
+        finally:
+            process.kill()  # it waits for ever where a test fails before it has stopped it
 
 
 def test_ctrl_c_stops_cleanly_and_the_run_can_be_resumed(project: Path) -> None:
     with waiting() as process:
         process.send_signal(signal.SIGINT)
-        _, said = process.communicate(timeout=30)
+        _, said = process.communicate(timeout=60)
     assert process.returncode == 130
     assert "2 steps completed" in said
     assert "stratum resume" in said
@@ -343,7 +346,7 @@ def test_a_flow_is_stopped_from_another_process_and_can_be_gone_on_with(project:
     with waiting() as process:
         (run,) = [line.split()[0] for line in call("runs").stdout.splitlines() if " running " in line]
         asked = call("cancel", *([run] if named else ["--all"]), "--because", "it spends too much")
-        _, said = process.communicate(timeout=30)
+        _, said = process.communicate(timeout=60)
     assert asked.exit_code == 0
     assert f"{run}: asked to stop" in asked.stdout
     assert process.returncode == 1
@@ -358,7 +361,7 @@ def test_a_hold_stops_what_another_process_runs_and_lets_nothing_start(project: 
     with waiting() as process:
         (run_id,) = [line.split()[0] for line in call("runs").stdout.splitlines() if " running " in line]
         placed = call("hold", "the key has leaked")
-        _, said = process.communicate(timeout=30)
+        _, said = process.communicate(timeout=60)
     assert placed.exit_code == 0
     assert f"{run_id}: asked to stop" in placed.stdout
     assert process.returncode == 1

@@ -80,7 +80,7 @@ def test_a_plan_that_another_process_runs_goes_on_with_more_at_once(folder: Path
             run: PlanRun = await started(plans, TWO)
             await assigned(run, "a")
             assert "it goes on with them" in await trio.to_thread.run_sync(raised, run.id, "--tokens", "1000")
-            with trio.fail_after(30):
+            with trio.fail_after(60):
                 while run.status().left["tokens"] != 1000:
                     await run.changed(run.version)
             refused = await trio.to_thread.run_sync(call, "raise", run.id, "--tokens", "95", "--of", "a")

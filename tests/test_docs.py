@@ -136,7 +136,7 @@ def follow(page: Path, folder: Path, *, environ: dict[str, str]) -> int:
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
             text=True,
-            timeout=60,
+            timeout=120,
         )
         assert masked(done.stdout) == masked(command.shown), line
         real_ids |= zip(re.findall(RUN_ID, command.shown), re.findall(RUN_ID, done.stdout), strict=True)
@@ -167,7 +167,7 @@ def test_the_code_of_the_page_runs_and_prints_what_it_says(page: Path, tmp_path:
             env=environ,
             capture_output=True,
             text=True,
-            timeout=60,
+            timeout=120,
         )
     assert done.returncode == 0, done.stderr
     printed = done.stdout.split(f"{BETWEEN}\n")

@@ -21,19 +21,19 @@ from tests.fakes.openai_server import ServerProcess, serve_process
 
 ROOT = Path(__file__).parents[1]
 ANSWER = '{"queue": "billing", "reason": "an invoice"}'
-PATIENCE_S = 30
+PATIENCE_S = 120
 
 
 @contextmanager
 def service(
     kind: str, folder: Path, model: ServerProcess, **environ: str
 ) -> Generator[tuple[httpx2.Client, subprocess.Popen[bytes]]]:
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
+    # Bound here and handed down: a port that was let go of in between could be another program's by then.
+    listening = socket.create_server(("127.0.0.1", 0))
+    port, descriptor = listening.getsockname()[1], str(listening.fileno())
     command = {
-        "fastapi": ["-m", "uvicorn", "--app-dir", str(ROOT / "examples"), "--port", str(port), "service_fastapi:app"],
-        "trio": [str(ROOT / "examples/service_trio.py"), f"127.0.0.1:{port}"],
+        "fastapi": ["-m", "uvicorn", "--app-dir", str(ROOT / "examples"), "--fd", descriptor, "service_fastapi:app"],
+        "trio": [str(ROOT / "examples/service_trio.py"), f"fd://{descriptor}"],
     }[kind]
     environment = os.environ | {
         "PYTHONPATH": str(ROOT / "src"),
@@ -43,7 +43,13 @@ def service(
         "STRATUM_PRICE": "1/1",
         **environ,
     }
-    with subprocess.Popen([sys.executable, *command], cwd=folder, env=environment) as process:
+    with (
+        listening,
+        subprocess.Popen(
+            [sys.executable, *command], cwd=folder, env=environment, pass_fds=[listening.fileno()]
+        ) as process,
+    ):
+        listening.close()
         try:
             with httpx2.Client(base_url=f"http://127.0.0.1:{port}", timeout=PATIENCE_S) as client:
                 until(lambda: answers(client), "the service answers")
@@ -68,8 +74,8 @@ def until(holds: object, what: str) -> None:
         time.sleep(0.02)
 
 
-def ask(client: httpx2.Client, customer: str = "acme", timeout: float = PATIENCE_S) -> httpx2.Response:
-    return client.post("/messages", json={"text": "my invoice"}, headers={"x-customer": customer}, timeout=timeout)
+def ask(client: httpx2.Client, customer: str = "acme") -> httpx2.Response:
+    return client.post("/messages", json={"text": "my invoice"}, headers={"x-customer": customer})
 
 
 def states(folder: Path) -> list[str]:
@@ -97,15 +103,19 @@ def test_a_client_that_hangs_up_stops_its_flow(kind: str, tmp_path: Path) -> Non
         serve_process(tmp_path / "bills", "--arguments", ANSWER, "--latency-ms", "60000") as model,
         service(kind, tmp_path, model) as (client, _),
     ):
-        with pytest.raises(httpx2.ReadTimeout):
-            ask(client, timeout=0.7)
+        with socket.create_connection((client.base_url.host, client.base_url.port or 0)) as connection:
+            connection.sendall(
+                b"POST /messages HTTP/1.1\r\nHost: localhost\r\nX-Customer: acme\r\n"
+                b'Content-Type: application/json\r\nContent-Length: 22\r\n\r\n{"text": "my invoice"}'
+            )
+            until(lambda: states(tmp_path) == ["running"], "the flow has begun")
         until(lambda: states(tmp_path) == ["cancelled"], "the flow is cancelled")
 
 
 @pytest.mark.parametrize("kind", ["fastapi", "trio"])
 def test_sigterm_lets_requests_under_way_finish(kind: str, tmp_path: Path) -> None:
     with (
-        serve_process(tmp_path / "bills", "--arguments", ANSWER, "--latency-ms", "1000") as model,
+        serve_process(tmp_path / "bills", "--arguments", ANSWER, "--latency-ms", "4000") as model,
         service(kind, tmp_path, model) as (client, process),
         ThreadPoolExecutor() as threads,
     ):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import fcntl
+import os
 from pathlib import Path
 
 import pytest
@@ -56,3 +57,28 @@ def test_a_lock_file_swept_while_it_was_being_locked_is_made_anew(
     lock = SessionLock(tmp_path, "s")
     assert session_alive(tmp_path, "s"), "a lock on a file without a name guards nothing"
     lock.release()
+
+
+def test_who_sweeps_or_asks_at_the_same_moment_keeps_no_session_out(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    locked = fcntl.flock
+    asking = os.open(tmp_path / "s.lock", os.O_RDONLY | os.O_CREAT)
+    locked(asking, fcntl.LOCK_SH)
+    refusals: list[int] = []
+
+    def asked_about_at_first(file: int, operation: int) -> None:
+        try:
+            locked(file, operation)
+        except BlockingIOError:
+            refusals.append(file)
+            if len(refusals) == 2:
+                locked(asking, fcntl.LOCK_UN)
+            raise
+
+    monkeypatch.setattr(fcntl, "flock", asked_about_at_first)
+    lock = SessionLock(tmp_path, "s")
+    assert len(refusals) == 2
+    assert session_alive(tmp_path, "s")
+    lock.release()
+    os.close(asking)

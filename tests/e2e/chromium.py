@@ -197,4 +197,4 @@ def chromium(folder: Path, *switches: str) -> Generator[Tab]:
         os.close(ours_out)
         os.close(ours_in)
         process.terminate()
-        process.wait(30)
+        process.wait(60)

@@ -13,6 +13,7 @@ from typing import Any, Literal
 
 import pytest
 import trio
+import trio.testing
 import trustme
 from tests.engine.test_faults import NoSuchName, server_tls
 from tests.engine.test_openai import closed
@@ -32,6 +33,7 @@ from tests.fakes.behaviours import (
 from tests.fakes.forks import ROOT
 from tests.fakes.leaks import nothing_left
 from tests.fakes.openai_server import Behaviour, Exchange, open_server, serve_process
+from trio.testing import MockClock
 
 from stratum import (
     Budget,
@@ -71,8 +73,29 @@ class Risk:
 def assess(text: str) -> Risk: ...
 
 
-@infer(intent="Assess the risk", max_output_tokens=100, budget=Budget(ms=400))
-def assess_at_once(text: str) -> Risk: ...
+@infer(intent="Assess the risk", max_output_tokens=100, budget=Budget(ms=30_000))
+def assess_in_time(text: str) -> Risk: ...
+
+
+def time_passes(clock: MockClock, nursery: trio.Nursery) -> None:
+    """Real time, but for the deadline of `assess_in_time`, which passes soon: no machine is too slow to send a request before."""
+    clock.rate = 1
+
+    @nursery.start_soon
+    async def _() -> None:
+        await trio.sleep(0.2)
+        await trio.testing.wait_all_tasks_blocked()
+        clock.jump(30)
+
+
+def until_late(behaviour: Behaviour, clock: MockClock, nursery: trio.Nursery) -> Behaviour:
+    """Time passes while the server behaves so."""
+
+    async def behave(exchange: Exchange) -> None:
+        time_passes(clock, nursery)
+        await behaviour(exchange)
+
+    return behave
 
 
 @dataclass(kw_only=True)
@@ -120,7 +143,7 @@ async def call_through(provider: OpenAI, *, step: Any = assess, transport_retrie
     async with open_runtime(
         provider=provider, journal=None, transport_retries=transport_retries, jitter=lambda: -1.0
     ) as runtime:
-        with trio.fail_after(20):
+        with trio.fail_after(60):
             try:
                 result = await step("abc")
             except StratumError as error:
@@ -155,8 +178,10 @@ async def test_rate_limiting_without_end_ends_as_the_providers_error(api: Api) -
     assert outcome.ended == {"Released": 3}
 
 
-async def test_a_retry_after_beyond_the_deadline_ends_at_the_deadline() -> None:
-    outcome = await call(refuses(429, retry_after_s=3600), step=assess_at_once)
+async def test_a_retry_after_beyond_the_deadline_ends_at_the_deadline(
+    mock_clock: MockClock, nursery: trio.Nursery
+) -> None:
+    outcome = await call(until_late(refuses(429, retry_after_s=3600), mock_clock, nursery), step=assess_in_time)
     assert isinstance(outcome.error, BudgetExceeded)
     assert outcome.error.resource == "ms"
     assert outcome.ended == {"Released": 1}
@@ -217,17 +242,22 @@ async def test_a_stream_that_breaks_off_is_asked_for_again_and_stays_in_doubt(ap
 
 @pytest.mark.parametrize("fault", [hangs, trickles(interval_s=0.01)])
 @STREAMED
-async def test_an_answer_that_never_ends_is_ended_by_the_calls_own_deadline(fault: Behaviour, stream: bool) -> None:
+async def test_an_answer_that_never_ends_is_ended_by_the_calls_own_deadline(
+    fault: Behaviour, stream: bool, mock_clock: MockClock, nursery: trio.Nursery
+) -> None:
     """Slow loris: a byte now and then keeps every timeout but a deadline from firing."""
-    outcome = await call(fault, step=assess_at_once, stream=stream)
+    outcome = await call(until_late(fault, mock_clock, nursery), step=assess_in_time, stream=stream)
     assert isinstance(outcome.error, BudgetExceeded)
-    assert (outcome.error.resource, outcome.error.limit, outcome.error.step) == ("ms", 400, "assess_at_once#1")
+    assert (outcome.error.resource, outcome.error.limit, outcome.error.step) == ("ms", 30_000, "assess_in_time#1")
     assert outcome.ended == {"LeftInDoubt": 1}
     assert outcome.trace.outcome == "failed"
 
 
-async def test_a_stream_that_trickles_its_events_is_ended_by_the_deadline_too() -> None:
-    outcome = await call(answers(GOOD, pace_s=0.1), step=assess_at_once, stream=True)
+async def test_a_stream_that_trickles_its_events_is_ended_by_the_deadline_too(
+    mock_clock: MockClock,
+    nursery: trio.Nursery,
+) -> None:
+    outcome = await call(until_late(answers(GOOD, pace_s=0.1), mock_clock, nursery), step=assess_in_time, stream=True)
     assert isinstance(outcome.error, BudgetExceeded)
     assert outcome.ended == {"LeftInDoubt": 1}
 
@@ -351,16 +381,19 @@ async def test_a_name_that_is_not_resolved_costs_nothing(code: int, requests: in
     assert outcome.ended == {"Released": requests}
 
 
-async def test_a_resolver_that_never_answers_is_ended_by_the_calls_own_deadline(transport: str) -> None:
+async def test_a_resolver_that_never_answers_is_ended_by_the_calls_own_deadline(
+    transport: str, mock_clock: MockClock, nursery: trio.Nursery
+) -> None:
     """BUDGETS rule 5: nothing was sent, and the lean transport knows it."""
 
     class Silent(NoSuchName):
         async def getaddrinfo(self, *_: object, **__: object) -> list[object]:  # type: ignore[override]
+            time_passes(mock_clock, nursery)
             await trio.sleep_forever()
 
     trio.socket.set_custom_hostname_resolver(Silent(0))
     async with nothing_left():
-        outcome = await call_through(OpenAI("sk-test", "http://model.invalid/v1", price=PRICE), step=assess_at_once)
+        outcome = await call_through(OpenAI("sk-test", "http://model.invalid/v1", price=PRICE), step=assess_in_time)
     assert isinstance(outcome.error, BudgetExceeded)
     assert outcome.ended == {"Released" if transport == "lean" else "LeftInDoubt": 1}
 
@@ -437,7 +470,7 @@ async def test_calls_stopped_while_they_connect_are_stopped_and_have_not_failed(
                 nursery.start_soon(trio.sleep_forever)
             return []
 
-    @flow(budget=Budget(ms=100))
+    @flow(budget=Budget(ms=1000))
     async def several(count: int) -> None:
         async with trio.open_nursery() as nursery:
             for number in range(count):

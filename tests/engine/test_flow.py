@@ -232,7 +232,7 @@ async def test_a_hanging_compute_is_abandoned_at_the_deadline_and_reported() -> 
 
     @compute
     def hang(text: str) -> str:
-        release.wait(30)
+        release.wait(60)
         return text
 
     @flow(budget=Budget(ms=50))

@@ -47,7 +47,7 @@ def exists(pid: int) -> bool:
 
 
 async def wait_until_gone(pid: int) -> None:
-    with trio.fail_after(20):
+    with trio.fail_after(60):
         while exists(pid):
             await trio.sleep(0.01)
 
@@ -79,9 +79,10 @@ async def test_a_block_left_by_an_error_leaves_none(tmp_path: Path) -> None:
 
 async def test_a_cancelled_block_leaves_none(tmp_path: Path) -> None:
     pids: list[int] = []
-    with trio.move_on_after(0.5):
+    with trio.CancelScope() as scope:
         async with open_llama(tmp_path / "tiny.gguf") as endpoint:
             pids.append(pid_of(endpoint))
+            scope.cancel()
             await trio.sleep_forever()
 
     assert not exists(pids[0])
@@ -167,7 +168,7 @@ async def test_a_caller_that_is_cancelled_leaves_it_starting(child: Path, tmp_pa
             await model.endpoint()
         assert hurry.cancelled_caught
         go.touch()
-        with trio.fail_after(20):
+        with trio.fail_after(60):
             assert (await model.endpoint()).model == "tiny"
     finally:
         model.close()
@@ -180,7 +181,7 @@ async def test_after_it_died_the_next_call_starts_another(tmp_path: Path) -> Non
     try:
         first = await model.endpoint()
         os.kill(pid_of(first), signal.SIGKILL)
-        with trio.fail_after(20):
+        with trio.fail_after(60):
             while model.running:
                 await trio.sleep(0.01)
         second = await model.endpoint()

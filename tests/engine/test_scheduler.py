@@ -128,7 +128,7 @@ async def test_a_cap_below_one_is_refused(cap: int) -> None:
 
 @pytest.mark.parametrize("before", [[[0]], [[], [0, 2], [1]], [[], [2], [1], [0]]])
 async def test_a_cycle_ends_in_an_error_rather_than_a_hang(before: list[list[int]]) -> None:
-    with trio.fail_after(5), pytest.raises(RuntimeError, match="cycle"):
+    with trio.fail_after(60), pytest.raises(RuntimeError, match="cycle"):
         await run_dag(Dag.of(before), no_op)
 
 

@@ -232,7 +232,7 @@ async def test_closing_a_runtime_stops_what_still_runs_in_it(tmp_path: Path) -> 
             while not provider.in_flight:
                 await trio.sleep(0.001)
         assert provider.in_flight == 0
-        with trio.fail_after(5):
+        with trio.fail_after(60):
             await request(runtime)
     assert len(failures) == 2
     async with open_runtime(provider=provider, journal=tmp_path / "stratum.db") as runtime:
@@ -359,7 +359,7 @@ async def test_a_journal_that_dies_stops_everything_and_is_told_once(
             for _ in range(tasks):
                 nursery.start_soon(many)
 
-    with trio.fail_after(30), pytest.raises(JournalUnavailable, match="disk is full"):
+    with trio.fail_after(60), pytest.raises(JournalUnavailable, match="disk is full"):
         async with open_runtime(provider=provider, journal=tmp_path / "stratum.db"):
             await busy(3)
     assert provider.in_flight == 0
@@ -517,7 +517,7 @@ async def test_a_flow_is_stopped_by_what_another_session_asks(tmp_path: Path) ->
         async with trio.open_nursery() as nursery:
             nursery.start_soon(stop)
             nursery.start_soon(beside)
-            with trio.fail_after(30), pytest.raises(RunCancelled, match="too dear"):
+            with trio.fail_after(60), pytest.raises(RunCancelled, match="too dear"):
                 await two()
             told.set()
         records = await runtime.journal.read(runs[0])

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import codecs
 import os
 import pty
 import re
@@ -28,18 +29,12 @@ class Terminal:
         )
         os.close(other)
         self.said = ""
+        self._decoder = codecs.getincrementaldecoder("utf-8")()  # a read may end within a character
 
     def expect(self, pattern: str) -> re.Match[str]:
         """Read until `pattern` is there."""
         while (found := re.search(pattern, self.said)) is None:
-            ready, _, _ = select.select([self._terminal], [], [], 60)
-            assert ready, f"nothing more after: {self.said}"
-            try:
-                read = os.read(self._terminal, 4096)
-            except OSError:  # Linux says so where the other side is closed
-                read = b""
-            assert read, f"it ended after: {self.said}"
-            self.said += read.decode()
+            assert self._read(), f"it ended after: {self.said}"
         return found
 
     def type(self, line: str) -> None:
@@ -47,11 +42,19 @@ class Terminal:
 
     def ended(self) -> int:
         """Its exit code, once it has said all."""
-        code = self.process.wait(60)
-        while select.select([self._terminal], [], [], 0)[0]:
-            try:
-                self.said += os.read(self._terminal, 4096).decode()
-            except OSError:  # Linux says so where the other side is closed
-                break
+        # Read before it is waited for: it waits for its part until a full terminal is read.
+        while self._read():
+            pass
         os.close(self._terminal)
-        return code
+        return self.process.wait(60)
+
+    def _read(self) -> bool:
+        """More of what it says; false once there is no more."""
+        ready, _, _ = select.select([self._terminal], [], [], 60)
+        assert ready, f"nothing more after: {self.said}"
+        try:
+            read = os.read(self._terminal, 4096)
+        except OSError:  # Linux says so where the other side is closed
+            read = b""
+        self.said += self._decoder.decode(read)
+        return bool(read)

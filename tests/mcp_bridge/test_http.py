@@ -43,7 +43,7 @@ async def served(tmp_path: Path) -> AsyncGenerator[str]:
 
         nursery.start_soon(serve)
         try:
-            with trio.fail_after(20):
+            with trio.fail_after(60):
                 yield f"http://127.0.0.1:{port}/mcp"
         finally:
             stop.set()

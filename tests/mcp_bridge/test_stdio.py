@@ -43,7 +43,7 @@ class Process:
 
     def leave(self) -> tuple[int, str]:
         """Its exit status, and the last that it said on standard error."""
-        return self.ended(self.child.communicate(timeout=30)[1])
+        return self.ended(self.child.communicate(timeout=60)[1])
 
     def ended(self, said: bytes) -> tuple[int, str]:
         return self.child.returncode, said.decode().splitlines()[-1]
@@ -77,7 +77,7 @@ def test_a_signal_ends_it_though_the_client_stays(server: Process, number: signa
     server.receive()
     server.child.send_signal(number)
 
-    assert server.child.wait(30) == 0
+    assert server.child.wait(60) == 0
     assert server.child.stderr is not None
     assert server.ended(server.child.stderr.read()) == (0, f"stratum mcp: ended: told to stop by {number.name}")
 
@@ -94,7 +94,7 @@ def test_a_client_that_hears_nothing_may_leave(tmp_path: Path) -> None:
     assert server.child.stdin is not None and server.child.stderr is not None
     server.child.stdin.close()
 
-    assert server.child.wait(30) == 0
+    assert server.child.wait(60) == 0
     with server.child.stderr as said:
         assert server.ended(said.read()) == (0, "stratum mcp: ended: the client left without a word")
 

@@ -50,7 +50,7 @@ class Visitor:
 
     async def reads(self, path: str, text: str) -> str:
         """The page, once it says this."""
-        with trio.fail_after(10):
+        with trio.fail_after(60):
             while text not in await self.opens(path):
                 await trio.sleep(0.02)
         return self.html
@@ -63,7 +63,7 @@ class Visitor:
 
 
 def visitor(url: str, addresses: list[str]) -> Visitor:
-    client = httpx2.AsyncClient(follow_redirects=True, timeout=20, verify=NO_TLS)
+    client = httpx2.AsyncClient(follow_redirects=True, timeout=60, verify=NO_TLS)
     return Visitor(url=url, addresses=addresses, http=client)
 
 

@@ -80,7 +80,7 @@ def standing(status: PlanStatus) -> dict[str, str]:
 
 async def _of_step(run: PlanRun, step: str, found: Callable[[PlanStatus], Iterable[Wanted]]) -> Wanted:
     """What a status has for the step, once it has that."""
-    with trio.fail_after(5):
+    with trio.fail_after(60):
         status = run.status()
         while True:
             for each in found(status):

@@ -33,7 +33,7 @@ async def test_what_an_agent_used_beyond_the_budget_ends_the_run_until_somebody_
             await run.result()
         assert (await plans.status(run.id)).state == "exhausted"
     async with open_project(tmp_path) as plans:
-        with pytest.raises(BudgetExceeded), trio.fail_after(5):
+        with pytest.raises(BudgetExceeded), trio.fail_after(60):
             await (await plans.start(run.id)).result()
         status = await plans.status(run.id)
         assert (status.state, standing(status)) == ("exhausted", {"a": "done", "b": "cancelled"})
@@ -111,7 +111,7 @@ async def test_a_gates_deadline_goes_on_while_nobody_runs_the_plan(
     monkeypatch.setattr("stratum.engine.people.answer_by.datetime", Later)
     async with open_project(tmp_path) as plans:
         again = await plans.start(run.id)
-        with pytest.raises(RunCancelled, match="timeout ended it at gate g"), trio.fail_after(5):
+        with pytest.raises(RunCancelled, match="timeout ended it at gate g"), trio.fail_after(60):
             await again.result()
         assert standing(await plans.status(run.id)) == {"g": "cancelled", "b": "blocked"}
 

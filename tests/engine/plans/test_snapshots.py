@@ -510,7 +510,7 @@ async def test_snapshots_asked_for_while_another_is_taken_are_one_commit(repo: P
     let_go, given_up = threading.Event(), trio.CancelScope()
 
     def held(files: WorkTree) -> bool:
-        return let_go.wait(5)
+        return let_go.wait(60)
 
     async def nobody() -> None:
         with given_up:

@@ -304,7 +304,7 @@ async def test_what_is_written_a_moment_later_is_waited_for(tmp_path: Path) -> N
     async def ask() -> None:
         found.append(await sessions.spent_soon(since, until, wait_s=30))
 
-    with trio.fail_after(30):
+    with trio.fail_after(60):
         async with trio.open_nursery() as nursery:
             nursery.start_soon(ask)
             await trio.to_thread.run_sync(asked.wait)
