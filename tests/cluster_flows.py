@@ -113,6 +113,7 @@ async def gives_up(about: str, seconds: float) -> str:
 
 @flow(budget=Budget(usd=1.0))
 async def cleans_up(folder: str) -> str:
+    (Path(folder) / f"{os.getpid()}").touch()
     try:
         await trio.sleep_forever()
     finally:
@@ -121,8 +122,8 @@ async def cleans_up(folder: str) -> str:
             (Path(folder) / "cleaned up").touch()
 
 
-@flow(budget=Budget(ms=1000))
-async def hangs_a_second(folder: str) -> str:
+@flow(budget=Budget(ms=5000))
+async def hangs_beyond_its_deadline(folder: str) -> str:
     (Path(folder) / f"{os.getpid()}").touch()
     time.sleep(3600)  # noqa: ASYNC251 - the event loop hangs: that is the point
     return "never"

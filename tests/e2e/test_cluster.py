@@ -35,7 +35,7 @@ pytestmark = [
     pytest.mark.skipif(find_spec("ray") is None, reason="needs Ray: pip install 'stratum-runtime[cluster]'"),
 ]
 
-PATIENCE_S = 60
+PATIENCE_S = 180
 
 
 def processes_of(folder: Path) -> list[int]:
@@ -112,9 +112,10 @@ async def test_cancelling_and_deadlines_reach_workers_and_nothing_goes_on_there(
     for name in ("cleans", "computes", "hangs"):
         (tmp_path / name).mkdir()
     async with on_two(tmp_path) as runtime:
-        with trio.move_on_after(1) as scope:
-            await on_cluster(flows.cleans_up)(str(tmp_path / "cleans"))
-        assert scope.cancelled_caught
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(on_cluster(flows.cleans_up), str(tmp_path / "cleans"))
+            await begun(tmp_path / "cleans", 1)
+            nursery.cancel_scope.cancel()
         assert (tmp_path / "cleans" / "cleaned up").exists(), "cancelled there as it would be here"
 
         async with trio.open_nursery() as nursery:
@@ -124,8 +125,8 @@ async def test_cancelling_and_deadlines_reach_workers_and_nothing_goes_on_there(
         await gone(computing)
         assert await flows.double(2) == 4
 
-        with pytest.raises(BudgetExceeded, match=r"hangs_a_second: .* ms"):
-            await on_cluster(flows.hangs_a_second)(str(tmp_path / "hangs"))
+        with pytest.raises(BudgetExceeded, match=r"hangs_beyond_its_deadline: .* ms"):
+            await on_cluster(flows.hangs_beyond_its_deadline)(str(tmp_path / "hangs"))
         (hanging,) = processes_of(tmp_path / "hangs")
         await gone(hanging)
         assert await on_cluster(flows.chat)("tea") == "word, word"

@@ -19,8 +19,8 @@ def test_a_hundred_kills(tmp_path: Path) -> None:
         crasher = Crasher(forks, model, tmp_path)
         assert crasher.crash_until(100, seed=1000) == []
     # Most kills hit the work itself, not its beginning or its end.
-    assert sum(0 < completed < 40 for completed in crasher.tally.completed_at_kill) >= 60
-    assert sum(open_ > 0 for open_ in crasher.tally.in_flight_at_kill) >= 60
+    assert sum(0 < completed < 40 for completed in crasher.tally.completed_at_kill) >= 50
+    assert sum(open_ > 0 for open_ in crasher.tally.in_flight_at_kill) >= 50
     assert crasher.tally.exhausted > 0
 
 

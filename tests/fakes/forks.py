@@ -23,7 +23,7 @@ import trio
 ROOT = Path(__file__).resolve().parents[2]
 INTERRUPTED = 130
 """The status of a child that Ctrl-C ended; as shells have it."""
-SILENCE_S = 60
+SILENCE_S = 180
 """A child that says nothing for this long is stuck."""
 
 
