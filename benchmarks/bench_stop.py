@@ -2,7 +2,7 @@
 
 The baseline, `bare nursery`, has as many tasks asleep and is cancelled. `infer` has as many calls in flight with a provider in the
 process that never answers, then one call that no budget could afford; `infer, over HTTP` has them in flight over the lean
-transport, their connections to be closed. `infer, none sent` begins as many calls under a budget that affords none. All three have
+transport, their connections to be closed, as `bare nursery, on sockets` has tasks that wait for the same server, each on a connection. `infer, none sent` begins as many calls under a budget that affords none. All three have
 a task for each call in a nursery; `parallel` and `parallel, none sent` leave that to `parallel`. What is measured is wall time
 until the flow has raised, once for all of them.
 """
@@ -16,6 +16,7 @@ from collections.abc import Awaitable, Callable, Generator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Annotated
+from urllib.parse import urlsplit
 
 import trio
 import trio.testing
@@ -59,6 +60,26 @@ def bare(count: int) -> Measured:
             for _ in range(count):
                 nursery.start_soon(trio.sleep_forever)
             await trio.testing.wait_all_tasks_blocked()
+            begun = _clocks()
+            nursery.cancel_scope.cancel()
+        return _since(begun)
+
+    return trio.run(main)
+
+
+def bare_on_sockets(url: str, count: int) -> Measured:
+    parts = urlsplit(url)
+
+    async def waits() -> None:
+        async with await trio.open_tcp_stream(parts.hostname or "", parts.port or 80) as stream:
+            await stream.receive_some()
+            raise AssertionError("the server said something")
+
+    async def main() -> Measured:
+        async with trio.open_nursery() as nursery:
+            for _ in range(count):
+                nursery.start_soon(waits)
+            await trio.testing.wait_all_tasks_blocked(0.1)
             begun = _clocks()
             nursery.cancel_scope.cancel()
         return _since(begun)
@@ -169,6 +190,7 @@ def main() -> None:
                 "parallel, none sent": lambda count=count: none_sent(count, in_parallel),
             }
             if count <= 400:  # more sockets than many systems allow a process
+                contenders["bare nursery, on sockets"] = lambda count=count: bare_on_sockets(url, count)
                 contenders["infer, over HTTP"] = lambda count=count: over_http(url, count)
             rows += compare(
                 f"{count:,} in flight", contenders, baseline=BASELINE, units=1, rounds=options.rounds, by="wall"
