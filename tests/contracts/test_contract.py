@@ -95,6 +95,7 @@ def test_the_same_class_object_comes_back() -> None:
         name: str
 
     assert contract(Plain) is Plain
+    assert codec(Plain, owner="f", field="return").schema["properties"] == {"name": {"type": "string"}}
 
 
 def test_a_contract_is_a_value() -> None:

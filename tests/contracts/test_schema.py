@@ -132,13 +132,17 @@ def test_fields_stand_in_their_declared_order() -> None:
 
 
 def test_what_can_be_sent_is_sent() -> None:
-    """CASES A1, A2."""
+    """CASES A1, A2, A6."""
     properties = wire(Everything)["properties"]
     assert properties["coded"] == {"type": "string", "pattern": "^[0-9]+$"}
     assert properties["limit"] == {"type": "integer", "minimum": 1, "exclusiveMaximum": 10, "multipleOf": 2}
     assert properties["mixed"]["anyOf"] == [{"enum": ["a", 2], "type": ["integer", "string"]}, {"type": "null"}]
     assert properties["tags"] == {"type": "array", "items": {"type": "string"}, "maxItems": 3}
     assert properties["ident"]["anyOf"] == [{"type": "string", "format": "uuid"}, {"type": "null"}]
+    assert wire(list[str])["properties"]["value"] == {"type": "array", "items": {"type": "string"}}
+    circles = wire(list[Circle])
+    assert circles["properties"]["value"] == {"type": "array", "items": {"$ref": "#/$defs/Circle"}}
+    assert circles["$defs"]["Circle"]["required"] == ["kind", "radius"]
 
 
 def test_what_cannot_be_sent_is_told_in_the_description() -> None:

@@ -7,9 +7,11 @@ import stat
 from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager, closing
 from pathlib import Path
+from typing import Annotated
 
 import pytest
 import trio
+from pydantic import Field
 from tests.fakes.journals import traces
 from tests.fakes.leaks import nothing_left
 from trio.testing import MockClock
@@ -40,6 +42,12 @@ least = 0
 
 @infer(intent="Say a word", cache="session")
 def say(about: str) -> Word: ...
+
+
+@contract
+class Changed:
+    text: str
+    count: Annotated[int, Field(le=1000)]
 
 
 @infer(intent="Say a word", cache="global", ensure=lambda word: word.count >= least, retries=0)
@@ -110,11 +118,16 @@ async def test_a_hit_is_traced_as_one_and_costs_nothing(autojump_clock: MockCloc
 
 
 async def test_the_key_has_function_prompt_model_and_contract(autojump_clock: MockClock, tmp_path: Path) -> None:
-    """CASES F10: another session of the project hits; another model, input or function does not."""
+    """CASES F10: another session of the project hits; another model, input, function or contract does not."""
     journal = tmp_path / "journal.db"
 
     @infer(intent="Say a word", cache="global")
     def other(about: str) -> Word: ...
+
+    def changed(about: str) -> Changed: ...
+
+    changed.__name__, changed.__qualname__ = keep.function.__name__, keep.function.__qualname__
+    keep_changed = infer(intent="Say a word", cache="global")(changed)
 
     async with session(words(), journal):
         assert (await keep("x")).count == 0
@@ -125,9 +138,11 @@ async def test_the_key_has_function_prompt_model_and_contract(autojump_clock: Mo
         await keep("y")
         await other("x")
         assert len(provider.requests) == 2
+        await keep_changed("x")
+        assert len(provider.requests) == 3
     async with session(provider, journal, model="gpt-4.1"):
         await keep("x")
-    assert len(provider.requests) == 3
+    assert len(provider.requests) == 4
 
 
 async def test_what_is_kept_has_to_satisfy_the_condition_of_today(autojump_clock: MockClock, tmp_path: Path) -> None:

@@ -156,6 +156,37 @@ async def test_a_call_draws_from_its_flow_and_the_tighter_budget_wins() -> None:
     assert len(provider.requests) == 1
 
 
+async def test_calls_carry_the_id_of_their_flow_and_none_outside_of_one() -> None:
+    """CASES F8."""
+
+    @flow
+    async def inner(text: str) -> Word:
+        return await say(text)
+
+    @flow
+    async def outer(text: str) -> Word:
+        await say(text)
+        await inner(text)
+        raise LookupError(text)
+
+    async with open_runtime(provider=scripted(otherwise=full), journal=None) as runtime:
+        for number in range(2):
+            with pytest.raises(LookupError):
+                await outer(f"{number}")
+            await say("outside")
+        runs = {run.run: await runtime.journal.read(run.run) for run in await runtime.journal.runs()}
+    of_run = {
+        run: [(trace.step_id, trace.flow_id) for trace in (r.trace for r in records if isinstance(r, CallFinished))]
+        for run, records in runs.items()
+    }
+    assert of_run.pop(runtime.session) == [("say#1", ""), ("say#2", "")]
+    for run, traced in of_run.items():
+        found = dict(traced)
+        assert found["say#1"] == found["inner#1"] == run
+        assert len(found["inner#1/say#1"]) == 12 and found["inner#1/say#1"] != run
+    assert len({id for traced in of_run.values() for _, id in traced}) == 4
+
+
 async def test_each_invocation_has_a_fresh_budget_and_run() -> None:
     """CASES D7, F8."""
 

@@ -25,6 +25,7 @@ from stratum import (
     ProviderError,
     RateLimit,
     Runtime,
+    StratumError,
     TraceRecord,
     UnknownPrice,
     Usage,
@@ -185,6 +186,26 @@ async def test_an_answer_that_never_fits_fails_with_what_the_model_sent() -> Non
             await label("hello")
     assert caught.value.raw_output == '{"name":"a","score":7}'
     assert len(provider.requests) == 4
+
+
+@pytest.mark.parametrize(
+    ("options", "error"),
+    [
+        ({"given": lambda text: text == ""}, PreconditionFailed),
+        ({"ensure": lambda r: r.score > 1}, PostconditionFailed),
+        ({"max_output_tokens": 1}, ParseFailure),
+        ({"budget": Budget(tokens=1)}, BudgetExceeded),
+    ],
+)
+async def test_however_a_call_fails_it_leaves_one_trace(options: dict[str, Any], error: type[StratumError]) -> None:
+    """CASES F14."""
+    step: Any = infer(intent="Label", retries=0, **options)(label.function)
+    answer = Reply(value=b'{"na', finish="length") if error is ParseFailure else GOOD
+    async with open_runtime(provider=scripted(answer), journal=None) as runtime:
+        with pytest.raises(error):
+            await step("hello")
+        trace = await only_trace(runtime)
+    assert (trace.outcome, trace.error.partition(":")[0]) == ("failed", error.__name__)
 
 
 async def test_a_truncated_answer_is_retried_and_said_to_be_too_long() -> None:
