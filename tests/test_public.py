@@ -6,9 +6,15 @@ import pkgutil
 import re
 import subprocess
 import sys
+from types import ModuleType
+
+import pytest
 
 import stratum
+import stratum.actors
+import stratum.contracts
 import stratum.engine
+import stratum.mcp_bridge
 import stratum.people
 import stratum.plans
 import stratum.providers
@@ -91,8 +97,8 @@ def test_importing_it_loads_no_client_no_database_and_no_terminal() -> None:
     assert done.stdout.strip() == "[]"
 
 
-def test_the_engines_map_names_every_module_and_folder_and_nothing_else() -> None:
-    assert stratum.engine.__doc__ is not None
-    there = {module.name for module in pkgutil.iter_modules(stratum.engine.__path__)}
-    told = set(re.findall(r"`(\w+)`", stratum.engine.__doc__))
-    assert told == there
+@pytest.mark.parametrize("layer", [stratum.contracts, stratum.actors, stratum.engine, stratum.mcp_bridge])
+def test_a_layers_map_names_each_of_its_modules_and_folders_and_nothing_else(layer: ModuleType) -> None:
+    assert layer.__doc__ is not None
+    there = {module.name for module in pkgutil.iter_modules(layer.__path__)}
+    assert set(re.findall(r"`(\w+)`", layer.__doc__)) == there
