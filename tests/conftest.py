@@ -23,6 +23,27 @@ if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
     signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
+# Whoever runs the suite may have a key, a model, a git repository or colours in the environment: no test may see them.
+# Where weights are had from stays, for tests that fetch some.
+for name in list(os.environ):
+    if name.startswith(("STRATUM_", "OPENAI_", "GIT_")) and not name.startswith("STRATUM_LOCAL_"):
+        del os.environ[name]
+for name in (
+    "COLUMNS",
+    "LINES",
+    "FORCE_COLOR",
+    "NO_COLOR",
+    "PY_COLORS",
+    "CLICOLOR",
+    "CLICOLOR_FORCE",
+    "PYTEST_ADDOPTS",
+):
+    os.environ.pop(name, None)
+# Nor has a proxy, which may be needed to fetch them, anything to do with servers of the tests and with names that are none.
+for name in ("no_proxy", "NO_PROXY"):
+    os.environ[name] = ",".join(filter(None, [os.environ.get(name), "127.0.0.1", "localhost", ".invalid"]))
+
+
 @pytest.fixture(autouse=True)
 def nothing_learnt() -> Generator[None]:
     """What a process has learnt of a model's bills outlives a test, and every bound is raised by it."""

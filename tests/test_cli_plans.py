@@ -6,6 +6,7 @@ import importlib.util
 import json
 import os
 import re
+import shlex
 import subprocess
 import sys
 from importlib.machinery import ModuleSpec
@@ -253,7 +254,7 @@ def test_a_draft_is_shown_compared_and_edited_and_then_approved_anew(
         "file.write_text(text + 'budget: {usd: 0.01}')",
         encoding="utf-8",
     )
-    monkeypatch.setenv("EDITOR", f"{sys.executable} {editor}")
+    monkeypatch.setenv("EDITOR", shlex.join([sys.executable, str(editor)]))
     edited = call("plan", "edit", run)
     assert edited.exit_code == 0, edited.stderr
     assert edited.stdout.splitlines() == [
@@ -277,7 +278,7 @@ def test_an_edited_plan_is_estimated_anew(project: Path, monkeypatch: pytest.Mon
         r"file.write_text(file.read_text().replace('steps:\n', 'steps:\n- {id: c, fn: judge, inputs: {text: more}}\n'))",
         encoding="utf-8",
     )
-    monkeypatch.setenv("EDITOR", f"{sys.executable} {editor}")
+    monkeypatch.setenv("EDITOR", shlex.join([sys.executable, str(editor)]))
     assert call("plan", "edit", run).exit_code == 0
     assert "~2 tool calls" in call("plan", "show", run).stdout
 
@@ -290,7 +291,7 @@ def test_what_an_editor_leaves_as_it_was_or_makes_invalid_changes_nothing(
     assert call("plan", "edit", run).stdout == f"{run}: left as it was\n"
     editor = project / "editor.py"
     editor.write_text("import sys; open(sys.argv[1], 'a').write('nonsense: 1')", encoding="utf-8")
-    monkeypatch.setenv("EDITOR", f"{sys.executable} {editor}")
+    monkeypatch.setenv("EDITOR", shlex.join([sys.executable, str(editor)]))
     result = CliRunner().invoke(stratum, ["plan", "edit", run], input="n\n")
     assert 'there is no key "nonsense"' in result.stderr
     assert result.stdout.endswith(f"{run}: left as it was\n")

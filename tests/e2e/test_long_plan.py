@@ -23,13 +23,13 @@ async def test_a_killed_plan_of_a_hundred_thousand_steps_goes_on_where_it_stoppe
     with life(tmp_path, "first") as first:
         assert first.stdout is not None
         run = first.stdout.readline().split()[0]
-        with trio.fail_after(120):
-            while len(noted(tmp_path, "first")) < STEPS // 2:
+        with trio.fail_after(300):
+            while len(noted(tmp_path, "first")) < STEPS // 3:
                 await trio.sleep(0.02)
         first.kill()
     async with open_journal(tmp_path / "stratum.db", session="reader") as journal:
         kept = set(map(int, PlanHistory(await journal.read(run)).plain))
-    assert STEPS // 4 < len(kept) < STEPS
+    assert STEPS // 8 < len(kept) < STEPS
 
     with life(tmp_path, "second", run) as second:
         assert await trio.to_thread.run_sync(second.wait) == 0

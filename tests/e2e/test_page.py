@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import shlex
 import signal
 import subprocess
 import sys
@@ -148,7 +149,7 @@ def test_a_plan_that_changes_while_it_is_read_is_not_exchanged_under_the_readers
             "f.write_text(f.read_text().replace('Write a greeting', 'Write an insult'))",
             encoding="utf-8",
         )
-        monkeypatch.setenv("EDITOR", f"{sys.executable} {folder / 'editor.py'}")
+        monkeypatch.setenv("EDITOR", shlex.join([sys.executable, str(folder / "editor.py")]))
         assert CliRunner().invoke(stratum, ["plan", "edit", run], catch_exceptions=False).exit_code == 0
         tab.reads("This has changed since you opened it.")
         assert "insult" not in tab.see("document.body.innerText")

@@ -330,7 +330,7 @@ async def test_real_pip_brings_a_wheel_and_runs_nothing_of_it(tmp_path: Path, mo
         },
     )
     monkeypatch.setenv("PIP_NO_INDEX", "1")
-    monkeypatch.setenv("PIP_FIND_LINKS", str(shelf))
+    monkeypatch.setenv("PIP_FIND_LINKS", shelf.as_uri())  # a path would be taken apart at its spaces
     monkeypatch.setenv("PIP_CONFIG_FILE", os.devnull)
 
     wheel = await pip_download("small-part1==1.0", into)
@@ -348,7 +348,7 @@ async def test_real_pip_does_not_touch_a_source_distribution(tmp_path: Path, mon
     with tarfile.open(shelf / "small-part1-1.0.tar.gz", "w:gz") as archive:
         archive.add(setup, "small-part1-1.0/setup.py")
     monkeypatch.setenv("PIP_NO_INDEX", "1")
-    monkeypatch.setenv("PIP_FIND_LINKS", str(shelf))
+    monkeypatch.setenv("PIP_FIND_LINKS", shelf.as_uri())  # a path would be taken apart at its spaces
     monkeypatch.setenv("PIP_CONFIG_FILE", os.devnull)
 
     with pytest.raises(SourceFailed, match="No matching distribution found for small-part1==1.0"):

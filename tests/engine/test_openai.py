@@ -238,7 +238,7 @@ async def test_connections_left_idle_by_a_burst_are_closed_by_a_later_call(monke
             async with trio.open_nursery() as nursery:
                 for _ in range(30):
                     nursery.start_soon(provider.send, request(provider.dialect))
-            burst = server.open_connections
+            burst = server.connections  # on a slow machine some of them are closed by now
             with trio.fail_after(60):
                 while server.open_connections > 8:
                     await trio.sleep(0.03)

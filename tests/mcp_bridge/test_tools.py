@@ -11,6 +11,7 @@ import trio
 from mcp.client import ClientRequestContext
 from mcp_types import ElicitRequestParams, ElicitResult
 from tests.mcp_bridge.agents import PROPOSAL, Agent, Mode, Refused, User, agent, approving, project
+from trio.testing import MockClock
 
 from stratum import compute, open_runtime
 from stratum.actors.journal import open_journal
@@ -67,10 +68,14 @@ async def test_the_estimate_of_a_plan_has_the_price_of_what_a_model_does_in_it(t
     assert again["estimate"] == plan["estimate"]
 
 
-async def test_an_exhausted_budget_says_that_the_user_can_raise_it_and_how(tmp_path: Path) -> None:
+async def test_an_exhausted_budget_says_that_the_user_can_raise_it_and_how(
+    tmp_path: Path, mock_clock: MockClock
+) -> None:
+    mock_clock.rate = 1
     async with agent(project(tmp_path), approving()) as codex:
-        plan = await codex.plan(budget={"ms": 50})
+        plan = await codex.plan(budget={"ms": 50_000})
         run = await codex.call("stratum_execute", plan=plan)
+        mock_clock.jump(50)
         with trio.fail_after(60):
             while (await codex.call("stratum_status", plan=plan))["run"]["state"] == "running":
                 pass

@@ -87,16 +87,19 @@ def test_a_flow_without_a_terminal_says_where_it_is_answered_and_is(folder: Path
     pipe = subprocess.PIPE
     with subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=pipe, stderr=pipe, text=True) as asking:
         assert asking.stderr is not None and asking.stdout is not None
-        told = re.search(
-            r"Release 1.0\?\n  answer it on the page of `stratum ui`, or with: stratum gate (\w+) (\S+) ANSWER",
-            _until(asking.stderr, "ANSWER"),
-        )
-        assert told is not None
-        wrong = CliRunner().invoke(stratum, ["gate", told[1], "nothing", "ship"])
-        assert wrong.exit_code == 2
-        done = CliRunner().invoke(stratum, ["gate", told[1], told[2], "ship", "--comment", "tests pass"])
-        assert done.exit_code == 0, done.output
-        assert asking.stdout.read() == '"ship tests pass"\n'
+        try:
+            told = re.search(
+                r"Release 1.0\?\n  answer it on the page of `stratum ui`, or with: stratum gate (\w+) (\S+) ANSWER",
+                _until(asking.stderr, "ANSWER"),
+            )
+            assert told is not None
+            wrong = CliRunner().invoke(stratum, ["gate", told[1], "nothing", "ship"])
+            assert wrong.exit_code == 2
+            done = CliRunner().invoke(stratum, ["gate", told[1], told[2], "ship", "--comment", "tests pass"])
+            assert done.exit_code == 0, done.output
+            assert asking.stdout.read() == '"ship tests pass"\n'
+        finally:
+            asking.kill()  # it asks for ever where the test fails before it is answered
 
 
 def _until(stream: IO[str], text: str) -> str:
