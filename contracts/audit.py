@@ -90,7 +90,7 @@ def _with(line: AuditLine, picousd: int) -> AuditLine:
     return line if line.picousd is None else msgspec.structs.replace(line, picousd=line.picousd + picousd)
 
 
-def render_audit(lines: Sequence[AuditLine], *, extra_retries: int = 0) -> str:
+def render_audit(lines: Sequence[AuditLine], *, extra_retries: int) -> str:
     """The whole audit; `extra_retries` are re-runs that only followed a repair upstream.
 
     The total rounds the exact sum: the lines above it are rounded one by one. Where one is unknown, it is the least that it can be.

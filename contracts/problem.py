@@ -15,6 +15,7 @@ MAX_PROBLEMS = 200
 """Told at once; a plan that has more is not checked any further."""
 _COMPARED = 300
 _TEXT_SHOWN = 80
+_LISTED = 8
 _SHORT = reprlib.Repr()
 _SHORT.maxdict = _SHORT.maxlist = _SHORT.maxlevel = 3
 
@@ -101,9 +102,9 @@ def did_you_mean(name: str, known: Iterable[str], *, otherwise: str) -> str:
     return listed(list(names.values())) if names else otherwise
 
 
-def listed(names: Sequence[str], *, most: int = 8) -> str:
+def listed(names: Sequence[str]) -> str:
     """`there are: a, b, c, ...`"""
-    return f"there are: {', '.join(names[:most])}{', …' if len(names) > most else ''}"
+    return f"there are: {', '.join(names[:_LISTED])}{', …' if len(names) > _LISTED else ''}"
 
 
 def _place(path: str) -> list[tuple[int, str]]:

@@ -25,13 +25,13 @@ _MAX_DEPTH = 3
 _LARGE = 10**60
 
 
-def show(value: object, *, limit: int = MAX_VALUE) -> str:
-    """`value` in at most `limit` characters: `0.42`, `'low'`, `['a', 'b', … 4 more]`.
+def show(value: object) -> str:
+    """`value` in at most `MAX_VALUE` characters: `0.42`, `'low'`, `['a', 'b', … 4 more]`.
 
     Deterministic: no memory addresses, sets sorted. Never raises an `Exception`.
     """
-    text = _show(value, limit, _MAX_DEPTH)
-    return text if len(text) <= limit else text[: limit - 1] + "…"
+    text = _show(value, MAX_VALUE, _MAX_DEPTH)
+    return text if len(text) <= MAX_VALUE else text[: MAX_VALUE - 1] + "…"
 
 
 def record_fields(cls: type) -> tuple[str, ...] | None:

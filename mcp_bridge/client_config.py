@@ -25,7 +25,7 @@ PASSED_ON: Final = (
 `stratum approve` writes to, and have no model to call. Those that are not set are left out."""
 
 
-def server_command(*, options: Sequence[str] = ()) -> list[str]:
+def server_command(*, options: Sequence[str]) -> list[str]:
     """The command that starts the server: the installed script, else this Python."""
     script = shutil.which("stratum", path=str(Path(sys.executable).parent)) or shutil.which("stratum")
     return [*([script] if script else [sys.executable, "-m", "stratum"]), "mcp", *options]

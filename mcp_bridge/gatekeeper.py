@@ -25,9 +25,7 @@ class Gatekeeper:
     Each token stands for one opener: the SDK answers for a session only to the token that opened it.
     """
 
-    def __init__(
-        self, app: ASGIApp, *, tokens: Sequence[str], hosts: Iterable[str], origins: Iterable[str] = ()
-    ) -> None:
+    def __init__(self, app: ASGIApp, *, tokens: Sequence[str], hosts: Iterable[str], origins: Iterable[str]) -> None:
         self._app = app
         self._tokens = [token.encode() for token in tokens]
         self._check = HostCheck(hosts=hosts, origins=origins)

@@ -169,19 +169,19 @@ class LocalModel:
         return "".join(f"\n    {line}" for line in lines[-LAST_LINES:])
 
 
-_models: dict[tuple[Path, int, int], LocalModel] = {}
+_models: dict[Path, LocalModel] = {}
 _models_lock = threading.Lock()
 
 
-def local_model(weights: Path, *, slots: int = SLOTS, context_tokens: int = CONTEXT_TOKENS) -> LocalModel:
+def local_model(weights: Path) -> LocalModel:
     """This process's model of these weights: the same object each time, nothing started yet.
 
     It is killed when the process exits, and ends by itself when the process is killed.
     """
     with _models_lock:
-        key = (weights.resolve(), slots, context_tokens)
+        key = weights.resolve()
         if key not in _models:
-            _models[key] = LocalModel(weights, slots=slots, context_tokens=context_tokens)
+            _models[key] = LocalModel(weights)
             atexit.register(_models[key].close)
         return _models[key]
 

@@ -83,7 +83,7 @@ class Plans:
         workspace: Path,
         approvals: Approvals,
         judge: Judge,
-        agents: Agents | None = None,
+        agents: Agents | None,
     ) -> None:
         self.functions = functions
         self.workspace = workspace

@@ -43,7 +43,7 @@ class Edit(msgspec.Struct, frozen=True):
     text: str
 
 
-def fix_files(paths: Sequence[Path], *, changed: ChangedLines | None = None) -> Iterator[Note]:
+def fix_files(paths: Sequence[Path], *, changed: ChangedLines | None) -> Iterator[Note]:
     """Rewrite what is simple in the files named and below the folders named; says for each call what was done."""
     for file in python_files(paths):
         lines = None if changed is None else changed.get(file.resolve(), ())

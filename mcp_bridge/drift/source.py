@@ -46,17 +46,16 @@ def python_files(paths: Sequence[Path]) -> Iterator[Path]:
                 yield file
 
 
-def read_source(path: Path, *, shown: str | None = None) -> Source | Note:
-    """The parsed file, or why it cannot be checked."""
-    name = shown if shown is not None else str(path)
+def read_source(path: Path, *, shown: str) -> Source | Note:
+    """The parsed file, named `shown`, or why it cannot be checked."""
     try:
         with _open_regular(path) as file:
             content = file.read(MAX_BYTES + 1)
     except OSError as error:
-        return Note(path=name, message=f"not checked: {error.strerror or error}")
+        return Note(path=shown, message=f"not checked: {error.strerror or error}")
     if len(content) > MAX_BYTES:
-        return Note(path=name, message=f"not checked: longer than {MAX_BYTES:,} bytes")
-    return parse_source(content, name)
+        return Note(path=shown, message=f"not checked: longer than {MAX_BYTES:,} bytes")
+    return parse_source(content, shown)
 
 
 def parse_source(content: bytes, shown: str) -> Source | Note:

@@ -43,7 +43,7 @@ async def revise_draft(
         await journal.commit(run, proposed(compiled, inputs, by=by, modules=past.modules))
 
 
-async def discard_draft(journal: Journal, run: str, *, approvals: Approvals, by: str, because: str = "") -> bool:
+async def discard_draft(journal: Journal, run: str, *, approvals: Approvals, by: str, because: str) -> bool:
     """End a plan that has not begun: it stays in the journal, and can no longer be edited, approved or started.
 
     Its approval is taken back, so that the same plan is put to a person anew if it is proposed again; whether there was one is returned.

@@ -107,7 +107,7 @@ async def run_plan(
     *,
     functions: Functions,
     modules: Sequence[str],
-    agent: str | None = None,
+    agent: str | None,
 ) -> Any:
     """Propose a plan, have it approved at the terminal, and run it to its end."""
     async with open_plans(runtime, functions=functions, agents=_agents(agent)) as plans:
@@ -116,9 +116,7 @@ async def run_plan(
         return await _begun(plans, draft, draft.digest, await plans.compiled(draft.run))
 
 
-async def resume_plan(
-    runtime: Runtime, run: str, *, modules: Sequence[str], raised: Raised, agent: str | None = None
-) -> Any:
+async def resume_plan(runtime: Runtime, run: str, *, modules: Sequence[str], raised: Raised, agent: str | None) -> Any:
     """Go on with a plan's run, once it is approved."""
     functions = functions_in(modules)
     async with open_plans(runtime, functions=functions, agents=_agents(agent)) as plans:

@@ -169,9 +169,7 @@ def _view(*, quiet: bool, live: bool) -> Generator[View]:
 
 
 @asynccontextmanager
-async def shown_progress(
-    runtime: Runtime, progress: Progress, *, quiet: bool, live: bool = True
-) -> AsyncGenerator[None]:
+async def shown_progress(runtime: Runtime, progress: Progress, *, quiet: bool, live: bool) -> AsyncGenerator[None]:
     """Show what happens in `runtime` until the block ends; everything that happened in it has then been shown.
 
     Not `live`, there are lines alone: a table would be drawn over whatever a person is asked.

@@ -24,7 +24,7 @@ MOST_REVIEWED: Final = 400_000
 _HEADING: Final = 300
 
 
-def review_page(sight: Sight, *, form: str, said: Said | None = None) -> str:
+def review_page(sight: Sight, *, form: str, said: Said | None) -> str:
     """The plan with the ways to go on; `form` is what this visitor's forms carry."""
     title = sight.facts.name or sight.id
     # What is too long to be approved here is not shown at all: a part of it would be read for the whole.
