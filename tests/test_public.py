@@ -6,6 +6,8 @@ import pkgutil
 import re
 import subprocess
 import sys
+from importlib import import_module
+from pathlib import Path
 from types import ModuleType
 
 import pytest
@@ -18,6 +20,7 @@ import stratum.mcp_bridge
 import stratum.people
 import stratum.plans
 import stratum.providers
+from stratum.contracts import errors
 
 PUBLIC = [
     "Allowance",
@@ -51,6 +54,7 @@ PUBLIC = [
     "ProviderError",
     "RateLimit",
     "RunCancelled",
+    "RunError",
     "RunLocked",
     "Runtime",
     "SettingsError",
@@ -88,6 +92,18 @@ def test_what_belongs_to_one_part_has_a_module_of_its_own() -> None:
     for module in (stratum.plans, stratum.people, stratum.providers):
         assert module.__all__ == sorted(module.__all__)
         assert all(getattr(module, name) is not None for name in module.__all__)
+
+
+def test_every_error_that_the_documentation_names_can_be_imported_from_where_its_page_says() -> None:
+    docs = Path(__file__).parent.parent / "docs"
+    table = (docs / "reference" / "errors.md").read_text("utf-8")
+    told = set(re.findall(r"(?m)^\| (`.+?`) \| (?:`(stratum\.\w+)` \|)?", table))
+    homes = {name: home or "stratum" for names, home in told for name in re.findall(r"\w+", names)}
+    for name, home in homes.items():
+        assert name in import_module(home).__all__, f"{home}.{name}"
+    named = {name for page in docs.rglob("*.md") for name in re.findall(r"`([A-Z]\w+)", page.read_text("utf-8"))}
+    known = {name for name, each in vars(errors).items() if isinstance(each, type) and issubclass(each, Exception)}
+    assert named & known <= homes.keys()
 
 
 def test_importing_it_loads_no_client_no_database_and_no_terminal() -> None:

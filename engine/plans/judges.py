@@ -101,7 +101,7 @@ class PersonJudge:
 
 
 class Attested:
-    """Takes the agent's word; it counts as attested, never as verified. For whoever has named it."""
+    """A judge that takes the agent's word; it counts as attested, never as verified. For whoever has named it."""
 
     async def __call__(self, case: Case) -> Judged:
         return Judged(holds=True, attested=True)

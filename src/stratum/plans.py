@@ -26,6 +26,7 @@ from stratum.engine.plans.builder import PlanBuilder
 from stratum.engine.plans.case import Case, Judge, Judged
 from stratum.engine.plans.codex_worker import CodexWorker
 from stratum.engine.plans.functions import Functions
+from stratum.engine.plans.judges import Attested
 from stratum.engine.plans.plan_run import PlanRun
 from stratum.engine.plans.plans import Agents, Plans, open_plans
 
@@ -34,6 +35,7 @@ __all__ = [
     "Approval",
     "Approvals",
     "Assignment",
+    "Attested",
     "Case",
     "CodexWorker",
     "Command",
