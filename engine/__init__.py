@@ -9,7 +9,7 @@ Above: mcp_bridge and the command line. Below: actors and contracts. From the ou
 - A budget at work: `envelope`, `active_call`, `shared_allowance`, `raised_limits`.
 - A call of a model: `infer_call` (the attempts), `prompt`, `target`, `line` (to the provider), `exchange`, `retry_after`, `judgement`,
   `stream`.
-- Other threads, loops and processes: `worker_thread`, `trio_thread`, `event_loop`, `workplace`.
+- Other threads, loops and processes: `worker_thread`, `trio_thread`, `event_loop`, `script`, `workplace`.
 - Evidence from files: `file_evidence`.
 
 Folders: `fan_out` (many calls at once), `postconditions`, `people` (questions to them), `plans`, `scheduling` (of a plan's graph),

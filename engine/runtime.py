@@ -6,7 +6,6 @@ outside any runtime opens a private one.
 
 from __future__ import annotations
 
-import inspect
 import os
 import random
 import sys
@@ -15,7 +14,7 @@ from collections.abc import AsyncGenerator, Awaitable, Callable, Coroutine, Mapp
 from contextlib import asynccontextmanager, nullcontext
 from itertools import count
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final, ParamSpec, TypeVar, overload
+from typing import TYPE_CHECKING, Any, Final, ParamSpec, TypeVar
 
 import trio
 
@@ -34,7 +33,7 @@ from stratum.contracts.price import Price
 from stratum.contracts.records import RunStarted
 from stratum.engine.budget_argument import refuse_other_than_budget
 from stratum.engine.envelope import Envelope, open_envelope
-from stratum.engine.event_loop import refuse_inside_loop, refuse_outside_trio
+from stratum.engine.event_loop import refuse_outside_trio
 from stratum.engine.log_lines import logged
 from stratum.engine.mail import Mail
 from stratum.engine.outages import Outages
@@ -375,29 +374,3 @@ def _default_sinks(journal: Path | None) -> list[Sink]:
     from stratum.engine.people.sinks import ConsoleSink, LogSink
 
     return [LogSink(journal) if sys.stdin is None or not sys.stdin.isatty() else ConsoleSink()]
-
-
-@overload
-def run(call: Coroutine[Any, Any, R], /) -> R: ...
-@overload
-def run(function: Callable[P, Coroutine[Any, Any, R]], /, *args: P.args, **kwargs: P.kwargs) -> R: ...
-def run(target: Any, /, *args: Any, **kwargs: Any) -> Any:
-    """Run a flow, a step or any async function from synchronous code, in a trio run of its own.
-
-    Also takes a coroutine, already called: `stratum.run(classify("hello"))`.
-
-    Raises:
-        RuntimeError: called inside a running event loop.
-    """
-    coroutine = target if inspect.iscoroutine(target) else None
-    try:
-        refuse_inside_loop("stratum.run()")
-    except RuntimeError:
-        if coroutine is not None:
-            coroutine.close()
-        raise
-
-    async def main() -> Any:
-        return await (coroutine if coroutine is not None else target(*args, **kwargs))
-
-    return trio.run(main)

@@ -73,7 +73,8 @@ if TYPE_CHECKING:
     from stratum.engine.infer import infer
     from stratum.engine.postconditions.postcondition import ensure
     from stratum.engine.refine import refine
-    from stratum.engine.runtime import Runtime, open_runtime, run
+    from stratum.engine.runtime import Runtime, open_runtime
+    from stratum.engine.script import run
     from stratum.engine.settings import SettingsError
     from stratum.engine.step import Step
 
@@ -160,7 +161,8 @@ _HOMES: Final = {
     "stratum.engine.fan_out.parallel": ("parallel", "race"),
     "stratum.engine.postconditions.postcondition": ("ensure",),
     "stratum.engine.refine": ("refine",),
-    "stratum.engine.runtime": ("Runtime", "open_runtime", "run"),
+    "stratum.engine.runtime": ("Runtime", "open_runtime"),
+    "stratum.engine.script": ("run",),
     "stratum.engine.settings": ("SettingsError",),
     "stratum.engine.step": ("Step",),
 }

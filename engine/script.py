@@ -1,0 +1,40 @@
+"""`run`: async code from a script, which has no event loop of its own."""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Callable, Coroutine
+from typing import Any, ParamSpec, TypeVar, overload
+
+import trio
+
+from stratum.engine.event_loop import refuse_inside_loop
+
+P = ParamSpec("P")
+R = TypeVar("R")
+
+
+@overload
+def run(call: Coroutine[Any, Any, R], /) -> R: ...
+@overload
+def run(function: Callable[P, Coroutine[Any, Any, R]], /, *args: P.args, **kwargs: P.kwargs) -> R: ...
+def run(target: Any, /, *args: Any, **kwargs: Any) -> Any:
+    """Run a flow, a step or any async function from synchronous code, in a trio run of its own.
+
+    Also takes a coroutine, already called: `stratum.run(classify("hello"))`.
+
+    Raises:
+        RuntimeError: called inside a running event loop.
+    """
+    coroutine = target if inspect.iscoroutine(target) else None
+    try:
+        refuse_inside_loop("stratum.run()")
+    except RuntimeError:
+        if coroutine is not None:
+            coroutine.close()
+        raise
+
+    async def main() -> Any:
+        return await (coroutine if coroutine is not None else target(*args, **kwargs))
+
+    return trio.run(main)
