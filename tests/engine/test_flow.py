@@ -133,7 +133,7 @@ async def test_a_flows_deadline_stops_whatever_it_is_doing(autojump_clock: MockC
 
 
 async def test_a_call_draws_from_its_flow_and_the_tighter_budget_wins() -> None:
-    """CASES D5, D6."""
+    """CASES D2, D5, D6."""
 
     @flow(budget=Budget(usd=0.0085))
     async def inner(text: str) -> Word:

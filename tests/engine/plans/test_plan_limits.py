@@ -90,6 +90,29 @@ async def test_an_inner_plan_that_waits_for_a_person_uses_the_outer_budget_only(
         assert trio.current_time() - begun_at == pytest.approx(10, abs=0.01)
 
 
+@pytest.mark.parametrize("on_timeout", ["kill", "approve"])
+async def test_a_gate_that_nobody_answers_decides_by_itself_at_its_deadline(
+    on_timeout: str, tmp_path: Path, autojump_clock: MockClock
+) -> None:
+    """CASES H28."""
+    text = f"""
+    steps:
+    - {{id: g, gate: {{question: Ship it?, timeout_s: 30, on_timeout: {on_timeout}}}}}
+    - {{id: b, fn: think, depends_on: [g]}}
+    """
+    async with open_project(tmp_path, journal=None) as plans:
+        run = await started(plans, text)
+        await asked(run, "g")
+        begun = trio.current_time()
+        if on_timeout == "kill":
+            with pytest.raises(RunCancelled, match="timeout ended it at gate g"):
+                await run.result()
+        else:
+            await reported(run, "b", "shipped")
+            assert await run.result() == "shipped"
+        assert trio.current_time() - begun == pytest.approx(30, abs=1)
+
+
 async def test_a_gates_deadline_goes_on_while_nobody_runs_the_plan(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
