@@ -24,7 +24,7 @@ _SWITCHES = (
     "--no-first-run",
     "--remote-debugging-pipe",
 )
-_PATIENCE_S = 30.0
+_PATIENCE_S = 120.0
 _KEYS = {
     "Tab": (9, ""),
     "Enter": (13, "\r"),
@@ -141,7 +141,9 @@ class Tab:
         while b"\0" not in self._read:
             ready, _, _ = select.select([self._from], [], [], _PATIENCE_S)
             assert ready, "Chromium does not answer"
-            self._read += os.read(self._from, 2**20)
+            read = os.read(self._from, 2**20)
+            assert read, "Chromium has ended"
+            self._read += read
         message, _, self._read = self._read.partition(b"\0")
         said: dict[str, Any] = json.loads(message)
         return said

@@ -23,7 +23,7 @@ def test_a_benchmark_runs(name: str, tmp_path: Path) -> None:
         pytest.skip("needs Ray: pip install 'stratum-runtime[cluster]'")
     alone = ["--alone"] if name in WITH_PEERS else []
     command = [sys.executable, "-m", "benchmarks", name, "--quick", "--json", "--plot", str(tmp_path), *alone]
-    ended = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=300, check=True)
+    ended = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=900, check=True)
     report = json.loads(ended.stdout.splitlines()[-1])
     assert report.get("rows") or report.get("counts")
     assert report["machine"]["python"]
