@@ -199,4 +199,4 @@ def chromium(folder: Path, *switches: str) -> Generator[Tab]:
         os.close(ours_out)
         os.close(ours_in)
         process.terminate()
-        process.wait(60)
+        process.wait(300)

@@ -87,7 +87,7 @@ class CodexHome:
     folder: Path
     env: dict[str, str] = field(default_factory=dict[str, str])
 
-    async def run(self, prompt: str, workdir: Path, *options: str, timeout_s: float = 120) -> CodexRun:
+    async def run(self, prompt: str, workdir: Path, *options: str, timeout_s: float = 300) -> CodexRun:
         """`codex exec --json`, to its end."""
         argv = [str(self.binary), "exec", "--json", "--skip-git-repo-check", *options, prompt]
         with trio.fail_after(timeout_s):

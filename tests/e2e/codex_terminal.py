@@ -38,7 +38,7 @@ class Terminal:
     def text(self) -> str:
         return "\n".join(line.rstrip() for line in self.screen.display if line.strip())
 
-    async def shows(self, *texts: str, timeout_s: float = 30) -> str:
+    async def shows(self, *texts: str, timeout_s: float = 120) -> str:
         """The screen, once it shows one of these."""
         with trio.move_on_after(timeout_s):
             while not any(text in self.text for text in texts):

@@ -33,7 +33,7 @@ def stratum(home: CodexHome, folder: Path, *arguments: str) -> str:
 
 def codex(home: CodexHome, *arguments: str) -> str:
     done = subprocess.run(
-        [home.binary, *arguments], env=home.env, capture_output=True, text=True, check=False, timeout=60
+        [home.binary, *arguments], env=home.env, capture_output=True, text=True, check=False, timeout=300
     )
     assert done.returncode == 0, done.stdout + done.stderr
     return done.stdout

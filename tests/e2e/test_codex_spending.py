@@ -64,7 +64,7 @@ async def test_three_responses_between_two_calls_are_what_the_step_cost(model: s
 @pytest.mark.parametrize("model", ["gpt-5.5", "gpt-6.1-sol"])
 async def test_the_server_books_what_its_agents_steps_took(model: str, tmp_path: Path) -> None:
     script = turns(PLAN, EXECUTE, FIRST, SECOND_WRONG, SECOND_MENDED, AUDIT, say("done"))
-    with trio.fail_after(120):
+    with trio.fail_after(300):
         async with open_codex_model(script, usage={"input": 1000, "cached": 400, "output": 50}) as fake:
             project = Project(tmp_path, fake, codex_model=model)
             async with open_app_server(project.home, approve) as codex:

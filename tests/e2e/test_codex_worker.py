@@ -58,7 +58,7 @@ async def ended(project: Path, plan: str, model: CodexModel, tmp_path: Path, *, 
         draft = await plans.propose(read_plan(plan), by="a test")
         approvals.approve(draft.digest, by="ada", how="terminal")
         live = await plans.start(draft.run)
-        with trio.fail_after(120):
+        with trio.fail_after(300):
             await live.ended.wait()
         return live
 
@@ -214,10 +214,10 @@ async def test_a_step_that_codex_never_gets_right_fails(tmp_path: Path, project:
 
 
 async def test_a_step_that_runs_out_of_time_stops_its_codex(tmp_path: Path, project: Path) -> None:
-    plan = "steps: [{id: a, intent: Sleep, budget: {ms: 6000}}]"
+    plan = "steps: [{id: a, intent: Sleep, budget: {ms: 20000}}]"
     async with open_codex_model(turns(run("touch begun; sleep 60613"), say("1"))) as model:
         live = await ended(project, plan, model, tmp_path)
-    with pytest.raises(PlanFailed, match="6,000 ms"):
+    with pytest.raises(PlanFailed, match="20,000 ms"):
         await live.result()
     assert (project / "begun").exists()
     left = await trio.run_process(["pgrep", "-f", "sleep 60613"], capture_stdout=True, check=False)

@@ -92,7 +92,7 @@ TASK = "Change the code"
 @pytest.mark.parametrize("codex_model", MODELS)
 async def test_a_task_goes_from_the_plan_to_the_audit(codex_model: str, tmp_path: Path) -> None:
     script = turns(PLAN, EXECUTE, FIRST, SECOND_WRONG, SECOND_MENDED, AUDIT, say("done"))
-    with trio.fail_after(120):
+    with trio.fail_after(300):
         async with open_codex_model(script) as model:
             project = Project(tmp_path, model, codex_model=codex_model)
             async with open_app_server(project.home, approve) as codex:
@@ -112,7 +112,7 @@ async def test_a_task_goes_from_the_plan_to_the_audit(codex_model: str, tmp_path
 
 @pytest.mark.parametrize("codex_model", MODELS)
 async def test_where_codex_cannot_ask_the_user_approves_in_a_terminal(codex_model: str, tmp_path: Path) -> None:
-    with trio.fail_after(120):
+    with trio.fail_after(300):
         async with open_codex_model(turns(say("not yet"))) as model:
             project = Project(tmp_path, model, codex_model=codex_model)
 
@@ -133,7 +133,7 @@ async def test_where_codex_cannot_ask_the_user_approves_in_a_terminal(codex_mode
 
 @pytest.mark.parametrize("codex_model", MODELS)
 async def test_a_plan_that_its_user_declines_does_not_run(codex_model: str, tmp_path: Path) -> None:
-    with trio.fail_after(120):
+    with trio.fail_after(300):
         async with open_codex_model(turns(PLAN, EXECUTE, say("declined"))) as model:
             project = Project(tmp_path, model, codex_model=codex_model)
             async with open_app_server(project.home, decline) as codex:
@@ -162,7 +162,7 @@ async def test_a_budget_that_runs_out_stops_the_plan_and_says_what_is_left(codex
 
     status = tool("stratum_status", lambda request: {})
     script = turns(plan, EXECUTE, FIRST, run("sleep 4"), late_report, status, say("stopped"))
-    with trio.fail_after(120):
+    with trio.fail_after(300):
         async with open_codex_model(script) as model:
             project = Project(tmp_path, model, codex_model=codex_model)
             async with open_app_server(project.home, approve) as codex:
@@ -190,7 +190,7 @@ def kill_server(project: Project) -> None:
 
 @pytest.mark.parametrize("codex_model", MODELS)
 async def test_a_killed_server_goes_on_where_it_was(codex_model: str, tmp_path: Path) -> None:
-    with trio.fail_after(120):
+    with trio.fail_after(300):
         async with open_codex_model(turns(say("not yet"))) as model:
             project = Project(tmp_path, model, codex_model=codex_model)
 
@@ -235,7 +235,7 @@ async def test_an_interrupted_call_stops_the_run_that_it_started_and_no_other(co
     waiting = call("stratum_plan", {"task": "Wait", "steps": [{"id": "1", "fn": "slow"}]}, server="stratum")
     start = call("stratum_execute", lambda request: {"plan": seen(request)["plan"], "wait_s": 25}, server="stratum")
     script = turns(PLAN, EXECUTE, waiting, start, say("never"))
-    with trio.fail_after(120):
+    with trio.fail_after(300):
         async with open_codex_model(script) as model:
             project = Project(tmp_path, model, codex_model=codex_model, options=("--steps", "slow.py"))
             (project.folder / "slow.py").write_text(SLOW)
@@ -271,7 +271,7 @@ async def test_an_interrupted_report_is_taken_back_and_can_be_made_again(codex_m
         {"task": "Change it", "contracts": PROPOSAL["contracts"], "steps": [checked]},
         server="stratum",
     )
-    with trio.fail_after(120):
+    with trio.fail_after(300):
         async with open_codex_model(turns(plan, EXECUTE, FIRST, say("never"))) as model:
             project = Project(tmp_path, model, codex_model=codex_model)
             (project.folder / "check.py").write_text(CHECK)
@@ -307,7 +307,7 @@ def is_alive(process: int) -> bool:
 @pytest.mark.parametrize("codex_model", MODELS)
 async def test_in_the_terminal_the_user_sees_the_plan_and_chooses(codex_model: str, tmp_path: Path) -> None:
     script = turns(PLAN, EXECUTE, EXECUTE, FIRST, SECOND_WRONG, SECOND_MENDED, AUDIT, say("all is done"))
-    with trio.fail_after(180):
+    with trio.fail_after(300):
         async with open_codex_model(script) as model:
             project = Project(tmp_path, model, codex_model=codex_model)
             async with open_terminal(project.home, project.folder) as terminal:
@@ -330,7 +330,7 @@ async def test_in_the_terminal_the_user_sees_the_plan_and_chooses(codex_model: s
 @pytest.mark.parametrize("codex_model", MODELS)
 async def test_what_a_plan_may_have_is_told_to_the_model_in_words(codex_model: str, tmp_path: Path) -> None:
     """Codex takes the words out of a schema that is too long for it, and says nothing of that."""
-    with trio.fail_after(120):
+    with trio.fail_after(300):
         async with open_codex_model(turns(say("ready"))) as model:
             project = Project(tmp_path, model, codex_model=codex_model)
             await project.home.run(TASK, project.folder)

@@ -55,7 +55,7 @@ def url(tmp_path_factory: pytest.TempPathFactory) -> Generator[str]:
 def test_the_conformance_suite_passes_for_what_the_server_claims(scenario: str, url: str, tmp_path: Path) -> None:
     suite = installed("@modelcontextprotocol/conformance", "0.2.0-alpha.12") / "dist" / "index.js"
     command = [NODE, suite, "server", "--url", url, "--scenario", scenario, "-o", tmp_path]
-    judged = subprocess.run(command, env=node_environment(), capture_output=True, text=True, timeout=120, check=False)
+    judged = subprocess.run(command, env=node_environment(), capture_output=True, text=True, timeout=300, check=False)
 
     assert judged.returncode == 0, judged.stdout
     assert " 0 failed" in judged.stdout
@@ -67,7 +67,7 @@ def inspect(folder: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
     launcher = package / json.loads((package / "package.json").read_text())["bin"]["mcp-inspector"]
     command = [NODE, launcher, "--cli", sys.executable, "-m", "stratum", "mcp", *arguments]
     return subprocess.run(
-        command, cwd=folder, env=node_environment(), capture_output=True, text=True, timeout=120, check=False
+        command, cwd=folder, env=node_environment(), capture_output=True, text=True, timeout=300, check=False
     )
 
 

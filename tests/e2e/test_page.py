@@ -128,7 +128,7 @@ def test_a_plan_goes_from_proposal_to_audit_by_keyboard_alone(folder: Path) -> N
             tab.reads("1 question waits for you.")  # once the step is done again
             tab.tab_to("Approve")
             tab.press("Enter")
-            assert process.wait(60) == 0
+            assert process.wait(300) == 0
         tab.reads("succeeded")
         tab.reads("Total: 0.000 USD, 1 retry, all passing")
         tab.tab_to("Report, to read and keep")
@@ -175,7 +175,7 @@ def test_without_scripts_a_plan_is_read_approved_watched_and_answered(folder: Pa
                 tab.open(f"{url}/runs/{run}")
             tab.tab_to("Approve")
             tab.press("Enter")
-            assert process.wait(60) == 0
+            assert process.wait(300) == 0
         tab.reads("succeeded")
 
 
@@ -216,7 +216,7 @@ def test_every_page_is_accessible_and_fits_its_screen(folder: Path, width: int, 
             tab.open(f"{url}/runs/{hard}")
             tab.tab_to("End the run")
             tab.press("Enter")
-            assert process.wait(60) == 1
+            assert process.wait(300) == 1
         tab.reads("cancelled")
         found["over"] = _faults(tab, f"{url}/runs/{hard}", axe)
         found["report"] = _faults(tab, f"{url}/runs/{hard}/report", axe)

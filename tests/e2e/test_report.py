@@ -61,7 +61,7 @@ def test_nothing_hangs_over_the_edge(tmp_path: Path, width: int) -> None:
         ],
         capture_output=True,
         text=True,
-        timeout=120,
+        timeout=300,
         check=True,
     )
     found = re.search(r"<title>(\d+) of (\d+)</title>", done.stdout)
