@@ -25,6 +25,8 @@ _ANSWERS = {
     b"]11;?": b"\x1b]11;rgb:0000/0000/0000\x1b\\",
 }
 """What a terminal is asked, and what this one says: a VT220, white on black."""
+_WHERE = b"\x1b[6n"
+"""Asks where the cursor is."""
 
 
 @dataclass(kw_only=True)
@@ -54,6 +56,7 @@ class Terminal:
 
     async def draw(self) -> None:
         stream = pyte.ByteStream(self.screen)
+        begun = b""
         while True:
             try:
                 drawn = await self.master.receive_some(65536)
@@ -62,12 +65,20 @@ class Terminal:
             if not drawn:
                 return
             stream.feed(drawn)
+            drawn = begun + drawn
             for asked, answer in _ANSWERS.items():
                 if asked in drawn:
                     await self.master.send_all(answer)
-            if b"\x1b[6n" in drawn:
+            if _WHERE in drawn:
                 cursor = self.screen.cursor
                 await self.master.send_all(f"\x1b[{cursor.y + 1};{cursor.x + 1}R".encode())
+            begun = _begun(drawn)
+
+
+def _begun(drawn: bytes) -> bytes:
+    """The part of a question with which it ends: the rest comes with the next read."""
+    parts = [asked[:length] for asked in (*_ANSWERS, _WHERE) for length in range(1, len(asked))]
+    return max(filter(drawn.endswith, parts), key=len, default=b"")
 
 
 @asynccontextmanager
