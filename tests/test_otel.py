@@ -15,6 +15,7 @@ from opentelemetry.sdk.trace import ReadableSpan, SpanProcessor, TracerProvider
 from opentelemetry.sdk.trace.export import SimpleSpanProcessor
 from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
 from opentelemetry.trace import StatusCode
+from trio.testing import MockClock
 
 from stratum import (
     Budget,
@@ -143,7 +144,7 @@ async def test_tokens_cost_and_retries_are_metered() -> None:
     assert "gen_ai.client.operation.duration" in sums
 
 
-async def test_a_failure_is_the_status_of_its_step_and_run() -> None:
+async def test_a_failure_is_the_status_of_its_step_and_run(autojump_clock: MockClock) -> None:
     @flow(budget=Budget(ms=20))
     async def slow() -> None:
         await mood("x")

@@ -317,7 +317,7 @@ def test_cancelling_a_flow_cancels_what_it_awaits_in_asyncio_and_waits() -> None
             events.append("cancelled in asyncio")
             raise
 
-    @flow(budget=Budget(ms=20))
+    @flow(budget=Budget(ms=500))
     async def asks() -> None:
         try:
             await aio.in_asyncio(endless)

@@ -266,7 +266,7 @@ async def test_a_hanging_compute_is_abandoned_at_the_deadline_and_reported() -> 
         release.wait(60)
         return text
 
-    @flow(budget=Budget(ms=50))
+    @flow(budget=Budget(ms=500))
     async def stuck(text: str) -> str:
         return await hang(text)
 
@@ -293,7 +293,7 @@ async def test_exhaustion_is_in_the_journal(autojump_clock: MockClock) -> None:
     assert records[-1].state == "exhausted"
 
 
-async def test_what_stopped_a_call_is_recorded_as_its_reason() -> None:
+async def test_what_stopped_a_call_is_recorded_as_its_reason(autojump_clock: MockClock) -> None:
     """Not as a task at an address, which nobody can look up afterwards."""
     async with open_runtime(provider=scripted(Reply(value=Word(text="hi"), delay_s=60)), journal=None) as runtime:
         events = runtime.events.subscribe()

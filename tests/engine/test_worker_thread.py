@@ -65,7 +65,7 @@ async def test_only_a_compute_that_had_begun_is_recorded_as_leaked(released: thr
         released.wait(60)
         return number
 
-    @flow(budget=Budget(ms=300))
+    @flow(budget=Budget(ms=1000))
     async def stuck(count: int) -> None:
         async with trio.open_nursery() as nursery:
             for number in range(count):
