@@ -31,7 +31,7 @@ from stratum.contracts.errors import RunError
 from stratum.engine.providers.scripted import Reply, scripted
 from stratum.people import Review
 
-WITHIN_S = 20
+WITHIN_S = 60
 request_id: ContextVar[str] = ContextVar("request_id", default="none")
 
 
