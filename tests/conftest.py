@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import signal
 from collections.abc import Generator
+from pathlib import Path
 
 import pytest
 from hypothesis import HealthCheck, settings
@@ -28,6 +29,8 @@ if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
 for name in list(os.environ):
     if name.startswith(("STRATUM_", "OPENAI_", "GIT_")) and not name.startswith("STRATUM_LOCAL_"):
         del os.environ[name]
+os.environ["GIT_CONFIG_GLOBAL"] = str(Path(__file__).with_name("fakes") / "gitconfig")
+os.environ["GIT_CONFIG_SYSTEM"] = os.devnull
 for name in (
     "COLUMNS",
     "LINES",
