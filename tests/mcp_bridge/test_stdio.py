@@ -26,6 +26,7 @@ class Process:
         self.child = subprocess.Popen(
             [sys.executable, "-m", "stratum", "mcp"],
             cwd=folder,
+            env=os.environ | {"STRATUM_STATE_HOME": f"{folder}-state"},  # what is approved there is none of the user's
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
