@@ -24,6 +24,9 @@ from stratum.engine.workplace import refuse_on_worker
 
 T = TypeVar("T")
 
+_LONGEST_S: Final = 100 * 365 * 86_400
+"""As long as a budget's."""
+
 
 def _await_human(question: str, options: list[str]) -> RecordedDecision: ...  # type: ignore[empty-body]
 
@@ -71,9 +74,11 @@ async def await_human(
 
     Raises:
         HITLTimeoutError: nobody answered within `timeout_s`.
-        TypeError: an option or the fallback is not of the type.
+        TypeError: the question is no text, or an option or the fallback is not of the type.
+        ValueError: `timeout_s` is no time to wait.
     """
     refuse_on_worker("await_human()", fix="ask in the flow that calls this one")
+    _check_asked(question, options, timeout_s)
     asked = _Question(
         text=question,
         codec=codec(decision, owner="await_human", field="decision"),
@@ -90,6 +95,21 @@ async def await_human(
 
     async with open_runtime() as runtime:
         return await _answered(asked, runtime.place)
+
+
+def _check_asked(question: object, options: object, timeout_s: object) -> None:
+    """Before the question is in the journal, whose records a resumed run would meet again."""
+    if not isinstance(question, str):
+        raise TypeError(f"await_human({question!r}): the question is no text; pass a str")
+    if isinstance(options, str):
+        raise TypeError(f"await_human(options={options!r}): pass a list of options, as [{options!r}]")
+    if timeout_s is None:
+        return
+    is_number = isinstance(timeout_s, (int, float)) and not isinstance(timeout_s, bool)
+    if not (is_number and 0 <= timeout_s <= _LONGEST_S):  # type: ignore[operator]  # NaN is in no range
+        raise ValueError(
+            f"timeout_s={timeout_s!r}: pass a number of seconds from 0 to {_LONGEST_S:,}, or None to wait on"
+        )
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -324,6 +324,12 @@ async def open_runtime(
     refuse_other_than_budget("open_runtime", budget)
     check_session_options(
         provider=provider,
+        model=model,
+        allowance=allowance,
+        journal=journal,
+        sinks=sinks,
+        cluster=cluster,
+        jitter=jitter,
         sample_n=sample_n,
         transport_retries=transport_retries,
         request_timeout_s=request_timeout_s,

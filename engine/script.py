@@ -25,6 +25,7 @@ def run(target: Any, /, *args: Any, **kwargs: Any) -> Any:
 
     Raises:
         RuntimeError: called inside a running event loop.
+        TypeError: what was given is none of these.
     """
     coroutine = target if inspect.iscoroutine(target) else None
     try:
@@ -35,6 +36,11 @@ def run(target: Any, /, *args: Any, **kwargs: Any) -> Any:
         raise
 
     async def main() -> Any:
-        return await (coroutine if coroutine is not None else target(*args, **kwargs))
+        if coroutine is not None:
+            return await coroutine
+        called = target(*args, **kwargs) if callable(target) else target
+        if not inspect.isawaitable(called):
+            raise TypeError(f"run() takes a step, a flow or an async function, as in run(f, x); {target!r} is none")
+        return await called
 
     return trio.run(main)

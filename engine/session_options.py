@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import os
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 from stratum.actors.rate_limiter import RateLimit
+from stratum.contracts.allowance import Allowance
 from stratum.contracts.errors import ContractDefinitionError
 from stratum.contracts.price import Price
 
@@ -13,6 +15,12 @@ from stratum.contracts.price import Price
 def check_session_options(
     *,
     provider: object,
+    model: object,
+    allowance: object,
+    journal: object,
+    sinks: object,
+    cluster: object,
+    jitter: object,
     sample_n: object,
     transport_retries: object,
     request_timeout_s: object,
@@ -24,9 +32,19 @@ def check_session_options(
     Raises:
         ContractDefinitionError: a name or a class in place of a provider.
         ValueError: a number that makes no sense.
-        TypeError: no mapping of models to what is asked for.
+        TypeError: something else than what is asked for.
     """
     _refuse_other_than_provider(provider)
+    _check("model", model, fits=isinstance(model, str | None), fix="the name of one, as 'gpt-4.1-mini'")
+    _check("allowance", allowance, fits=isinstance(allowance, Allowance | None), fix="Allowance(usd=..., per='day')")
+    _check(
+        "journal", journal, fits=isinstance(journal, str | os.PathLike | None), fix="a file's path, or None for memory"
+    )
+    _check("sinks", sinks, fits=sinks is None or _are_sinks(sinks), fix="a list of sinks, as [ConsoleSink()]")
+    _check("cluster", cluster, fits=cluster is None or hasattr(cluster, "staffed"), fix="stratum.cluster.Cluster(...)")
+    _check(
+        "jitter", jitter, fits=callable(jitter), fix="a function that returns a number from 0 to 1, as random.random"
+    )
     _check_whole("sample_n", sample_n, at_least=1)
     _check_whole("transport_retries", transport_retries, at_least=0)
     is_number = isinstance(request_timeout_s, (int, float)) and not isinstance(request_timeout_s, bool)
@@ -43,6 +61,15 @@ def _refuse_other_than_provider(provider: object) -> None:
             problem=f"provider={provider!r} is not a provider",
             fix="pass one, as stratum.providers.OpenAI(), or leave it to the environment",
         )
+
+
+def _check(name: str, given: object, *, fits: bool, fix: str) -> None:
+    if not fits:
+        raise TypeError(f"{name}={given!r}: pass {fix}")
+
+
+def _are_sinks(given: object) -> bool:
+    return isinstance(given, Iterable) and all(hasattr(each, "ask") for each in given)
 
 
 def _check_whole(name: str, number: object, *, at_least: int) -> None:

@@ -19,6 +19,7 @@ from stratum.mcp_bridge.run_view import RunView, next_call, run_view, summary
 from stratum.mcp_bridge.tool import Call, PlanId, StepId, answer, arguments, bridge_of, meta_of
 
 if TYPE_CHECKING:
+    from stratum.contracts.plans.status import Verdict
     from stratum.engine.plans.plan_run import PlanRun
     from stratum.engine.plans.plans import Plans
 
@@ -91,12 +92,17 @@ async def stratum_step_done(
     run = await running(plans, plan)
     verdict = None
     usage, model = await bridge.spending.measured(meta_of(ctx), ticket)
+
+    async def reported() -> Verdict:
+        if gave_up:
+            return await run.fail(step, gave_up, ticket=ticket, usage=usage, model=model)
+        return await run.report(step, body, ticket=ticket, usage=usage, model=model)
+
     try:
         with trio.move_on_after(wait_s) as patience, run.asking.awaited(step, patience):
-            if gave_up:
-                verdict = await run.fail(step, gave_up, ticket=ticket, usage=usage, model=model)
-            else:
-                verdict = await run.report(step, body, ticket=ticket, usage=usage, model=model)
+            verdict = await reported()
+        if verdict is None and run.judged(step, ticket=ticket):
+            verdict = await reported()  # else who has no time to wait would be told for ever to send it again
     except trio.Cancelled:
         if not bridge.closing.is_set():
             run.take_back(step, ticket=ticket)
@@ -153,4 +159,4 @@ async def running(plans: Plans, plan: str) -> PlanRun:
         )
     if state == "discarded":
         raise ToolError(f"plan {plan} was {status.error}. {next_call(status)}")
-    raise ToolError(f'plan {plan} is {state} and not at work here; stratum_execute(plan="{plan}") goes on with it')
+    raise ToolError(f"plan {plan} is {state} and not at work here. {next_call(status)}")

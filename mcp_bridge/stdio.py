@@ -13,11 +13,12 @@ from mcp.server.mcpserver import MCPServer
 from mcp.server.stdio import stdio_server
 from mcp.shared._stream_protocols import ReadStream
 from mcp.shared.message import SessionMessage
-from mcp_types import PARSE_ERROR
+from mcp_types import INVALID_REQUEST, PARSE_ERROR
 from pydantic import ValidationError
 
 from stratum.mcp_bridge.handshake import Opening
 from stratum.mcp_bridge.trio_wire import TrioWire
+from stratum.mcp_bridge.unlike_a_message import unlike_a_message
 from stratum.mcp_bridge.wire import Wire
 
 _log = logging.getLogger("stratum.mcp")
@@ -26,18 +27,20 @@ _log = logging.getLogger("stratum.mcp")
 async def serve_stdio(server: MCPServer[Any], wire: Wire, opening: Opening, *, closing: trio.Event) -> None:
     """Serve the client at `wire`, which began with `opening`, until it leaves; then `closing` is set."""
     connected = TrioWire(wire)
-    source: Any = _Lines(connected, opening, closing)
-    sink: Any = _Messages(connected, opening)
+    messages = _Messages(connected, opening)
+    source: Any = _Lines(connected, messages, opening, closing)
+    sink: Any = messages
     lowlevel = server._lowlevel_server  # pyright: ignore[reportPrivateUsage]  # run_stdio_async takes no streams; the SDK's own clients do the same
     async with stdio_server(stdin=source, stdout=sink) as (read, write):
-        await lowlevel.run(_Readable(read, sink), write, lowlevel.create_initialization_options())
+        await lowlevel.run(_Readable(read, messages), write, lowlevel.create_initialization_options())
 
 
 class _Lines:
-    """What the client says, a line at a time, the opening line once more."""
+    """What the client says, a line at a time, the opening line once more; without what the SDK would take for something else."""
 
-    def __init__(self, wire: TrioWire, opening: Opening, closing: trio.Event) -> None:
+    def __init__(self, wire: TrioWire, sink: _Messages, opening: Opening, closing: trio.Event) -> None:
         self._wire = wire
+        self._sink = sink
         self._first = opening.line
         self._closing = closing
 
@@ -45,13 +48,17 @@ class _Lines:
         return self
 
     async def __anext__(self) -> str:
+        while (line := await self._next()) is not None:
+            refused = unlike_a_message(line)
+            if refused is None:
+                return line.decode()
+            await self._sink.refuse(refused.why, request=refused.id)
+        self._closing.set()
+        raise StopAsyncIteration
+
+    async def _next(self) -> bytes | None:
         line, self._first = self._first, None
-        if line is None:
-            line = await self._wire.receive_line()
-        if line is None:
-            self._closing.set()
-            raise StopAsyncIteration
-        return line.decode("utf-8", errors="replace")
+        return await self._wire.receive_line() if line is None else line
 
 
 class _Readable:
@@ -63,11 +70,8 @@ class _Readable:
 
     async def receive(self) -> SessionMessage:
         while isinstance(item := await self._read.receive(), Exception):
-            said = _unreadable(item)
-            _log.warning("%s", said)
             # Without an id: that of a message which is no message could be another's.
-            error = {"jsonrpc": "2.0", "id": None, "error": {"code": PARSE_ERROR, "message": said}}
-            await self._sink.write(msgspec.json.encode(error).decode() + "\n")
+            await self._sink.refuse(_unreadable(item), request=None)
         return item
 
     async def aclose(self) -> None:
@@ -94,7 +98,7 @@ class _Readable:
 def _unreadable(problem: Exception) -> str:
     errors = problem.errors(include_url=False, include_input=False) if isinstance(problem, ValidationError) else []
     syntax = [f": {error['msg']}" for error in errors if error["type"] == "json_invalid"]
-    return f"a line was left out, because it is no JSON-RPC message{''.join(syntax)}; write one message a line"
+    return f"it is no JSON-RPC message{''.join(syntax)}; write one message a line"
 
 
 class _Messages:
@@ -115,6 +119,14 @@ class _Messages:
                 await self._wire.send(message)
         except BrokenPipeError:
             self._gone = True  # its input ends next, and with it the server
+
+    async def refuse(self, why: str, *, request: int | str | None) -> None:
+        """Say why a line was left out: to whoever waits for the answer to `request`, if it was one."""
+        said = f"a line was left out, because {why}"
+        _log.warning("%s", said)
+        code = PARSE_ERROR if request is None else INVALID_REQUEST
+        error = {"jsonrpc": "2.0", "id": request, "error": {"code": code, "message": said}}
+        await self.write(msgspec.json.encode(error).decode() + "\n")
 
     async def flush(self) -> None:
         """Nothing is held back."""

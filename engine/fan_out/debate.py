@@ -53,11 +53,15 @@ async def debate(
 
     Raises:
         ValueError: no agents, or no rounds.
+        TypeError: an agent does not take what the others said, and there is more than one round.
     """
     if not agents:
         raise ValueError("debate() needs agents; pass at least one")
     if rounds < 1:
         raise ValueError(f"rounds={rounds}: pass 1 or more")
+    if rounds > 1:
+        for agent in agents:
+            _refuse_deaf(agent)
     history = [list(await parallel(*[agent(topic) for agent in agents]))]
     while len(history) < rounds:
         said = history[-1]
@@ -65,6 +69,19 @@ async def debate(
         history.append(list(await parallel(*answers)))
     concluded = synthesize(topic, history, _agree(history[-1], agree_on))
     return await concluded if inspect.isawaitable(concluded) else concluded
+
+
+def _refuse_deaf(agent: Agent[Any]) -> None:
+    """Before the first round is paid for."""
+    try:
+        inspect.signature(agent).bind("the topic", "what the others said")
+    except TypeError:
+        raise TypeError(
+            f"debate(): {getattr(agent, '__name__', agent)} cannot be called with (topic, others), as rounds after the first "
+            "call it; give it a second parameter, or pass rounds=1"
+        ) from None
+    except ValueError:
+        return  # it does not say what it takes
 
 
 def _agree(said: Sequence[object], agree_on: str | None) -> bool:

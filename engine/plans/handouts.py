@@ -91,6 +91,11 @@ class Handouts:
         await run.log.synced()
         return msgspec.structs.replace(handout.verdict, again=handout.again)
 
+    def judged(self, step: str, *, ticket: str) -> bool:
+        """Whether a report has its verdict; see `PlanRun.judged`."""
+        handout = self._by_ticket.get(ticket)
+        return handout is not None and handout.assignment.step == step and handout.verdict is not None
+
     def take_back(self, step: str, *, ticket: str) -> None:
         """Stop the verification of a report; see `PlanRun.take_back`."""
         handout = self._by_ticket.get(ticket)

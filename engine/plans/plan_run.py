@@ -166,6 +166,10 @@ class PlanRun:
         )
         return await self.handouts.report(reported, usage=usage, model=model)
 
+    def judged(self, step: str, *, ticket: str) -> bool:
+        """Whether a report has its verdict: the same report again then waits for nothing but the disk."""
+        return self.handouts.judged(step, ticket=ticket)
+
     def take_back(self, step: str, *, ticket: str) -> None:
         """Whoever reported a step wants no verdict any more: its verification stops, and the same ticket waits for another report.
 

@@ -170,10 +170,14 @@ _HOMES: Final = {
 
 Each at its first use: the MCP server has to answer its client within a second, before trio and pydantic are there.
 """
+_MODULES: Final = ("aio", "cluster", "people", "plans", "providers", "testing")
+"""Named by errors and docs as `stratum.aio`: so after `import stratum` they are there."""
 _HOME_OF: Final = {name: home for home, names in _HOMES.items() for name in names}
 
 
 def __getattr__(name: str) -> Any:
+    if name in _MODULES:
+        return import_module(f"{__name__}.{name}")
     if name not in __all__:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
     found = globals()[name] = getattr(import_module(_HOME_OF.get(name, "stratum.contracts.errors")), name)

@@ -33,7 +33,7 @@ from stratum import (
 )
 from stratum.actors.journal import open_journal
 from stratum.contracts.messages import AnswerReview
-from stratum.contracts.records import CallFinished, ClockStarted, ClockStopped
+from stratum.contracts.records import CallFinished, ClockStarted, ClockStopped, GateOpened
 from stratum.engine.people.review import Review, Sink
 from stratum.engine.people.sinks import ConsoleSink, FileSink
 from stratum.engine.providers.scripted import scripted
@@ -297,3 +297,23 @@ async def test_a_question_survives_a_restart_with_its_deadline_and_its_clock(tmp
         record.trace for record in records if isinstance(record, CallFinished) and record.outcome == "ok"
     )
     assert trace.review_id == f"{run}:await_human#1"
+
+
+@pytest.mark.parametrize(
+    ("asked", "says"),
+    [
+        ({"question": 5}, "the question is no text"),
+        ({"options": "yes"}, r"pass a list of options, as \['yes'\]"),
+        ({"timeout_s": float("nan")}, "timeout_s=nan: pass a number of seconds from 0"),
+        ({"timeout_s": -1}, "timeout_s=-1: pass"),
+        ({"timeout_s": "5"}, "timeout_s='5': pass"),
+        ({"timeout_s": 1e300}, "timeout_s=1e\\+300: pass"),
+    ],
+)
+async def test_what_nobody_can_be_asked_is_not_recorded(asked: dict[str, Any], says: str) -> None:
+    async with session(After(0, "ship")) as runtime:
+        with pytest.raises((TypeError, ValueError), match=says):
+            await await_human(**{"question": "Release?"} | asked)
+        records = await runtime.journal.read(runtime.session)
+        assert not [record for record in records if isinstance(record, GateOpened)]
+        assert (await await_human("Release?", timeout_s=0.5)).value == "ship"

@@ -31,6 +31,7 @@ from stratum import (
     infer,
     open_runtime,
     refine,
+    run,
 )
 from stratum.contracts.errors import RunError
 from stratum.plans import Functions, PlanError, load_plan, read_plan
@@ -128,13 +129,20 @@ def test_a_budget_that_is_none_is_found_while_decorating(budget: Any) -> None:
         ({"request_timeout_s": "5"}, "request_timeout_s='5': pass a number of seconds above 0"),
         ({"prices": {"m": 5}}, "prices={'m': 5}: pass {\"model\": Price.per_million(input=..., output=...)}"),
         ({"rate_limits": 5}, 'rate_limits=5: pass {"model": RateLimit(requests_per_minute=...)}'),
+        ({"model": 3}, "model=3: pass the name of one, as 'gpt-4.1-mini'"),
+        ({"allowance": 5}, "allowance=5: pass Allowance(usd=..., per='day')"),
+        ({"journal": False}, "journal=False: pass a file's path, or None for memory"),
+        ({"sinks": "x"}, "sinks='x': pass a list of sinks, as [ConsoleSink()]"),
+        ({"sinks": 5}, "sinks=5: pass a list of sinks, as [ConsoleSink()]"),
+        ({"cluster": "ray"}, "cluster='ray': pass stratum.cluster.Cluster(...)"),
+        ({"jitter": 1}, "jitter=1: pass a function that returns a number from 0 to 1, as random.random"),
     ],
 )
 async def test_what_makes_no_sense_for_a_runtime_opens_nothing(
     options: dict[str, Any], says: str, tmp_path: Path
 ) -> None:
     with pytest.raises((ValueError, TypeError), match=f"^{re.escape(says)}$"):
-        async with open_runtime(provider=scripted(), journal=tmp_path / "journal.db", **options):
+        async with open_runtime(**{"provider": scripted(), "journal": tmp_path / "journal.db"} | options):
             pass
     assert not list(tmp_path.iterdir())
 
@@ -476,6 +484,20 @@ async def test_a_parameter_may_be_called_step() -> None:
 
     async with open_runtime(provider=scripted(), journal=None) as runtime:
         assert await runtime.run(told, step=3) == 3
+
+
+@pytest.mark.parametrize("target", ["quadruple", lambda: 3])
+def test_what_cannot_be_run_is_shown(target: Any) -> None:
+    with pytest.raises(
+        TypeError, match=r"^run\(\) takes a step, a flow or an async function, as in run\(f, x\); .* is none$"
+    ):
+        run(target)
+    assert run(lambda: double(2)) == 4
+
+
+def test_a_module_that_errors_name_is_there_after_import_stratum() -> None:
+    said = subprocess.check_output([sys.executable, "-c", "import stratum; print(stratum.aio.open_runtime.__name__)"])
+    assert said == b"open_runtime\n"
 
 
 async def test_a_runtime_is_refused_in_another_trio_run() -> None:

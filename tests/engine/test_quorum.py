@@ -341,3 +341,15 @@ async def test_a_resumed_quorum_is_not_asked_again(autojump_clock: MockClock, tm
         run = next(run.run for run in await runtime.journal.runs() if run.name == "quorum_then_crash")
     async with open_runtime(provider=scripted(), journal=journal) as runtime:
         assert (await runtime.resume(quorum_then_crash, run)).name == "a"
+
+
+async def test_a_debater_that_cannot_hear_the_others_is_refused_before_the_first_round() -> None:
+    @infer(intent="Argue")
+    def deaf(topic: str) -> str: ...
+
+    provider = scripted(otherwise="yes")
+    async with session(provider):
+        with pytest.raises(TypeError, match=r"deaf cannot be called with \(topic, others\).*pass rounds=1"):
+            await debate([deaf, deaf], "t", rounds=2, synthesize=all_of_it)
+        assert provider.received == []
+        assert await debate([deaf, deaf], "t", rounds=1, synthesize=all_of_it) == ("t", [["yes", "yes"]], True)

@@ -165,6 +165,32 @@ async def test_a_report_whose_call_returns_early_is_verified_to_its_end(tmp_path
     assert (early["accepted"], later["accepted"]) == (None, True)
 
 
+async def test_who_has_no_time_to_wait_is_told_the_verdict_once_it_is_there(tmp_path: Path) -> None:
+    judge = Deliberate()
+    judge.decided.set()
+    async with agent(project(tmp_path, judge=judge), approving()) as codex:
+        plan = await codex.plan(steps=JUDGED, contracts={})
+        (mine,) = (await codex.call("stratum_execute", plan=plan))["assignments"]
+        await codex.done(plan, mine, "good", wait_s=0)
+        while await state(codex, plan) != "succeeded":
+            await trio.testing.wait_all_tasks_blocked()
+        again = await codex.done(plan, mine, "good", wait_s=0)
+
+    assert again["accepted"] is True
+    assert "again" not in again["next"]
+
+
+async def test_a_report_for_what_has_succeeded_elsewhere_is_not_told_to_go_on(tmp_path: Path) -> None:
+    served = project(tmp_path)
+    async with agent(served, approving()) as codex:
+        plan = await codex.plan(steps=[{"id": "1", "fn": "work"}], contracts={})
+        (mine,) = (await codex.call("stratum_execute", plan=plan))["assignments"]
+        await codex.done(plan, mine, "good")
+    async with agent(served) as codex:
+        with pytest.raises(Refused, match="is succeeded and not at work here. Done. Show the user stratum_audit"):
+            await codex.done(plan, mine, "good")
+
+
 async def test_a_server_that_ends_leaves_the_run_to_the_next(tmp_path: Path) -> None:
     served = project(tmp_path, steps=[slow])
     async with agent(served, approving()) as codex:

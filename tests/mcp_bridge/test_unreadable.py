@@ -26,6 +26,13 @@ UNREADABLE: dict[str, tuple[str, str]] = {
     "a number of 5,000 digits": (call("9" * 5_000), "number out of range"),
     "50 MB": (call(f'"{"x" * 50_000_000}"'), "longer than 32 MiB"),
 }
+UNLIKE: dict[str, tuple[bytes, int | None, str]] = {
+    "an id that is half a number": (b'{"jsonrpc":"2.0","id":1.5,"method":"ping"}', None, "neither a text nor a whole"),
+    "an id that is none": (b'{"jsonrpc":"2.0","id":null,"method":"ping"}', None, "neither a text nor a whole"),
+    "params without names": (b'{"jsonrpc":"2.0","id":7,"method":"ping","params":[1]}', 7, "params are no object"),
+    "no UTF-8": (call('"x"').encode().replace(b"x", b"\xff"), None, "it is not UTF-8 (byte "),
+}
+"""What the SDK would leave without an answer, or pass on changed."""
 REFUSED: dict[str, str] = {"NaN": call("NaN"), "a number too great for any float": call("1e400")}
 
 
@@ -43,6 +50,12 @@ def test_a_line_that_is_no_message_is_refused_and_the_next_one_served(tmp_path: 
             assert answer["id"] is None
             assert told in answer["error"]["message"]
             assert len(json.dumps(answer)) < LONGEST
+        for sent, request, told in UNLIKE.values():
+            server.child.stdin.write(sent + b"\n")
+            server.child.stdin.flush()
+            answer = server.receive()
+            assert answer["id"] == request
+            assert told in answer["error"]["message"]
         for line in REFUSED.values():
             server.child.stdin.write(line.encode() + b"\n")
             server.child.stdin.flush()
