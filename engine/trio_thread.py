@@ -98,7 +98,7 @@ class TrioThread(Generic[Value]):
 
         Raises what leaving it raised.
         """
-        self._leaving = True
+        self._leaving = True  # before the token is looked at: whoever sets that looks at this next
         if self._token is not None and not self._ended.done():
             try:
                 self._token.run_sync_soon(self._end_by, reason)
@@ -133,6 +133,8 @@ class TrioThread(Generic[Value]):
 
     async def _main(self) -> None:
         self._token = trio.lowlevel.current_trio_token()
+        if self._leaving:
+            return  # the block was left before anybody could be told here: nothing is opened
         # Outside of what is held: closing that stops the calls that use it, and here they are waited for.
         async with trio.open_nursery() as self._nursery:
             try:

@@ -29,6 +29,7 @@ from stratum import (
 )
 from stratum.contracts.errors import RunError
 from stratum.engine.providers.scripted import Reply, scripted
+from stratum.engine.trio_thread import TrioThread
 from stratum.people import Review
 
 WITHIN_S = 60
@@ -398,6 +399,40 @@ def test_a_cancellation_while_the_runtime_closes_waits_for_it_and_is_not_lost() 
             await running[0]
 
     under_asyncio(program)
+
+
+def test_an_opening_that_is_cancelled_before_its_thread_has_begun_opens_nothing(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    go, threads, begin = threading.Event(), list[TrioThread[object]](), TrioThread[object]._run
+
+    def late(thread: TrioThread[object]) -> None:
+        threads.append(thread)
+        assert go.wait(WITHIN_S)
+        begin(thread)
+
+    monkeypatch.setattr(TrioThread, "_run", late)
+
+    async def opened() -> None:
+        async with aio.open_runtime(provider=scripted(), journal=tmp_path / "journal.db"):
+            pytest.fail("it was cancelled")
+
+    async def main() -> bool:
+        task = asyncio.create_task(opened())
+        while not threads:
+            await asyncio.sleep(0)
+        task.cancel()
+        await asyncio.sleep(0)
+        await asyncio.sleep(0)  # it has seen that, and waits for the thread
+        go.set()
+        await asyncio.wait({task}, timeout=WITHIN_S)
+        if not task.done() and threads[0]._token is not None:
+            threads[0]._token.run_sync_soon(threads[0]._stop.set)  # or the test would wait for ever, too
+            return False
+        return task.cancelled()
+
+    assert asyncio.run(main())
+    assert not list(tmp_path.iterdir())
 
 
 def test_a_session_whose_budget_ran_out_ends_the_block_with_its_error() -> None:
