@@ -69,7 +69,8 @@ def _check(name: str, given: object, *, fits: bool, fix: str) -> None:
 
 
 def _are_sinks(given: object) -> bool:
-    return isinstance(given, Iterable) and all(hasattr(each, "ask") for each in given)
+    sinks: Iterable[object] | None = given if isinstance(given, Iterable) else None
+    return sinks is not None and all(hasattr(each, "ask") for each in sinks)
 
 
 def _check_whole(name: str, number: object, *, at_least: int) -> None:

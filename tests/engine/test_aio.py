@@ -29,7 +29,6 @@ from stratum import (
 )
 from stratum.contracts.errors import RunError
 from stratum.engine.providers.scripted import Reply, scripted
-from stratum.engine.trio_thread import TrioThread
 from stratum.people import Review
 
 WITHIN_S = 60
@@ -404,14 +403,20 @@ def test_a_cancellation_while_the_runtime_closes_waits_for_it_and_is_not_lost() 
 def test_an_opening_that_is_cancelled_before_its_thread_has_begun_opens_nothing(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    go, threads, begin = threading.Event(), list[TrioThread[object]](), TrioThread[object]._run
+    begun, go, scope, run = threading.Event(), threading.Event(), trio.CancelScope(), trio.run
+    tokens: list[trio.lowlevel.TrioToken] = []
 
-    def late(thread: TrioThread[object]) -> None:
-        threads.append(thread)
+    def late(main: Callable[[], Awaitable[None]]) -> None:
+        async def stoppable() -> None:
+            tokens.append(trio.lowlevel.current_trio_token())
+            with scope:
+                await main()
+
+        begun.set()
         assert go.wait(WITHIN_S)
-        begin(thread)
+        run(stoppable)
 
-    monkeypatch.setattr(TrioThread, "_run", late)
+    monkeypatch.setattr(trio, "run", late)
 
     async def opened() -> None:
         async with aio.open_runtime(provider=scripted(), journal=tmp_path / "journal.db"):
@@ -419,15 +424,15 @@ def test_an_opening_that_is_cancelled_before_its_thread_has_begun_opens_nothing(
 
     async def main() -> bool:
         task = asyncio.create_task(opened())
-        while not threads:
+        while not begun.is_set():
             await asyncio.sleep(0)
         task.cancel()
         await asyncio.sleep(0)
         await asyncio.sleep(0)  # it has seen that, and waits for the thread
         go.set()
         await asyncio.wait({task}, timeout=WITHIN_S)
-        if not task.done() and threads[0]._token is not None:
-            threads[0]._token.run_sync_soon(threads[0]._stop.set)  # or the test would wait for ever, too
+        if not task.done():
+            tokens[0].run_sync_soon(scope.cancel)  # or the test would wait for ever, too
             return False
         return task.cancelled()
 

@@ -311,9 +311,10 @@ async def test_a_question_survives_a_restart_with_its_deadline_and_its_clock(tmp
     ],
 )
 async def test_what_nobody_can_be_asked_is_not_recorded(asked: dict[str, Any], says: str) -> None:
+    question: dict[str, Any] = {"question": "Release?"}
     async with session(After(0, "ship")) as runtime:
         with pytest.raises((TypeError, ValueError), match=says):
-            await await_human(**{"question": "Release?"} | asked)
+            await await_human(**question | asked)
         records = await runtime.journal.read(runtime.session)
         assert not [record for record in records if isinstance(record, GateOpened)]
         assert (await await_human("Release?", timeout_s=0.5)).value == "ship"

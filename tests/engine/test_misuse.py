@@ -141,8 +141,9 @@ def test_a_budget_that_is_none_is_found_while_decorating(budget: Any) -> None:
 async def test_what_makes_no_sense_for_a_runtime_opens_nothing(
     options: dict[str, Any], says: str, tmp_path: Path
 ) -> None:
+    rest: dict[str, Any] = {"provider": scripted(), "journal": tmp_path / "journal.db"}
     with pytest.raises((ValueError, TypeError), match=f"^{re.escape(says)}$"):
-        async with open_runtime(**{"provider": scripted(), "journal": tmp_path / "journal.db"} | options):
+        async with open_runtime(**rest | options):
             pass
     assert not list(tmp_path.iterdir())
 
