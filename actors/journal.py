@@ -213,6 +213,10 @@ class Journal:
         """
         await self._writer.read(lambda connection: deque(verified_bodies(connection, run), maxlen=0))
 
+    def refuse_if_dead(self) -> None:
+        """Raise `JournalUnavailable` if something was not written and nothing more will be, though `run` may not have said so yet."""
+        self._writer.refuse_if_dead()
+
     async def run(self) -> NoReturn:
         """To be supervised: raises once the journal cannot be written, so that work stops.
 

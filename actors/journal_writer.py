@@ -69,6 +69,10 @@ class Writer(Protocol):
         """Wait until nothing can be written any more, and say why."""
         ...
 
+    def refuse_if_dead(self) -> None:
+        """Say why, if something put was not committed and nothing more will be."""
+        ...
+
     async def close(self) -> None:
         """Commit what was put, if that is still possible, then end."""
         ...
@@ -108,6 +112,9 @@ class InlineWriter:
 
     async def died(self) -> JournalError:
         await trio.sleep_forever()
+
+    def refuse_if_dead(self) -> None:
+        """Memory does not fail."""
 
     async def close(self) -> None:
         self._closed = True
@@ -232,7 +239,6 @@ class ThreadWriter:
             self._die(TimeoutError(f"the last commit took more than {_CLOSE_S} s"))
 
     def refuse_if_dead(self) -> None:
-        """Say why, if something put was not committed and nothing more will be."""
         if self._failure is not None:
             raise copy.copy(self._failure) from self._failure.__cause__
 

@@ -73,6 +73,7 @@ class Bridge:
         """Once it is set, a call that is cancelled is cancelled by us, not by its client."""
         self._ready = trio.Event()
         self._again = trio.Event()
+        self._over = trio.Event()
         self._functions: Functions | None = None
         self._opened: Opened | None = None
         self._failure: BaseException | None = None
@@ -93,6 +94,11 @@ class Bridge:
         if self._failure is not None:
             raise self._failure
         assert self._opened is not None, "opened, and not failed"
+        try:
+            self._opened.runtime.journal.refuse_if_dead()
+        except JournalUnavailable:
+            await self._over.wait()  # its runs are being stopped, and would still be said to run
+            raise
         return self._opened
 
     async def plans(self) -> Plans:
@@ -147,6 +153,7 @@ class Bridge:
 
         What ends it is kept for those who wait: the agent is told why.
         """
+        self._over = trio.Event()
         try:
             async with _open(self.project, await self.functions()) as opened:
                 self._opened = opened
@@ -163,6 +170,7 @@ class Bridge:
             _log.error("%s", self._failure)
         finally:
             self._ready.set()
+            self._over.set()
 
     async def functions(self) -> Functions:
         """The functions that plans may name: imported once, as the contracts they are of are known by their types."""
