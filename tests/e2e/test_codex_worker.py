@@ -9,7 +9,18 @@ from pathlib import Path
 import pytest
 import trio
 from tests.e2e.codex import codex_home
-from tests.fakes.codex_model import Action, CodexModel, CodexRequest, Item, open_codex_model, run, say, turns, write
+from tests.fakes.codex_model import (
+    Action,
+    CodexModel,
+    CodexRequest,
+    Item,
+    call,
+    open_codex_model,
+    run,
+    say,
+    turns,
+    write,
+)
 
 from stratum import Price, open_runtime
 from stratum.contracts.plans.errors import PlanFailed
@@ -215,7 +226,9 @@ async def test_a_step_that_codex_never_gets_right_fails(tmp_path: Path, project:
 
 async def test_a_step_that_runs_out_of_time_stops_its_codex(tmp_path: Path, project: Path) -> None:
     plan = "steps: [{id: a, intent: Sleep, budget: {ms: 20000}}]"
-    async with open_codex_model(turns(run("touch begun; sleep 60613"), say("1"))) as model:
+    # Else Codex tells its model after 10 s that the command runs on.
+    sleeps = call("exec_command", {"cmd": "touch begun; sleep 60613", "yield_time_ms": 30_000})
+    async with open_codex_model(turns(sleeps, say("1"))) as model:
         live = await ended(project, plan, model, tmp_path)
     with pytest.raises(PlanFailed, match="20,000 ms"):
         await live.result()
