@@ -206,7 +206,7 @@ async def test_changes_of_the_same_line_conflict_and_the_later_one_is_done_again
         change = run(f"echo {step} >> line.txt; sed -i '1s/$/ {step}/' shared.txt")
         return turns(change, say('"done"'), change, say('"done again"'))
 
-    async with open_codex_model(by_step({"a": edit("a"), "b": edit("b")})) as model:
+    async with open_codex_model(by_step({"a": edit("a"), "b": edit("b")}), together=2) as model:
         live = await ended(project, plan, model, tmp_path)
     assert model.failures == []
     await live.result()

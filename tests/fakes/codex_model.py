@@ -155,6 +155,8 @@ class CodexModel:
 
     action: Action
     usage: Mapping[str, int]
+    together: int = 1
+    """Threads that have to have asked before any is answered."""
     url: str = ""
     requests: list[CodexRequest] = field(default_factory=list[CodexRequest])
     """Of the threads that do the work; titles and the like are answered and not kept."""
@@ -178,6 +180,8 @@ class CodexModel:
 
     async def _answer(self, stream: trio.abc.Stream, body: dict[str, Any]) -> None:
         items = self._items(body)
+        while 0 < len(self._turns) < self.together:
+            await trio.sleep(0.01)
         await stream.send_all(head(200, {"content-type": "text/event-stream", "connection": "close"}))
         for number, event in enumerate(self._events(body, items)):
             data = json.dumps({**event, "sequence_number": number})
@@ -222,9 +226,11 @@ class CodexModel:
 
 
 @asynccontextmanager
-async def open_codex_model(action: Action, *, usage: Mapping[str, int] | None = None) -> AsyncGenerator[CodexModel]:
+async def open_codex_model(
+    action: Action, *, usage: Mapping[str, int] | None = None, together: int = 1
+) -> AsyncGenerator[CodexModel]:
     """A model on the loopback interface, until the block is left; each of its answers has that `usage`."""
-    model = CodexModel(action=action, usage=usage or {"input": 1000, "output": 100})
+    model = CodexModel(action=action, usage=usage or {"input": 1000, "output": 100}, together=together)
     listeners = await trio.open_tcp_listeners(0, host="127.0.0.1")
     model.url = f"http://127.0.0.1:{listeners[0].socket.getsockname()[1]}/v1"
     async with trio.open_nursery() as nursery:
