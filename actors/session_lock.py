@@ -83,9 +83,8 @@ def _locked_file(path: Path) -> int:
                 raise ValueError(
                     f"session {path.stem!r} is already open; give each session a name of its own"
                 ) from None
-            time.sleep(
-                0.001
-            )  # only swept or asked about, by a session that starts at the same moment: it lets go at once
+            # Only swept or asked about, by a session that starts at the same moment: it lets go at once.
+            time.sleep(0.001)
         os.close(file)
 
 

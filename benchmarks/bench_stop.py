@@ -2,9 +2,10 @@
 
 The baseline, `bare nursery`, has as many tasks asleep and is cancelled. `infer` has as many calls in flight with a provider in the
 process that never answers, then one call that no budget could afford; `infer, over HTTP` has them in flight over the lean
-transport, their connections to be closed, as `bare nursery, on sockets` has tasks that wait for the same server, each on a connection. `infer, none sent` begins as many calls under a budget that affords none. All three have
-a task for each call in a nursery; `parallel` and `parallel, none sent` leave that to `parallel`. What is measured is wall time
-until the flow has raised, once for all of them.
+transport, their connections to be closed; `bare nursery, on sockets` has tasks that wait for the same server, each on a
+connection. `infer, none sent` begins as many calls under a budget that affords none. All three of `infer` have a task for each
+call in a nursery; `parallel` and `parallel, none sent` leave that to `parallel`. What is measured is wall time until the flow has
+raised, once for all of them.
 """
 
 from __future__ import annotations
