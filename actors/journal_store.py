@@ -29,14 +29,17 @@ _ENCODER = msgspec.json.Encoder()
 # distinct statements, which are compiled once and cached, small.
 _CHUNKS = (256, 128, 64, 32, 16, 8, 4, 2, 1)
 # The cast makes text of the encoder's bytes without a round trip through str.
-_PLACES = "(?, ?, ?, ?, ?, ?, CAST(? AS TEXT), ?)"
+# SQLite numbers the rows itself, each one above the highest there is.
+_PLACES = "(?, ?, ?, ?, ?, CAST(? AS TEXT), ?)"
 _INSERTS = {
-    size: f"INSERT INTO _records (seq, run, n, kind, call, at, body, hash) VALUES {', '.join([_PLACES] * size)}"
+    size: f"INSERT INTO _records (run, n, kind, call, at, body, hash) VALUES {', '.join([_PLACES] * size)}"
     for size in _CHUNKS
 }
 
 LETS_GO = (RunFinished, PlanProposed)
 """Records after which nobody owns the run: it has ended, or waits until somebody starts it."""
+_MOVES = (RunStarted, PlanProposed, Approved, RunResumed, RunFinished)
+"""Records that move a run from state to state."""
 
 _Row = tuple[object, ...]
 _Tip = tuple[int, bytes]
@@ -82,22 +85,25 @@ class Store:
         self._spend = SpendByDay(connection)
 
     def write(self, entries: Sequence[Entry]) -> int:
-        """Commit `entries`; the sequence number of the last one."""
-        with transaction(self.connection):
-            seq = last_seq(self.connection)
-            rows, tips = self._chain(entries, after=seq)
-            for one in entries:
-                if isinstance(one.record, (RunStarted, PlanProposed, Approved, RunResumed, RunFinished)):
-                    self._note(one.run, one.record, at=one.at)
-            for values, size in _chunked(rows):
-                self.connection.execute(_INSERTS[size], values)
-            self._spend.note((one.run, one.record, one.at) for one in entries)
+        """Commit `entries`, at least one; the sequence number of the last one."""
+        rows, tips = self._chain(entries)
+        moves = [one for one in entries if isinstance(one.record, _MOVES)]
+        spent = self._spend.changes((one.run, one.record, one.at) for one in entries)
+        if len(rows) == 1 and not moves and not spent:
+            # One statement is a transaction by itself. In each of them this thread and the loop's hand the GIL to and fro.
+            seq = self._insert(rows)
+        else:
+            with transaction(self.connection):
+                for one in moves:
+                    self._note(one)
+                seq = self._insert(rows)
+                self._spend.add(spent)
         # Only now: had the transaction failed, the tips would be those of records that do not exist.
         self._tips |= tips
         for one in entries:
             if isinstance(one.record, LETS_GO):
                 self._tips.pop(one.run, None)
-        return seq + len(entries)
+        return seq
 
     def hold(self, reservation: str, picousd: int, *, limit_picousd: int, first_day: str) -> int | None:
         """Count a call against what all sessions may spend since `first_day`; what counts already if it does not fit."""
@@ -154,20 +160,27 @@ class Store:
         self._tips.pop(run, None)
         self.connection.execute("UPDATE _runs SET owner = NULL WHERE run = ? AND owner = ?", (run, self._session))
 
-    def _chain(self, entries: Sequence[Entry], *, after: int) -> tuple[list[_Row], dict[str, _Tip]]:
+    def _insert(self, rows: Sequence[_Row]) -> int:
+        """Append them; the sequence number of the last one."""
+        last = None
+        for values, size in _chunked(rows):
+            last = self.connection.execute(_INSERTS[size], values).lastrowid
+        assert last is not None, "there is a row"
+        return last
+
+    def _chain(self, entries: Sequence[Entry]) -> tuple[list[_Row], dict[str, _Tip]]:
         rows: list[_Row] = []
         tips: dict[str, _Tip] = {}
-        for seq, (run, record, kind, at, body) in enumerate(entries, start=after + 1):
+        for run, record, kind, at, body in entries:
             n, previous = tips.get(run) or self._tips.get(run) or last_link(self.connection, run)
             link = chain_link(previous, n + 1, at=at, kind=kind, body_digest=sha256(body).digest())
             tips[run] = n + 1, link
-            rows.append((seq, run, n + 1, kind, getattr(record, "call", None), at, body, link))
+            rows.append((run, n + 1, kind, getattr(record, "call", None), at, body, link))
         return rows, tips
 
-    def _note(
-        self, run: str, record: RunStarted | PlanProposed | Approved | RunResumed | RunFinished, *, at: int
-    ) -> None:
+    def _note(self, moves: Entry) -> None:
         """Keep the row of `_runs` in step with the records that move a run from state to state."""
+        run, record, _, at, _ = moves
         match record:
             case RunStarted():
                 self.connection.execute(
@@ -189,6 +202,8 @@ class Store:
                     "UPDATE _runs SET owner = NULL, state = ?, error = ?, ended_at = ? WHERE run = ?",
                     (record.state, record.error, at, run),
                 )
+            case _:
+                raise AssertionError(f"{moves.kind} moves no run")
 
 
 @contextmanager

@@ -125,8 +125,9 @@ class InlineWriter:
             raise _closed(":memory:")
 
     def _write(self) -> None:
-        self._store.write(self._unwritten)
-        self._unwritten = []
+        if self._unwritten:
+            self._store.write(self._unwritten)
+            self._unwritten = []
 
 
 class _Job(Generic[T]):

@@ -55,8 +55,8 @@ class SpendByDay:
         self._connection.execute(_ADD, self._open[reservation])
         return None
 
-    def note(self, entries: Iterable[tuple[str, Record | None, int]]) -> None:
-        """Count what these records, each with its run and time, say; within their transaction."""
+    def changes(self, entries: Iterable[tuple[str, Record | None, int]]) -> Counter[str]:
+        """By day, what these records, each with its run and time, add; to be given to `add` in their transaction."""
         change: Counter[str] = Counter()
         for run, record, at in entries:
             match record:
@@ -73,8 +73,12 @@ class SpendByDay:
                     self._open.pop(record.reservation, None)  # goes on counting, until a person reconciles it
                 case _:
                     pass
-        if change:
-            self._connection.executemany(_ADD, change.items())
+        return change
+
+    def add(self, changes: Counter[str]) -> None:
+        """Count it, within a transaction."""
+        if changes:
+            self._connection.executemany(_ADD, changes.items())
 
     def _close(self, run: str, reservation: str, at: int) -> tuple[str, int]:
         held = self._open.pop(reservation, None)
