@@ -1,10 +1,11 @@
-"""What an agent is told of a call that its tool could not answer: arguments it does not take, no such tool, a fault of ours."""
+"""What a client is told of a call that could not be answered: arguments that a tool or a prompt does not take, no such name, a fault of ours."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, Final
 
+from mcp.server.mcpserver.prompts.base import PromptArgument
 from pydantic import ValidationError
 
 from stratum.contracts.error_groups import leaves
@@ -43,6 +44,25 @@ def wrong_arguments(error: ValidationError, tool: str, given: Mapping[str, Any],
 def no_such_tool(name: str, known: Iterable[str]) -> str:
     """Which tool may have been meant."""
     return f"there is no tool {visible(name[:_NAME_SHOWN])}; {did_you_mean(name, known, otherwise='list the tools')}"
+
+
+def wrong_prompt(name: str, given: Mapping[str, str], known: Mapping[str, Sequence[PromptArgument]]) -> str:
+    """What is wrong with a request for a prompt, by the arguments of each; empty where nothing is.
+
+    A client sends no other values than texts: the SDK has refused them.
+    """
+    if name not in known:
+        return legible(
+            f"there is no prompt {visible(name[:_NAME_SHOWN])}; {did_you_mean(name, known, otherwise='list the prompts')}",
+            most=MAX_TOLD,
+        )
+    lines = unknown_arguments(given, (each.name for each in known[name]))
+    lines += [
+        f"{each.name}: expected a text (required), got nothing; it is: {each.description}"
+        for each in known[name]
+        if each.required and not given.get(each.name, "").strip()
+    ]
+    return legible("\n".join(lines), most=MAX_TOLD)
 
 
 def fault(error: BaseException, given: Mapping[str, Any]) -> str:

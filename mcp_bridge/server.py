@@ -8,9 +8,10 @@ from functools import partial
 from typing import Any, Final
 
 import trio
+from mcp import MCPError
 from mcp.server.mcpserver import Context, MCPServer
 from mcp.server.mcpserver.exceptions import ToolError, UnexpectedToolError
-from mcp_types import CallToolResult, InputRequiredResult, ToolAnnotations
+from mcp_types import INVALID_PARAMS, CallToolResult, GetPromptResult, InputRequiredResult, ToolAnnotations
 from pydantic import ValidationError
 
 from stratum.mcp_bridge.audit_tool import stratum_audit
@@ -21,7 +22,7 @@ from stratum.mcp_bridge.identity import INSTRUCTIONS, NAME, TITLE, server_versio
 from stratum.mcp_bridge.plan_tools import stratum_approve, stratum_plan
 from stratum.mcp_bridge.planning_prompt import add_prompt
 from stratum.mcp_bridge.proposal import FIELDS, SHARED
-from stratum.mcp_bridge.refusal import fault, no_such_tool, wrong_arguments
+from stratum.mcp_bridge.refusal import fault, no_such_tool, wrong_arguments, wrong_prompt
 from stratum.mcp_bridge.resources import add_resources
 from stratum.mcp_bridge.rollback_tool import stratum_rollback
 from stratum.mcp_bridge.run_tools import stratum_execute, stratum_step_done
@@ -89,6 +90,15 @@ class _Server(MCPServer[Bridge]):
                 told = wrong_arguments(error.__cause__, name, arguments, tool.parameters)
                 raise ToolError(f"Error executing tool {name}: {told}") from error.__cause__
             raise
+
+    async def get_prompt(
+        self, name: str, arguments: dict[str, Any] | None = None, context: Context[Bridge, Any] | None = None
+    ) -> GetPromptResult | InputRequiredResult:
+        known = {each.name: each.arguments or () for each in self._prompt_manager.list_prompts()}
+        if wrong := wrong_prompt(name, arguments or {}, known):
+            # The SDK would log a traceback, and answer with an error of the server's own.
+            raise MCPError(INVALID_PARAMS, wrong)
+        return await super().get_prompt(name, arguments, context)
 
     def publish(self, name: str, *, fields: Mapping[str, Any], shared: Mapping[str, Any]) -> None:
         """Have a tool's schemas listed in short; arguments that are read elsewhere as `fields` say, with the definitions that these share."""

@@ -8,6 +8,8 @@ from typing import Any
 
 import pytest
 import trio
+from mcp import MCPError
+from mcp_types import INVALID_PARAMS
 from tests.mcp_bridge.agents import PROPOSAL, Agent, Refused, agent, approving, project, started
 
 LONG = "x" * 5_000_000
@@ -68,6 +70,26 @@ async def test_arguments_that_cannot_be_meant_are_refused_with_the_reason(tmp_pa
         listed = await codex.call("stratum_status")
 
     assert listed["plans"] == []
+
+
+@pytest.mark.parametrize(
+    ("name", "arguments", "told"),
+    [
+        ("plan_a_tsk", {"task": "x"}, 'there is no prompt "plan_a_tsk"; did you mean "plan_a_task"?'),
+        ("plan_a_task", None, "task: expected a text (required), got nothing; it is: What is to be done."),
+        ("plan_a_task", {"task": " "}, "task: expected a text (required), got nothing; it is: What is to be done."),
+        ("plan_a_task", {"task": "x", "tsk": "y"}, 'there is no argument "tsk"; did you mean "task"?'),
+    ],
+)
+async def test_a_prompt_that_cannot_be_meant_is_the_clients_error_and_none_of_the_server(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture, name: str, arguments: dict[str, str] | None, told: str
+) -> None:
+    async with agent(project(tmp_path)) as codex:
+        with pytest.raises(MCPError) as refused:
+            await codex.client.get_prompt(name, arguments)
+
+    assert (refused.value.code, refused.value.message) == (INVALID_PARAMS, told)
+    assert [record.levelname for record in caplog.records if record.name.startswith("mcp")] == []
 
 
 UNASKED: list[tuple[dict[str, str], str]] = [

@@ -89,6 +89,8 @@ def read_values(inputs: Sequence[str], codecs: Mapping[str, Codec[Any]] | None, 
     """
     values: dict[str, Any] = {}
     for item in inputs:
+        if not _is_text(item):
+            raise click.UsageError(f"--input {ascii(item)}: bytes that are no UTF-8 text; pass text")
         if item.startswith("@"):
             values |= _read_object(Path(item[1:]))
             continue
@@ -120,14 +122,30 @@ def _is_step(found: object) -> TypeGuard[Step[Any, Any]]:
     return isinstance(found, Step)
 
 
+def _is_text(item: str) -> bool:
+    """Python keeps what a shell passed and is no text as lone surrogates, which JSON cannot hold."""
+    try:
+        item.encode()
+    except UnicodeEncodeError:
+        return False
+    return True
+
+
 def _value(text: str, codec: Codec[Any]) -> Any:
-    """JSON if that meets the type, else the text."""
+    """JSON if that meets the type, else the text if that does; if neither, JSON: then it is told what in it does not fit."""
     try:
         value = msgspec.json.decode(text)
-        codec.decode_value(msgspec.json.encode(value))
-    except (msgspec.DecodeError, ContractViolation):
+    except msgspec.DecodeError:
         return text
-    return value
+    return text if not _fits(value, codec) and _fits(text, codec) else value
+
+
+def _fits(value: object, codec: Codec[Any]) -> bool:
+    try:
+        codec.decode_value(msgspec.json.encode(value))
+    except ContractViolation:
+        return False
+    return True
 
 
 def _load_module(name: str) -> ModuleType:
