@@ -47,10 +47,10 @@ class Usage(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
 
 
 class Rates(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
-    """Picodollars per token.
+    """Picodollars (10^-12 USD) per token, whole ones; `Rates.per_million` makes them of USD per million tokens.
 
     Raises:
-        ValueError: a negative rate.
+        ValueError: a rate that is negative, or no whole number.
     """
 
     input: int
@@ -61,8 +61,32 @@ class Rates(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     """A token written to the provider's prompt cache; `None`: the input rate."""
 
     def __post_init__(self) -> None:
-        if min(self.input, self.output, self.cached or 0, self.cache_write or 0) < 0:
-            raise ValueError(f"{self}: pass rates of 0 or more")
+        rates = (self.input, self.output, self.cached or 0, self.cache_write or 0)
+        if any(type(rate) is not int or rate < 0 for rate in rates):
+            raise ValueError(
+                f"{self}: pass whole picodollars per token, 0 or more; Rates.per_million(...) takes USD per million tokens"
+            )
+
+    @classmethod
+    def per_million(
+        cls,
+        *,
+        input: float | Decimal,
+        output: float | Decimal,
+        cached: float | Decimal | None = None,
+        cache_write: float | Decimal | None = None,
+    ) -> Rates:
+        """Rates from USD per million tokens, rounded up to whole picodollars per token.
+
+        Raises:
+            ValueError: a rate that is negative, or no number.
+        """
+        return cls(
+            input=_per_token(input),
+            output=_per_token(output),
+            cached=None if cached is None else _per_token(cached),
+            cache_write=None if cache_write is None else _per_token(cache_write),
+        )
 
     @property
     def dearest_input(self) -> int:
@@ -71,27 +95,37 @@ class Rates(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
 
 
 class Tier(msgspec.Struct, frozen=True, kw_only=True):
-    """Rates for the whole call once its input is longer than `above_input_tokens`."""
+    """Rates for the whole call once its input is longer than `above_input_tokens`.
+
+    Raises:
+        ValueError: a number of tokens that is negative, or no whole number.
+    """
 
     above_input_tokens: int
     rates: Rates
+
+    def __post_init__(self) -> None:
+        if type(self.above_input_tokens) is not int or self.above_input_tokens < 0:
+            raise ValueError(f"a tier above {self.above_input_tokens!r} input tokens: pass a whole number, 0 or more")
 
 
 class Price(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     """A model's price, in picodollars (10^-12 USD); `Price.per_million` makes one of USD per million tokens.
 
     Raises:
-        ValueError: a negative fee, or tiers out of order.
+        ValueError: a fee that is negative or no whole number, or tiers out of order.
     """
 
     rates: Rates
     tiers: tuple[Tier, ...] = ()
     """Ascending; long context reprices the whole call."""
     per_request: int = 0
+    """Picodollars, whatever the number of tokens."""
 
     def __post_init__(self) -> None:
         thresholds = [tier.above_input_tokens for tier in self.tiers]
-        if self.per_request < 0 or thresholds != sorted(set(thresholds)):
+        fee = self.per_request
+        if type(fee) is not int or fee < 0 or thresholds != sorted(set(thresholds)):
             raise ValueError(f"{self}: pass a fee of 0 or more, and tiers that begin at ascending numbers of tokens")
 
     @classmethod
@@ -103,13 +137,13 @@ class Price(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
         cached: float | Decimal | None = None,
         per_request: float | Decimal = 0,
     ) -> Price:
-        """A price from USD per million tokens, rounded up to whole picodollars per token."""
+        """A price from USD per million tokens, rounded up to whole picodollars per token; `per_request` is in USD.
+
+        Raises:
+            ValueError: a price that is negative, or no number.
+        """
         return cls(
-            rates=Rates(
-                input=_per_token(input),
-                output=_per_token(output),
-                cached=None if cached is None else _per_token(cached),
-            ),
+            rates=Rates.per_million(input=input, output=output, cached=cached),
             per_request=price_picousd(per_request),
         )
 

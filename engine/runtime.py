@@ -46,6 +46,7 @@ from stratum.engine.providers.absent import Absent
 from stratum.engine.providers.environment import provider_or_absent
 from stratum.engine.providers.protocol import Provider
 from stratum.engine.run import Run
+from stratum.engine.script import called
 from stratum.engine.session_options import check_session_options
 from stratum.engine.settings import read_settings
 from stratum.engine.shared_allowance import SharedAllowance
@@ -135,12 +136,10 @@ class Runtime:
                 problem="its runtime was opened in another trio run",
                 fix="open one in each of them; they may share a journal",
             )
-        if not callable(step):
-            raise TypeError(f"run() takes a step and its arguments, as in run(f, x); {step!r} is no step")
         token = current_place.set(self.place)
         try:
             with self.place.envelope.guest():
-                return await step(*args, **kwargs)
+                return await called(step, *args, **kwargs)
         finally:
             current_place.reset(token)
 

@@ -1,9 +1,9 @@
-"""`run`: async code from a script, which has no event loop of its own."""
+"""`run`: async code from a script, which has no event loop of its own; and `called`, for every `run` that there is."""
 
 from __future__ import annotations
 
 import inspect
-from collections.abc import Callable, Coroutine
+from collections.abc import Awaitable, Callable, Coroutine
 from typing import Any, ParamSpec, TypeVar, overload
 
 import trio
@@ -38,9 +38,18 @@ def run(target: Any, /, *args: Any, **kwargs: Any) -> Any:
     async def main() -> Any:
         if coroutine is not None:
             return await coroutine
-        called = target(*args, **kwargs) if callable(target) else target
-        if not inspect.isawaitable(called):
-            raise TypeError(f"run() takes a step, a flow or an async function, as in run(f, x); {target!r} is none")
-        return await called
+        return await called(target, *args, **kwargs)
 
     return trio.run(main)
+
+
+def called(target: Callable[P, Awaitable[R]], /, *args: P.args, **kwargs: P.kwargs) -> Awaitable[R]:
+    """What comes of calling `target`, to be awaited.
+
+    Raises:
+        TypeError: it is nothing that can be called, or nothing to await comes back.
+    """
+    awaited = target(*args, **kwargs) if callable(target) else None
+    if not inspect.isawaitable(awaited):
+        raise TypeError(f"run() takes a step, a flow or an async function, as in run(f, x); {target!r} is none")
+    return awaited

@@ -10,6 +10,7 @@ from stratum.contracts.budget import Budget
 from stratum.contracts.money import usd
 from stratum.engine.envelope import UNLIMITED, Envelope
 from stratum.engine.place import Place, current_place
+from stratum.engine.script import called
 
 P = ParamSpec("P")
 R = TypeVar("R")
@@ -62,7 +63,7 @@ class Tenant:
         token = current_place.set(self.place)
         try:
             with self._session.envelope.guest(), self.place.envelope.guest():
-                return await step(*args, **kwargs)
+                return await called(step, *args, **kwargs)
         finally:
             current_place.reset(token)
 

@@ -53,8 +53,14 @@ class TrioThread(Generic[Value]):
         """Await `function()` in the trio run, as the calling task would.
 
         Raises:
-            RunError: the thread has ended, or was started from another event loop.
+            RunError: the thread has ended, or was started from another event loop; or this is trio, whose tasks cannot wait for asyncio.
         """
+        if trio.lowlevel.in_trio_task():
+            raise RunError(
+                run=self._name,
+                problem="its runtime is for asyncio tasks, and this is trio",
+                fix="in a flow, await the step itself, as in `await step(...)`; in a program of trio, use stratum.open_runtime()",
+            )
         if asyncio.get_running_loop() is not self._loop:
             raise RunError(
                 run=self._name,

@@ -22,7 +22,7 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
-from stratum import Budget, BudgetExceeded, CallFailed, Runtime, contract, flow, infer, open_runtime
+from stratum import Budget, BudgetExceeded, CallFailed, Runtime, Tenant, contract, flow, infer, open_runtime
 
 PER_CUSTOMER = Budget(usd=float(os.environ.get("USD_PER_CUSTOMER", "5")))
 
@@ -46,22 +46,27 @@ async def message(request: Request) -> Response:
     text = (await request.json())["text"]
     runtime: Runtime = request.app.state.runtime
     customer = runtime.tenant(request.headers["x-customer"], budget=PER_CUSTOMER)
+    async with while_connected(request):
+        return await answered(customer, text)
+    return Response(status_code=499)  # nobody is there to read it
+
+
+async def answered(customer: Tenant, text: str) -> Response:
+    """What can be expected to fail is caught here: what leaves the nursery around it comes as an `ExceptionGroup`."""
     try:
-        async with while_connected(request):
-            found = await customer.run(handle, text)
-            return JSONResponse({"queue": found.queue, "reason": found.reason, "customer_usd": customer.spent_usd})
+        found = await customer.run(handle, text)
     except BudgetExceeded as error:
         return JSONResponse({"error": str(error)}, status_code=402 if error.step.startswith("tenant ") else 503)
     except CallFailed:
         return JSONResponse({"error": "the model gave no answer that holds"}, status_code=502)
-    return Response(status_code=499)  # nobody is there to read it
+    return JSONResponse({"queue": found.queue, "reason": found.reason, "customer_usd": customer.spent_usd})
 
 
 @asynccontextmanager
 async def while_connected(request: Request) -> AsyncGenerator[None]:
     """Cancels the block when the client hangs up."""
     with trio.CancelScope() as scope:
-        async with trio.open_nursery(strict_exception_groups=False) as nursery:
+        async with trio.open_nursery() as nursery:
 
             async def watch() -> None:
                 while (await request.receive())["type"] != "http.disconnect":

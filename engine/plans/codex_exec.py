@@ -42,18 +42,22 @@ class CodexTurn(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Codex:
-    """A Codex program, and the environment to run it in."""
+    """The user's own Codex, as `CodexWorker` runs it: the program, the model that it asks, and its environment."""
 
     def __init__(
         self, program: str | os.PathLike[str] | None = None, *, model: str = "", env: Mapping[str, str] | None = None
     ) -> None:
-        """`program` is looked for in PATH by default; `model` is Codex's own choice by default; `env` is this process's."""
+        """`program` is a path, or a name to look for in PATH, by default `codex`; `model` is Codex's own choice by default.
+
+        `env` is its whole environment, by default that of this process: `os.environ | {"CODEX_HOME": ...}` changes a variable.
+        """
         self._program = "codex" if program is None else os.fspath(program)
         self._model = model
         self._env = dict(os.environ if env is None else env)
 
     @property
     def installed(self) -> bool:
+        """Whether there is such a program."""
         return shutil.which(self._program, path=self._env.get("PATH")) is not None
 
     async def ask(

@@ -61,7 +61,7 @@ if TYPE_CHECKING:
     from stratum.contracts.opaque import opaque
     from stratum.contracts.partial import Partial
     from stratum.contracts.plans.errors import RunCancelled
-    from stratum.contracts.price import Price, Usage
+    from stratum.contracts.price import Price, Rates, Tier, Usage
     from stratum.contracts.probabilistic import Probabilistic
     from stratum.contracts.trace import TraceRecord
     from stratum.engine.await_human import await_human
@@ -77,6 +77,7 @@ if TYPE_CHECKING:
     from stratum.engine.script import run
     from stratum.engine.settings import SettingsError
     from stratum.engine.step import Step
+    from stratum.engine.tenant import Tenant
 
 __all__ = [
     "Allowance",
@@ -109,6 +110,7 @@ __all__ = [
     "Probabilistic",
     "ProviderError",
     "RateLimit",
+    "Rates",
     "RunCancelled",
     "RunError",
     "RunLocked",
@@ -118,6 +120,8 @@ __all__ = [
     "Step",
     "StratumError",
     "Success",
+    "Tenant",
+    "Tier",
     "TraceRecord",
     "UnknownPrice",
     "UnknownRun",
@@ -149,7 +153,7 @@ _HOMES: Final = {
     "stratum.contracts.opaque": ("opaque",),
     "stratum.contracts.partial": ("Partial",),
     "stratum.contracts.plans.errors": ("RunCancelled",),
-    "stratum.contracts.price": ("Price", "Usage"),
+    "stratum.contracts.price": ("Price", "Rates", "Tier", "Usage"),
     "stratum.contracts.probabilistic": ("Probabilistic",),
     "stratum.contracts.trace": ("TraceRecord",),
     "stratum.engine.await_human": ("await_human",),
@@ -165,6 +169,7 @@ _HOMES: Final = {
     "stratum.engine.script": ("run",),
     "stratum.engine.settings": ("SettingsError",),
     "stratum.engine.step": ("Step",),
+    "stratum.engine.tenant": ("Tenant",),
 }
 """Where a name is imported from when it is first asked for; any other is an error, from `stratum.contracts.errors`.
 

@@ -71,7 +71,7 @@ class Runtime:
 
         Raises:
             BudgetExceeded: also when it is the session's own budget that ran out.
-            RunError: the runtime was closed in the meantime.
+            RunError: the runtime was closed in the meantime; or this is trio, as a flow is, which awaits its steps themselves.
         """
         return await self._thread.call(lambda: self._runtime.run(step, *args, **kwargs))
 
@@ -173,7 +173,14 @@ async def while_connected(
 
     Raises:
         asyncio.CancelledError: the client has gone; there is nobody to answer.
+        NoRuntime: called under trio, where a `trio.CancelScope` does this.
     """
+    if trio.lowlevel.in_trio_task():
+        work.close()
+        raise NoRuntime(
+            function="stratum.aio.while_connected()",
+            fix="this is trio: await the work in a trio.CancelScope, and cancel that when `receive` gives an http.disconnect",
+        )
     task = asyncio.ensure_future(work)
     gone = asyncio.ensure_future(_disconnected(receive))
     try:

@@ -1,7 +1,8 @@
 """Plans in Python: written, checked, shown, approved, run, and gone on with.
 
 `read_plan` and `load_plan` read YAML and JSON, `PlanBuilder` writes a plan in code, `render_plan` shows one. `open_plans` runs them:
-it gives a `Plans`, each run in it is a `PlanRun`. `Agents` do the steps that are an agent's, a `Judge` decides conditions in plain English.
+it gives a `Plans`, each run in it is a `PlanRun`. `Agents` do the steps that are an agent's, as
+`CodexWorker(Codex())` has Codex do them; a `Judge` decides conditions in plain English.
 """
 
 from __future__ import annotations
@@ -24,6 +25,7 @@ from stratum.contracts.plans.text import load_plan, read_plan
 from stratum.engine.plans.approval.approvals import Approval, Approvals
 from stratum.engine.plans.builder import PlanBuilder
 from stratum.engine.plans.case import Case, Judge, Judged
+from stratum.engine.plans.codex_exec import Codex
 from stratum.engine.plans.codex_worker import CodexWorker
 from stratum.engine.plans.functions import Functions
 from stratum.engine.plans.judges import Attested
@@ -37,6 +39,7 @@ __all__ = [
     "Assignment",
     "Attested",
     "Case",
+    "Codex",
     "CodexWorker",
     "Command",
     "CompiledPlan",

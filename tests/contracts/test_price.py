@@ -126,6 +126,16 @@ def test_a_price_is_never_smaller_than_the_providers() -> None:
     )
 
 
+def test_rates_and_tiers_are_written_in_usd_per_million_tokens_too() -> None:
+    price = Price(
+        rates=Rates.per_million(input=1.25, output=10, cached=0.125, cache_write=1.5625),
+        tiers=(Tier(above_input_tokens=1000, rates=Rates.per_million(input=2.5, output=15)),),
+    )
+    assert price.rates == Rates(input=1_250_000, output=10_000_000, cached=125_000, cache_write=1_562_500)
+    assert price.tiers[0].rates == Rates(input=2_500_000, output=15_000_000)
+    assert Rates.per_million(input=0.1, output=0.4) == Price.per_million(input=0.1, output=0.4).rates
+
+
 def test_a_fee_per_request_is_counted_once() -> None:
     """BUDGETS rule 1."""
     price = Price.per_million(input=0, output=0, per_request=0.01)
@@ -162,10 +172,19 @@ def test_counts_that_cannot_be_true_are_refused(counts: dict[str, int]) -> None:
         msgspec.json.decode(body, type=Usage)
 
 
-@pytest.mark.parametrize("wrong", [{"input": -1}, {"output": -1}, {"cached": -1}, {"cache_write": -1}])
-def test_a_negative_rate_is_refused(wrong: dict[str, int]) -> None:
-    with pytest.raises(ValueError, match="0 or more"):
+@pytest.mark.parametrize(
+    "wrong", [{"input": -1}, {"output": -1}, {"cached": -1}, {"cache_write": -1}, {"input": 0.5}, {"output": True}]
+)
+def test_a_rate_that_is_negative_or_no_whole_number_is_refused(wrong: dict[str, Any]) -> None:
+    """USD per million tokens, written where picodollars per token are meant, would be a millionth of the price."""
+    with pytest.raises(ValueError, match=r"whole picodollars per token, 0 or more; Rates.per_million"):
         Rates(**{"input": 1, "output": 1} | wrong)
+
+
+@pytest.mark.parametrize("above", [-1, 1e6, True])
+def test_a_tier_that_begins_at_no_number_of_tokens_is_refused(above: Any) -> None:
+    with pytest.raises(ValueError, match="pass a whole number, 0 or more"):
+        Tier(above_input_tokens=above, rates=FREE.rates)
 
 
 @pytest.mark.parametrize("wrong", [-1, "2", None, float("nan"), True])
@@ -175,9 +194,10 @@ def test_a_price_per_million_that_makes_no_sense_is_refused(wrong: Any) -> None:
         Price.per_million(input=wrong, output=1)
 
 
-def test_a_negative_fee_is_refused() -> None:
+@pytest.mark.parametrize("fee", [-1, 0.01, True])
+def test_a_fee_that_is_negative_or_no_whole_number_is_refused(fee: Any) -> None:
     with pytest.raises(ValueError, match="fee"):
-        Price(rates=FREE.rates, per_request=-1)
+        Price(rates=FREE.rates, per_request=fee)
 
 
 @pytest.mark.parametrize("thresholds", [(2000, 1000), (1000, 1000)])

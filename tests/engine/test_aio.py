@@ -9,6 +9,7 @@ from collections.abc import AsyncGenerator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from contextvars import ContextVar
 from pathlib import Path
+from typing import Any
 
 import pytest
 import trio
@@ -545,3 +546,41 @@ def test_a_runtime_is_refused_in_another_event_loop() -> None:
             await asyncio.to_thread(elsewhere)
 
     under_asyncio(program)
+
+
+def test_a_flow_awaits_its_steps_and_not_the_runtime_of_asyncio_around_it() -> None:
+    async def program() -> None:
+        async with opened() as runtime:
+
+            @flow
+            async def roundabout(about: str) -> str:
+                return await runtime.run(speak, about)
+
+            with pytest.raises(RunError, match=r"this is trio; in a flow, await the step itself, as in `await step"):
+                await runtime.run(roundabout, "x")
+            assert await runtime.run(speak, "x") == "hello"
+
+    under_asyncio(program)
+
+
+@pytest.mark.parametrize("target", [len, "speak"])
+def test_what_is_no_async_function_is_named_when_a_runtime_or_a_tenant_is_to_run_it(target: Any) -> None:
+    async def program() -> None:
+        async with opened() as runtime:
+            tenant = await runtime.tenant("acme")
+            for run in (runtime.run, tenant.run):
+                with pytest.raises(TypeError, match=r"as in run\(f, x\); .*(len|speak).* is none"):
+                    await run(target, "x")
+
+    under_asyncio(program)
+
+
+async def test_under_trio_nothing_waits_for_a_client_of_asyncio() -> None:
+    async def receive() -> dict[str, Any]: ...  # type: ignore[empty-body]  # it is not called
+
+    async def work() -> None: ...
+
+    handler = work()
+    with pytest.raises(NoRuntime, match=r"await the work in a trio.CancelScope"):
+        await aio.while_connected(receive, handler)
+    assert inspect.getcoroutinestate(handler) == inspect.CORO_CLOSED
