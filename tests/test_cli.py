@@ -119,7 +119,10 @@ def test_inputs_come_from_files_and_text_needs_no_quotes(project: Path) -> None:
         ([f"{FLOWS}:judge_all", "--input", "texts=7"], "texts: expected array, got 7\n"),
         ([f"{FLOWS}:judge_all", "--input", 'texts=["a", 7]'], "texts[1]: expected string, got 7\n"),
         ([f"{FLOWS}:judge_all", "--input", "texts=[7"], 'texts: expected array, got "[7"\n'),
-        ([f"{FLOWS}:judge", "--input", "text=\udcff"], "--input 'text=\\udcff': bytes that are no UTF-8 text; pass text"),
+        (
+            [f"{FLOWS}:judge", "--input", "text=\udcff"],
+            "--input 'text=\\udcff': bytes that are no UTF-8 text; pass text",
+        ),
         ([f"{FLOWS}:judge_all", "--input", "@nosuch.json"], "no file nosuch.json"),
     ],
 )

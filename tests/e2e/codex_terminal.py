@@ -25,6 +25,10 @@ _ANSWERS = {
     b"]11;?": b"\x1b]11;rgb:0000/0000/0000\x1b\\",
 }
 """What a terminal is asked, and what this one says: a VT220, white on black."""
+_PRAISE = "Use existing model"
+"""On the page that praises another model than the one in use."""
+_READY = " default · "
+"""The model's effort, below the prompt. The prompt itself is drawn before Codex knows whether it has a model to praise."""
 _WHERE = b"\x1b[6n"
 """Asks where the cursor is."""
 
@@ -104,11 +108,9 @@ async def open_terminal(home: CodexHome, workdir: Path) -> AsyncGenerator[Termin
         terminal = Terminal(master=stream)
         nursery.start_soon(terminal.draw)
         try:
-            await terminal.shows("Use existing model", "Ask Codex to do anything")
-            await trio.sleep(2)  # the page that praises another model may come over the first one
-            if "Use existing model" in terminal.text:
+            if _PRAISE in await terminal.shows(_PRAISE, _READY):
                 await terminal.press("down", "enter")
-                await terminal.shows("Ask Codex to do anything")
+                await terminal.shows(_READY)
             yield terminal
         finally:
             codex.terminate()

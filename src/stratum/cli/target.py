@@ -90,7 +90,7 @@ def read_values(inputs: Sequence[str], codecs: Mapping[str, Codec[Any]] | None, 
     values: dict[str, Any] = {}
     for item in inputs:
         if not _is_text(item):
-            raise click.UsageError(f"--input {ascii(item)}: bytes that are no UTF-8 text; pass text")
+            raise click.UsageError(f"--input {item!a}: bytes that are no UTF-8 text; pass text")
         if item.startswith("@"):
             values |= _read_object(Path(item[1:]))
             continue
