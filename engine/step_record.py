@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Sequence
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
+from functools import lru_cache
 from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 
 import msgspec
@@ -86,7 +88,7 @@ class StepRecord:
         self._planned = planned
         now_s = self.run.now()
         self._started_s = now_s if since_s is None else since_s
-        self._started_at = datetime.now(UTC) - timedelta(seconds=now_s - self._started_s)
+        self._started_at_s = time.time() - (now_s - self._started_s)
         self._entered = self.run.enter(
             parent=place.step,
             function=step.signature.name,
@@ -182,5 +184,16 @@ class StepRecord:
             review_id=self.review_id,
             transport_retries=bill.transport_retries,
             fallbacks=self.fallbacks,
-            started_at=self._started_at.isoformat(timespec="milliseconds"),
+            started_at=_utc(self._started_at_s),
         )
+
+
+def _utc(at_s: float) -> str:
+    """UTC, ISO 8601, to the millisecond. `datetime.isoformat` takes twice as long, a tenth of what a stopped call costs."""
+    at_ms = int(at_s * 1000)
+    return f"{_second(at_ms // 1000)}.{at_ms % 1000:03}+00:00"
+
+
+@lru_cache(maxsize=8)
+def _second(at_s: int) -> str:
+    return datetime.fromtimestamp(at_s, UTC).strftime("%Y-%m-%dT%H:%M:%S")
