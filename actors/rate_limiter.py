@@ -12,7 +12,6 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from contextlib import AbstractAsyncContextManager
 
 import msgspec
 import trio
@@ -40,12 +39,14 @@ class RateLimiter:
         self._limits = dict(limits or {})
         self._paces: dict[str, _Pace] = {}
 
-    def slot(self, model: str, *, tokens: int) -> AbstractAsyncContextManager[None]:
-        """Hold the block until one call of `model` with this many tokens may be sent, and count it in flight while it lasts.
+    async def slot(self, model: str, *, tokens: int) -> Slot:
+        """Wait until one call of `model` with this many tokens may be sent; it counts as in flight until the slot is left.
 
         Does not checkpoint when it may be sent at once. A wait that is cancelled takes nothing.
         """
-        return _Slot(self._pace(model), tokens)
+        pace = self._pace(model)
+        await pace.enter(tokens)
+        return Slot(pace)
 
     def throttled(self, model: str, *, retry_after_s: float | None = None) -> None:
         """The provider answered 429: send nothing for `retry_after_s`, and then half as much at a time.
@@ -60,19 +61,15 @@ class RateLimiter:
         return self._paces[model]
 
 
-class _Slot(AbstractAsyncContextManager[None]):
-    """Not a generator, which would be thrown into for every call that is stopped."""
+class Slot:
+    """One call in flight, until it is left."""
 
-    __slots__ = ("_pace", "_tokens")
+    __slots__ = ("_pace",)
 
-    def __init__(self, pace: _Pace, tokens: int) -> None:
+    def __init__(self, pace: _Pace) -> None:
         self._pace = pace
-        self._tokens = tokens
 
-    async def __aenter__(self) -> None:
-        await self._pace.enter(self._tokens)
-
-    async def __aexit__(self, *error: object) -> None:
+    def leave(self) -> None:
         self._pace.leave()
 
 

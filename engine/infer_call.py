@@ -89,6 +89,8 @@ class InferCall(Generic[R]):
             self._answers = place.run.answers if step.cache == "session" else place.run.runtime.answers
         self._history: list[tuple[Violation, ...]] = []
         self._sent_bytes = 0
+        self._unrecorded: list[Record] = []
+        """What its line leaves to be recorded with its end."""
 
     @property
     def _key(self) -> str:
@@ -122,7 +124,7 @@ class InferCall(Generic[R]):
             ) as envelope:
                 return await self._attempts(envelope)
         except BaseException as error:
-            self._record.failed(error)
+            self._record.failed(error, before=self._unrecorded)
             raise
 
     async def _check_given(self) -> None:
@@ -185,6 +187,7 @@ class InferCall(Generic[R]):
             active=active,
             call=self._record.id,
             target=self._target,
+            unrecorded=self._unrecorded,
             images=self._prompt.images,
             watch=self._watch,
         )

@@ -15,7 +15,7 @@ import trio
 from stratum.actors.ledger import Amount, Demand, Refused, Reservation
 from stratum.contracts.errors import CallFailed, OnHold, ProviderError, UnknownPrice
 from stratum.contracts.price import FREE
-from stratum.contracts.records import LeftInDoubt, Released, Reserved, Settled
+from stratum.contracts.records import LeftInDoubt, Record, Released, Reserved, Settled
 from stratum.engine.active_call import ActiveCall
 from stratum.engine.dialects.protocol import Completion
 from stratum.engine.envelope import Envelope, Overrun
@@ -23,6 +23,7 @@ from stratum.engine.exchange import Exchange
 from stratum.engine.pricing.tokens import exact_bound, excess, input_bound, note_overrun
 from stratum.engine.providers.protocol import Answer, Request, StatusError, TransportFailure
 from stratum.engine.retry_after import retry_after_s
+from stratum.engine.sending import Sending
 from stratum.engine.shared_allowance import AllowanceSpent
 from stratum.engine.stopped import was_stopped
 from stratum.engine.target import Target
@@ -62,14 +63,17 @@ class Line:
         active: ActiveCall,
         call: str,
         target: Target,
+        unrecorded: list[Record],
         images: Sequence[Image] = (),
         watch: Watch | None = None,
     ) -> None:
+        """`unrecorded` takes what is to be recorded with the end of a call that is stopped."""
         self._run = run
         self._runtime = run.runtime
         self._envelope = envelope
         self._active = active
         self._call = call
+        self._unrecorded = unrecorded
         self._images = images
         self._watch = watch
         self._attempt = 1
@@ -124,36 +128,34 @@ class Line:
 
     async def _send_once(self, conversation: bytes) -> Exchange | _Failure:
         body = self._target.compiled.body(conversation, max_output_tokens=self._cap, streamed=self._streamed)
-        try:
-            async with self._runtime.limiter.slot(self._model, tokens=input_bound(self._model, body, self._images)):
-                reservation = await self._runtime.timed("budget", self._reserve(body))
-                if reservation.cap != self._cap:
-                    body = self._target.compiled.body(
-                        conversation, max_output_tokens=reservation.cap, streamed=self._streamed
-                    )
-                await self._stay_within_allowance(reservation)
-                await self._make_durable(reservation)
-                return await self._send_reserved(reservation, body)
-        except (Refused, AllowanceSpent) as refusal:
-            # Out of the slot: under drain it waits for others to end, and they may need one to go on.
-            await self._refused(refusal)
+        slot = await self._runtime.limiter.slot(self._model, tokens=input_bound(self._model, body, self._images))
+        with Sending(slot, abandon=self._abandon) as sending:
+            held = await self._hold(body)
+            if isinstance(held, Reservation):
+                if held.cap != self._cap:
+                    body = self._target.compiled.body(conversation, max_output_tokens=held.cap, streamed=self._streamed)
+                await self._make_durable(held)
+                self._refuse_on_hold(held)
+                request = Request(path=self._runtime.provider.dialect.path, body=body, streamed=self._streamed)
+                sending.in_flight = held, request
+                answer = await self._runtime.timed("model", self._send(request, cap=held.cap))
+                sending.in_flight = None
+                # No checkpoint from here until the caller has journalled the settlement.
+                return self._answered(held, answer, request_bytes=len(body))
+        if isinstance(held, Reservation):
+            assert sending.failure is not None, "the block ends with an answer, or raises, or failed"
+            return self._lost(held, sending.failure)
+        # Out of the slot: under drain it waits for others to end, and they may need one to go on.
+        await self._refused(held)
 
-    async def _send_reserved(self, reservation: Reservation, body: bytes) -> Exchange | _Failure:
-        self._refuse_on_hold(reservation)
-        request = Request(path=self._runtime.provider.dialect.path, body=body, streamed=self._streamed)
+    async def _hold(self, body: bytes) -> Reservation | Refused | AllowanceSpent:
+        """The worst case of a request, or why it cannot be afforded."""
         try:
-            answer = await self._runtime.timed("model", self._send(request, cap=reservation.cap))
-        except TransportFailure as failure:
-            return self._lost(reservation, failure)
-        except BaseException as error:
-            reason = "stopped" if was_stopped(error) else type(error).__name__
-            if request.departure.waiting:
-                self._release(reservation, f"{reason} before it was sent")
-            else:
-                self._leave_in_doubt(reservation, f"{reason} while in flight")
-            raise
-        # No checkpoint from here until the caller has journalled the settlement.
-        return self._answered(reservation, answer, request_bytes=len(body))
+            reservation = await self._runtime.timed("budget", self._reserve(body))
+            await self._stay_within_allowance(reservation)
+        except (Refused, AllowanceSpent) as refusal:
+            return refusal
+        return reservation
 
     async def _reserve(self, body: bytes) -> Reservation:
         ledger, scope, name = self._runtime.ledger, self._envelope.scope, self._runtime.reservation_id()
@@ -358,14 +360,33 @@ class Line:
         return _Failure(error=error)
 
     def _release(self, reservation: Reservation, reason: str) -> None:
-        self._runtime.ledger.release(reservation)
-        self._ended(reservation)
-        self._run.append(Released(elapsed_ms=self._run.elapsed_ms, reservation=reservation.id, reason=reason))
+        self._run.append(self._released(reservation, reason))
 
     def _leave_in_doubt(self, reservation: Reservation, reason: str) -> None:
+        self._run.append(self._left_in_doubt(reservation, reason))
+
+    def _abandon(self, reservation: Reservation, request: Request, error: BaseException) -> None:
+        """Nobody waits for the answer any more; `error` says why."""
+        stopped = was_stopped(error)
+        reason = "stopped" if stopped else type(error).__name__
+        if request.departure.waiting:
+            record: Record = self._released(reservation, f"{reason} before it was sent")
+        else:
+            record = self._left_in_doubt(reservation, f"{reason} while in flight")
+        if stopped:
+            self._unrecorded.append(record)  # nothing comes between this and the end of the call
+        else:
+            self._run.append(record)
+
+    def _released(self, reservation: Reservation, reason: str) -> Released:
+        self._runtime.ledger.release(reservation)
+        self._ended(reservation)
+        return Released(elapsed_ms=self._run.elapsed_ms, reservation=reservation.id, reason=reason)
+
+    def _left_in_doubt(self, reservation: Reservation, reason: str) -> LeftInDoubt:
         self._runtime.ledger.leave_in_doubt(reservation)
         self._ended(reservation)
-        self._run.append(LeftInDoubt(elapsed_ms=self._run.elapsed_ms, reservation=reservation.id, reason=reason))
+        return LeftInDoubt(elapsed_ms=self._run.elapsed_ms, reservation=reservation.id, reason=reason)
 
     def _error(self, message: str, *, status: int | None, retryable: bool, fix: str = "") -> ProviderError:
         return ProviderError(

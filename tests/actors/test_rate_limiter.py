@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import AsyncGenerator
+from contextlib import asynccontextmanager
 from functools import partial
 
 import pytest
@@ -13,8 +15,17 @@ from trio.testing import MockClock, wait_all_tasks_blocked
 from stratum.actors.rate_limiter import RateLimit, RateLimiter
 
 
+@asynccontextmanager
+async def in_slot(limiter: RateLimiter, model: str, *, tokens: int) -> AsyncGenerator[None]:
+    slot = await limiter.slot(model, tokens=tokens)
+    try:
+        yield
+    finally:
+        slot.leave()
+
+
 async def send(limiter: RateLimiter, times: list[float], *, tokens: int = 1, takes_s: float = 0) -> None:
-    async with limiter.slot("m", tokens=tokens):
+    async with in_slot(limiter, "m", tokens=tokens):
         times.append(trio.current_time())
         await trio.sleep(takes_s)
 
@@ -23,7 +34,7 @@ async def test_without_limits_nothing_waits_and_nothing_checkpoints(autojump_clo
     limiter = RateLimiter()
     with trio.CancelScope() as scope:
         scope.cancel()
-        async with limiter.slot("m", tokens=10**9):
+        async with in_slot(limiter, "m", tokens=10**9):
             pass
     assert not scope.cancelled_caught
 
@@ -60,11 +71,11 @@ async def test_a_request_larger_than_a_minutes_worth_waits_for_a_full_bucket_and
 
 async def test_models_do_not_wait_for_each_other(autojump_clock: MockClock) -> None:
     limiter = RateLimiter({"slow": RateLimit(requests_per_minute=1)})
-    async with limiter.slot("slow", tokens=1), limiter.slot("m", tokens=1):
+    async with in_slot(limiter, "slow", tokens=1), in_slot(limiter, "m", tokens=1):
         pass
-    async with limiter.slot("m", tokens=1):
+    async with in_slot(limiter, "m", tokens=1):
         assert trio.current_time() == 0.0
-    async with limiter.slot("slow", tokens=1):
+    async with in_slot(limiter, "slow", tokens=1):
         assert trio.current_time() == 60.0
 
 
@@ -73,7 +84,7 @@ async def test_a_small_request_does_not_overtake_a_large_one(autojump_clock: Moc
     order: list[int] = []
 
     async def ask(tokens: int) -> None:
-        async with limiter.slot("m", tokens=tokens):
+        async with in_slot(limiter, "m", tokens=tokens):
             order.append(tokens)
 
     await ask(60)
@@ -98,9 +109,9 @@ async def test_who_gives_up_waiting_takes_nothing(autojump_clock: MockClock) -> 
 async def test_a_throttled_model_is_paused_as_long_as_the_provider_said(autojump_clock: MockClock) -> None:
     limiter = RateLimiter()
     times: list[float] = []
-    async with limiter.slot("m", tokens=1):
+    async with in_slot(limiter, "m", tokens=1):
         limiter.throttled("m", retry_after_s=7)
-    async with limiter.slot("other", tokens=1):
+    async with in_slot(limiter, "other", tokens=1):
         assert trio.current_time() == 0.0
     await send(limiter, times)
     assert times == [7.0]
@@ -109,7 +120,7 @@ async def test_a_throttled_model_is_paused_as_long_as_the_provider_said(autojump
 async def test_a_pause_that_grows_while_somebody_waits_holds_for_them(autojump_clock: MockClock) -> None:
     limiter = RateLimiter()
     times: list[float] = []
-    async with trio.open_nursery() as nursery, limiter.slot("m", tokens=1), limiter.slot("m", tokens=1):
+    async with trio.open_nursery() as nursery, in_slot(limiter, "m", tokens=1), in_slot(limiter, "m", tokens=1):
         limiter.throttled("m", retry_after_s=5)
         nursery.start_soon(send, limiter, times)
         await trio.sleep(3)
@@ -123,7 +134,7 @@ async def test_after_a_throttle_half_as_many_are_in_flight(autojump_clock: MockC
     most: list[int] = [0]
 
     async def call(throttled: bool) -> None:
-        async with limiter.slot("m", tokens=1):
+        async with in_slot(limiter, "m", tokens=1):
             in_flight[0] += 1
             most[0] = max(most[0], in_flight[0])
             await trio.sleep(1)
@@ -150,7 +161,7 @@ async def test_after_a_throttle_half_as_many_are_in_flight(autojump_clock: MockC
 async def test_throttled_again_and_again_one_call_is_still_sent(autojump_clock: MockClock) -> None:
     limiter = RateLimiter()
     for _ in range(20):
-        async with limiter.slot("m", tokens=1):
+        async with in_slot(limiter, "m", tokens=1):
             limiter.throttled("m", retry_after_s=1)
     assert trio.current_time() == 19.0
 
@@ -158,10 +169,10 @@ async def test_throttled_again_and_again_one_call_is_still_sent(autojump_clock: 
 async def test_a_call_that_fails_gives_its_slot_back(autojump_clock: MockClock) -> None:
     limiter = RateLimiter()
     with pytest.raises(KeyError):
-        async with limiter.slot("m", tokens=1):
+        async with in_slot(limiter, "m", tokens=1):
             limiter.throttled("m")
             raise KeyError
-    async with limiter.slot("m", tokens=1):
+    async with in_slot(limiter, "m", tokens=1):
         pass
 
 
@@ -181,7 +192,7 @@ def test_no_window_ever_holds_more_than_it_may(per_minute: int, requests: list[t
 
     async def ask(limiter: RateLimiter, tokens: int, after_s: int) -> None:
         await trio.sleep(after_s)
-        async with limiter.slot("m", tokens=tokens):
+        async with in_slot(limiter, "m", tokens=tokens):
             admitted.append((trio.current_time(), tokens))
 
     async def main() -> None:
