@@ -35,6 +35,7 @@ class PlainSteps:
         self._steps = steps
         self._log = steps.run.log
         self._calls = plain_calls(steps.compiled, steps.run.functions)
+        self._plain = self._log.past.plain.of_plan(steps.prefix)
         self.run_at_once = self._at_once()
         """Does a plain step that is not awaited, and says whether it was one; `None`: none is."""
         self._stopwatch = _stopwatch()
@@ -47,7 +48,7 @@ class PlainSteps:
         if not calls:
             return run_step
         compiled, prefix, log = self._steps.compiled, self._steps.prefix, self._log
-        steps, bare, plain, by_id, do = compiled.plan.steps, compiled.bare, log.past.plain, log.past.by_id, self._do()
+        steps, bare, plain, by_id, do = compiled.plan.steps, compiled.bare, self._plain, log.past.by_id, self._do()
 
         def begin_step(number: int, lane: Lane) -> Awaitable[StartOver | None]:
             step = steps[number]
@@ -55,7 +56,7 @@ class PlainSteps:
             if call is None or not bare[number]:
                 return run_step(number, lane)
             id = prefix + step.id
-            if id in plain or id in by_id:  # of one that began before, every attempt is recorded
+            if step.id in plain or id in by_id:  # of one that began before, every attempt is recorded
                 return run_step(number, lane)
             return do(call, step, id, number) if call.awaited else self._once_there_is_room(number)
 
@@ -66,7 +67,7 @@ class PlainSteps:
         if not still:
             return None
         compiled, prefix, log, values = self._steps.compiled, self._steps.prefix, self._log, self._steps.values
-        steps, bare, plain, by_id = compiled.plan.steps, compiled.bare, log.past.plain, log.past.by_id
+        steps, bare, plain, by_id = compiled.plan.steps, compiled.bare, self._plain, log.past.by_id
         standing, results, touch = self._steps.standing, values.results, self._steps.run.touch
 
         @trio.lowlevel.enable_ki_protection
@@ -76,7 +77,7 @@ class PlainSteps:
             if call is None or not bare[number] or log.crowded:
                 return False
             id = prefix + step.id
-            if id in plain or id in by_id:
+            if step.id in plain or id in by_id:
                 return False
             began_ns = perf_counter_ns()
             try:
@@ -84,6 +85,7 @@ class PlainSteps:
             except BaseException as error:
                 self._begun(number, trio.current_time()).failed(error)
                 raise
+            plain[step.id] = output
             log.step_done(id, output, duration_us=(perf_counter_ns() - began_ns) // 1000)
             results[number] = result
             standing[number] = "done"
@@ -99,7 +101,7 @@ class PlainSteps:
     def _do(self) -> Callable[[PlainCall, Step, str, int], Awaitable[None]]:
         values, standing, log, clock = self._steps.values, self._steps.standing, self._log, self._steps.own_clock
         touch, now, computing = self._steps.run.touch, self._stopwatch, log.computing
-        results, outer = values.results, self._steps.place
+        results, plain, outer = values.results, self._plain, self._steps.place
         # Where all steps are bare, and no plan is around them, none waits for a person: the clock never stands.
         clocked = 0 in self._steps.compiled.bare or bool(self._steps.prefix)
 
@@ -134,6 +136,7 @@ class PlainSteps:
                     clock.ends()
                 current_place.reset(token)
             if computing.pop(id, None) is not None:
+                plain[step.id] = output
                 log.step_done(id, output, duration_us=(now() - began_ns) // 1000)
             else:
                 record = self._recorded.pop(number)

@@ -23,6 +23,7 @@ from stratum.contracts.records import (
     StepsDone,
 )
 from stratum.engine.history import History, RecordedStep
+from stratum.engine.plans.plain_results import PlainResults, is_within
 from stratum.engine.plans.step_history import StepHistory
 
 
@@ -32,8 +33,7 @@ class PlanHistory(History):
     def __init__(self, records: Sequence[Record] = ()) -> None:
         self.proposed: PlanProposed | None = None
         self.approved: Approved | None = None
-        self.plain: dict[str, bytes] = {}
-        """What steps that only computed returned, by id, as JSON."""
+        self.plain = PlainResults()
         self.by_id: dict[str, StepHistory] = {}
         self.kept: list[str] = []
         """Steps whose workspace was kept as they left it, in the order in which they were done."""
@@ -148,17 +148,16 @@ class PlanHistory(History):
                 self._try_failed_ones_again()
             case StepsDone():
                 for done in record.steps:
-                    self.plain[done.step] = bytes(done.output)
+                    self.plain.note(done.step, bytes(done.output))
             case _:
                 pass
 
     def _void(self, ids: Collection[str]) -> list[StepHistory]:
         """The histories of these steps and of the steps of the plans that they run; what merely computed is forgotten."""
         self._altered.update(ids)
-        for id in [id for id in self.plain if _is_within(id, ids)]:
-            del self.plain[id]
-        self.lost = {id for id in self.lost if not _is_within(id, ids)}
-        return [known for id, known in self.by_id.items() if _is_within(id, ids)]
+        self.plain.forget_within(ids)
+        self.lost = {id for id in self.lost if not is_within(id, ids)}
+        return [known for id, known in self.by_id.items() if is_within(id, ids)]
 
     def _start_over(self, record: StartedOver) -> None:
         self.of(record.call).asked_repairs += 1
@@ -180,12 +179,3 @@ class PlanHistory(History):
             if finished is not None and finished.outcome == "failed" and known.id not in self.lost:
                 self._altered.add(known.id)
                 known.begin_anew()
-
-
-def _is_within(id: str, ids: Collection[str]) -> bool:
-    """Whether it is one of the steps `ids`, or a step of a plan that one of them runs."""
-    while id not in ids:
-        id, slash, _ = id.rpartition("/")
-        if not slash:
-            return False
-    return True

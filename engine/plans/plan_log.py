@@ -39,7 +39,6 @@ class PlanLog(Run):
         self.crowded = False
         """The disk was far behind when a segment was last written: the next step waits for `room`."""
         self._segment: list[StepDone] = []
-        self._plain = history.plain
         self._begun_segment = trio.Event()
         self.computing: dict[str, Computing] = {}
         """By id: steps that only compute and are awaited. One that calls another step after all is recorded, and no more here."""
@@ -78,9 +77,8 @@ class PlanLog(Run):
         return self._append(*records)
 
     def step_done(self, id: str, output: bytes, *, duration_us: int) -> None:
-        """A step that only computed is done. On disk within 5 ms, or with the next record that is waited for."""
+        """A step that only computed is done, and noted. On disk within 5 ms, or with the next record that is waited for."""
         segment = self._segment
-        self._plain[id] = output
         segment.append(StepDone(id, msgspec.Raw(output), duration_us))
         size = len(segment)
         if size == 1:
