@@ -133,8 +133,8 @@ class Journal:
         if self.behind:
             await self._writer.durable(self._last)
 
-    async def claim(self, run: str) -> None:
-        """Become the owner of a run, to append to it.
+    async def claim(self, run: str) -> int:
+        """Become the owner of a run, to append to it; how many records it has.
 
         Raises:
             UnknownRun: not in this journal.
@@ -143,8 +143,9 @@ class Journal:
         """
         if run in self._owned:
             raise RunLocked(run=run, problem="this session is running it", fix="wait for it to end")
-        await self._writer.call(lambda: self._store.claim(run))
+        records = await self._writer.call(lambda: self._store.claim(run))
         self._owned.add(run)
+        return records
 
     async def release(self, run: str) -> None:
         """Let go of a run that was claimed and is not to be resumed after all.

@@ -106,8 +106,11 @@ class Store:
         return seq
 
     def hold(self, reservation: str, picousd: int, *, limit_picousd: int, first_day: str) -> int | None:
-        """Count a call against what all sessions may spend since `first_day`; what counts already if it does not fit."""
-        with transaction(self.connection):
+        """Count a call against what all sessions may spend since `first_day`; what counts already if it does not fit.
+
+        Its reservation, which is recorded before anything is sent, has this on disk too.
+        """
+        with _not_waiting_for_the_disk(self.connection), transaction(self.connection):
             return self._spend.hold(
                 reservation,
                 picousd,
@@ -134,15 +137,15 @@ class Store:
         with transaction(self.connection):
             return inbox.take(self.connection, runs)
 
-    def claim(self, run: str) -> None:
-        """Make this session the run's owner.
+    def claim(self, run: str) -> int:
+        """Make this session the run's owner; how many records it has.
 
         Raises:
             UnknownRun: not in this journal.
             RunLocked: the session that owns it is alive.
             RunError: it was pruned.
         """
-        with transaction(self.connection):
+        with _not_waiting_for_the_disk(self.connection), transaction(self.connection):
             found = self.connection.execute("SELECT owner, pruned FROM _runs WHERE run = ?", (run,)).fetchone()
             if found is None:
                 raise UnknownRun(run=run)
@@ -154,11 +157,13 @@ class Store:
                     run=run, problem="its inputs and results were pruned", fix="start it again, as a new run"
                 )
             self.connection.execute("UPDATE _runs SET owner = ? WHERE run = ?", (self._session, run))
+            return last_link(self.connection, run)[0]
 
     def release(self, run: str) -> None:
         """Let go of a run that was claimed."""
         self._tips.pop(run, None)
-        self.connection.execute("UPDATE _runs SET owner = NULL WHERE run = ? AND owner = ?", (run, self._session))
+        with _not_waiting_for_the_disk(self.connection):
+            self.connection.execute("UPDATE _runs SET owner = NULL WHERE run = ? AND owner = ?", (run, self._session))
 
     def _insert(self, rows: Sequence[_Row]) -> int:
         """Append them; the sequence number of the last one."""
@@ -218,6 +223,20 @@ def transaction(connection: sqlite3.Connection) -> Generator[None, None, None]:
         if connection.in_transaction:
             connection.execute("ROLLBACK")
         raise
+
+
+@contextmanager
+def _not_waiting_for_the_disk(connection: sqlite3.Connection) -> Generator[None, None, None]:
+    """Commit what only sessions that are alive ask about: who owns a run, and what is about to be reserved.
+
+    Other processes see it at once. If the power fails before the next record is on disk it is undone, and every session
+    is gone.
+    """
+    connection.execute("PRAGMA synchronous = NORMAL")
+    try:
+        yield
+    finally:
+        connection.execute("PRAGMA synchronous = FULL")
 
 
 def last_seq(connection: sqlite3.Connection) -> int:

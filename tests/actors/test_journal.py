@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import stat
+from collections.abc import Callable
 from contextlib import closing
 from pathlib import Path
 
@@ -16,7 +17,7 @@ from trio.testing import MockClock, wait_all_tasks_blocked
 
 from stratum.actors.journal import BACKLOG_BYTES, Journal, Ticket, open_journal
 from stratum.actors.journal_file import open_file, open_read_only
-from stratum.actors.journal_store import MAX_BODY_BYTES
+from stratum.actors.journal_store import MAX_BODY_BYTES, Store, entry
 from stratum.actors.journal_watermark import read_watermark
 from stratum.contracts.errors import JournalCorrupt, JournalUnavailable, RunLocked, UnknownRun
 from stratum.contracts.records import Answered, GateOpened, Record, RunFinished, RunResumed
@@ -65,6 +66,39 @@ def test_every_commit_reaches_the_disk_before_it_is_acknowledged(file: Path) -> 
     with closing(open_file(file, "s")) as opened:
         assert opened.connection.execute("PRAGMA synchronous").fetchone() == (full,)
         assert opened.connection.execute("PRAGMA journal_mode").fetchone() == ("wal",)
+
+
+def test_what_only_the_living_ask_about_does_not_wait_for_the_disk_and_records_do(file: Path) -> None:
+    said: list[str] = []
+    with closing(open_file(file, "s")) as opened:
+        store = Store(opened.connection, session="s", alive="s".__eq__)
+        store.write([entry("r", STARTED), entry("r", SUCCEEDED)])
+
+        def synced(work: Callable[[], object]) -> set[bool]:
+            """Whether what it writes is."""
+            said.clear()
+            opened.connection.set_trace_callback(said.append)
+            work()
+            opened.connection.set_trace_callback(None)
+            unsynced, found = False, set[bool]()
+            for sql in said:
+                if sql.startswith("PRAGMA"):
+                    unsynced = sql == "PRAGMA synchronous = NORMAL"
+                elif sql.startswith(("INSERT", "UPDATE")):
+                    found.add(not unsynced)
+            return found
+
+        def refused() -> None:
+            with pytest.raises(RunLocked):
+                store.claim("r")
+
+        for _ in range(2):
+            assert synced(lambda: store.claim("r")) == {False}
+            assert synced(refused) == set()
+            assert synced(lambda: store.release("r")) == {False}
+            assert synced(lambda: store.hold("h", 1, limit_picousd=1000, first_day="2026-01-01")) == {False}
+            assert synced(lambda: store.write([entry("r", RunResumed(session="s"))])) == {True}
+            assert opened.connection.execute("PRAGMA synchronous").fetchone() == (2,)
 
 
 async def test_leaving_the_block_waits_for_what_was_appended(file: Path) -> None:
@@ -265,7 +299,7 @@ async def test_a_finished_run_can_be_claimed_though_its_session_lives(file: Path
         with pytest.raises(RunLocked):
             await one.claim("r")
         await two.commit("r", RunResumed(session="s2"), SUCCEEDED)
-        await one.claim("r")
+        assert await one.claim("r") == 4
         await one.commit("r", RunResumed(session="s1"), SUCCEEDED)
         assert len(await one.read("r")) == 6
 
