@@ -71,6 +71,15 @@ class Agents(Protocol):
         ...
 
 
+class _Proposal(msgspec.Struct, frozen=True):
+    """What this session proposed last: to start it, it need not be read again."""
+
+    run: str
+    records: int
+    past: PlanHistory
+    compiled: CompiledPlan
+
+
 class Plans:
     """The plans of one project: proposed, revised, discarded, started and gone on with. Opened by `open_plans`."""
 
@@ -95,6 +104,7 @@ class Plans:
         self._agents = agents
         self._sources: Mapping[str, Source] = file_sources(workspace)
         self._compiled = CompiledPlans(functions.registry)
+        self._proposed_last: _Proposal | None = None
         self._live: dict[str, PlanRun] = {}
         self._starting: WeakValueDictionary[str, trio.Lock] = WeakValueDictionary()
 
@@ -128,7 +138,9 @@ class Plans:
             proposed(compiled, checked, by=by, modules=modules),
         )
         await self.runtime.journal.commit(run, *records)
-        return await self._status(run, PlanHistory(records), policy)
+        past = PlanHistory(records)
+        self._proposed_last = _Proposal(run, len(records), past, compiled)
+        return await self._status(run, past, policy)
 
     async def revise(self, run: str, plan: ExecutionPlan | CompiledPlan, *, by: str) -> PlanStatus:
         """Replace a plan that has not begun; it has to be approved anew.
@@ -211,9 +223,9 @@ class Plans:
 
     async def _start(self, run: str, raised: Raised, by: str) -> PlanRun:
         self.runtime.hold.refuse(f"run {run}")
-        await self.runtime.journal.claim(run)
+        records = await self.runtime.journal.claim(run)
         try:
-            past = await self._past(run)
+            past = self._as_proposed(run, records) or await self._past(run)
             policy = read_policy(self.approvals.home)
             compiled, approval = await self._may_start(run, past, policy)
             raises = limits_raised(raised, past, run=run, by=by)
@@ -301,11 +313,18 @@ class Plans:
 
     def _compiled_of(self, past: PlanHistory) -> CompiledPlan:
         assert past.proposed is not None, "the run of a plan begins with its proposal"
+        if self._proposed_last is not None and past is self._proposed_last.past:
+            return self._proposed_last.compiled
         return self._compiled.proposed(past.proposed)
 
     async def _estimated(self, compiled: CompiledPlan) -> CompiledPlan:
         """The plan with what it will probably take."""
         return self._compiled.of(self._estimator(await self.runtime.journal.past_calls()).estimated(compiled))
+
+    def _as_proposed(self, run: str, records: int) -> PlanHistory | None:
+        """All there is of a run that has so many records, if this session proposed it last and nothing was recorded since."""
+        last = self._proposed_last
+        return last.past if last is not None and (last.run, last.records) == (run, records) else None
 
     async def _past(self, run: str) -> PlanHistory:
         past = PlanHistory(await self.runtime.journal.read(run))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import stat
 from pathlib import Path
@@ -20,39 +21,50 @@ def read_own_file(file: Path) -> bytes:
         SettingsError: it is a link or no file at all, others may write to it, it is too long, or it cannot be read.
     """
     try:
-        if (reason := distrusted(file)) is not None:
-            raise reason
         # Without waiting: a pipe of that name would keep us for ever.
-        with open(os.open(file, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK), "rb") as kept:
-            found = os.fstat(kept.fileno())
-            # Looked at again: between the two it may have become another.
-            if not stat.S_ISREG(found.st_mode) or others_write(found):
+        opened = os.open(file, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK)
+        try:
+            found = os.fstat(opened)
+            if (reason := _distrusted(file, found)) is not None:
+                raise reason
+            if not stat.S_ISREG(found.st_mode):
                 raise SettingsError(file=str(file), problem="it is no file of yours", fix="remove it")
-            said = kept.read(MAX_BYTES + 1)
+            said = os.read(opened, MAX_BYTES + 1)
+        finally:
+            os.close(opened)
     except FileNotFoundError:
         raise
     except OSError as error:
+        if error.errno == errno.ELOOP:
+            raise _link(file) from error
         raise SettingsError(file=str(file), problem=f"it cannot be read: {error.strerror}", fix="correct it") from error
     if len(said) > MAX_BYTES:
         raise SettingsError(file=str(file), problem=f"it is longer than {MAX_BYTES:,} bytes", fix="shorten it")
     return said
 
 
-def distrusted(path: Path) -> SettingsError | None:
+def distrusted(path: Path, *, follow_links: bool = False) -> SettingsError | None:
     """Why nothing in a file, or a folder, is believed.
 
     Raises:
         OSError: it is not there, or cannot be looked at.
     """
-    found = path.lstat()
+    return _distrusted(path, os.stat(path, follow_symlinks=follow_links))
+
+
+def _distrusted(path: Path, found: os.stat_result) -> SettingsError | None:
     if stat.S_ISLNK(found.st_mode):
-        return SettingsError(file=str(path), problem="it is a link", fix="remove it")
+        return _link(path)
     if others_write(found):
         mode = "700" if stat.S_ISDIR(found.st_mode) else "600"
         return SettingsError(
             file=str(path), problem="others may write to it", fix=f"see what is in it, then `chmod {mode}` it"
         )
     return None
+
+
+def _link(path: Path) -> SettingsError:
+    return SettingsError(file=str(path), problem="it is a link", fix="remove it")
 
 
 def others_write(found: os.stat_result) -> bool:

@@ -50,7 +50,7 @@ def read_policy(home: Path) -> Policy:
     file = home / FILE_NAME
     try:
         # Links above the folder, and to it, are the user's own business.
-        if (reason := distrusted(home.resolve())) is not None:
+        if (reason := distrusted(home, follow_links=True)) is not None:
             raise reason
         said = read_own_file(file)
     except (FileNotFoundError, NotADirectoryError):
