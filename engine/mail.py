@@ -45,7 +45,8 @@ class Mail:
             if not self._readers:
                 self._begun = trio.Event()
                 await self._begun.wait()
-            for run, message in await self._journal.messages(self._readers):
+            # First: most runs are over before anybody asks something of them, and a look keeps the journal's writer from them.
+            await trio.sleep(POLL_S)
+            for run, message in await self._journal.messages(self._readers) if self._readers else ():
                 for reader in list(self._readers.get(run, ())):
                     reader(message)
-            await trio.sleep(POLL_S)
