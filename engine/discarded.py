@@ -12,6 +12,8 @@ def discard(calls: Iterable[Coroutine[Any, Any, Any]]) -> None:
     waiting = list(calls)
     while waiting:
         call = waiting.pop()
+        if inspect.iscoroutine(call) and call.cr_frame is None:
+            continue  # it has ended, as most have by now
         if inspect.iscoroutine(call) and inspect.getcoroutinestate(call) == inspect.CORO_CREATED:
             for value in inspect.getcoroutinelocals(call).values():
                 given = cast("Sequence[object]", value) if isinstance(value, (tuple, list)) else [value]

@@ -244,10 +244,12 @@ class Envelope:
 
     def count_active(self, change: int) -> None:
         """For `ActiveCall`: begun and waited for, or neither."""
-        for envelope in self.outwards():
+        envelope: Envelope | None = self
+        while envelope is not None:
             envelope.active_calls += change
             if envelope.cause is not None and not envelope.active_calls:
                 envelope._cancel()
+            envelope = envelope.parent
 
     def outwards(self) -> Iterator[Envelope]:
         """This one and those around it, innermost first."""

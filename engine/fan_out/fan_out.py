@@ -38,6 +38,8 @@ class FanOut(Generic[T]):
         self._need = need
         self._scope = trio.CancelScope()
         self._failures = 0
+        self._stopped = False
+        """A branch was, and the nursery has its `Cancelled`."""
         self.ended: dict[int, Success[T] | Failure] = {}
         """By number, in the order they ended; not those that were stopped."""
         self.won: list[int] = []
@@ -71,6 +73,12 @@ class FanOut(Generic[T]):
         current_place.set(msgspec.structs.replace(self._place, branch=str(number)))
         try:
             value = await self._branches[number]
+        except trio.Cancelled:
+            # One stands for all that are stopped: trio tells them apart by nothing, and writes each out for every nursery
+            # around, which takes a tenth of the time to stop a call.
+            if not self._stopped:
+                self._stopped = True
+                raise
         except Exception as error:  # noqa: BLE001 - a branch's failure is a result here; what stops it passes
             self._failed(number, error)
         else:
