@@ -6,9 +6,10 @@ import time
 from collections.abc import Sequence
 from datetime import UTC, datetime
 from functools import lru_cache
-from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 import msgspec
+from msgspec.structs import replace
 
 from stratum.contracts.money import usd
 from stratum.contracts.price import Usage
@@ -21,28 +22,6 @@ if TYPE_CHECKING:
     from stratum.actors.journal import Ticket
     from stratum.engine.place import Place
     from stratum.engine.run import PlannedStep
-
-
-class _Bill(NamedTuple):
-    """What attempts came to, together."""
-
-    used: Usage = Usage(input_tokens=0, output_tokens=0)
-    picousd: int = 0
-    estimated: bool = False
-    transport_retries: int = 0
-
-    @classmethod
-    def of(cls, attempts: Sequence[Attempt]) -> _Bill:
-        usages = [attempt.usage for attempt in attempts if attempt.usage is not None]
-        return cls(
-            used=usages[0] if len(usages) == 1 else sum(usages, cls().used),
-            picousd=sum([attempt.picousd for attempt in attempts]),
-            estimated=any(attempt.estimated for attempt in attempts),
-            transport_retries=sum([attempt.transport_retries for attempt in attempts]),
-        )
-
-
-_NO_BILL = _Bill()
 
 
 class Recordable(Protocol):
@@ -153,8 +132,8 @@ class StepRecord:
         planned = self._planned
         attempts = [*planned.carried, *self.attempts] if planned else [*self.attempts]
         reruns = 0 if planned is None else planned.reruns
-        bill = _Bill.of(attempts) if attempts else _NO_BILL
-        return TraceRecord(
+        # In parts: of more than 15 named arguments Python 3.11 makes a dict first, which takes longer than all of this.
+        begun = TraceRecord(
             function=self._step.signature.name,
             model=self.model,
             inputs=self._step.signature.jsonable(self._arguments),
@@ -163,29 +142,45 @@ class StepRecord:
             attempts=len(attempts) - reruns if attempts or self._step.kind == "infer" else 1,
             output=output,
             duration_ms=round((self.run.now() - self._started_s) * 1000),
-            cost_usd=usd(bill.picousd) if self.priced else None,
-            retry_reasons=[violation.for_trace for attempt in attempts for violation in attempt.violations],
+            cost_usd=0.0 if self.priced else None,
+            retry_reasons=[],
             run_id=self.run.id,
             step_id=self.id,
             parent_id=self._parent,
             flow_id=self._flow_id,
             kind=self._step.kind,
+        )
+        ended = replace(
+            begun,
             outcome=outcome,
             error=error,
-            attempt_details=attempts,
-            input_tokens=bill.used.input_tokens,
-            cached_tokens=bill.used.cached_tokens,
-            output_tokens=bill.used.output_tokens,
-            reasoning_tokens=bill.used.reasoning_tokens,
-            cost_picousd=bill.picousd,
-            estimated=bill.estimated,
             reruns=reruns,
             cache_hit=self.cache_hit,
             review_id=self.review_id,
-            transport_retries=bill.transport_retries,
             fallbacks=self.fallbacks,
             started_at=_utc(self._started_at_s),
         )
+        return _billed(ended, attempts) if attempts else ended
+
+
+def _billed(trace: TraceRecord, attempts: list[Attempt]) -> TraceRecord:
+    """`trace` with what the attempts came to, together."""
+    usages = [attempt.usage for attempt in attempts if attempt.usage is not None]
+    used = usages[0] if len(usages) == 1 else sum(usages, Usage(input_tokens=0, output_tokens=0))
+    picousd = sum([attempt.picousd for attempt in attempts])
+    return replace(
+        trace,
+        cost_usd=None if trace.cost_usd is None else usd(picousd),
+        retry_reasons=[violation.for_trace for attempt in attempts for violation in attempt.violations],
+        attempt_details=attempts,
+        input_tokens=used.input_tokens,
+        cached_tokens=used.cached_tokens,
+        output_tokens=used.output_tokens,
+        reasoning_tokens=used.reasoning_tokens,
+        cost_picousd=picousd,
+        estimated=any(attempt.estimated for attempt in attempts),
+        transport_retries=sum([attempt.transport_retries for attempt in attempts]),
+    )
 
 
 def _utc(at_s: float) -> str:
