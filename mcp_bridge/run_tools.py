@@ -28,6 +28,8 @@ MAX_WAIT_S: Final = 25
 """Codex's code mode yields after 30 s."""
 _TOGETHER_S: Final = 0.025
 """Steps that become ready within so many seconds of one another are handed out in one answer ..."""
+_BEGINNING_TOGETHER_S: Final = 0.002
+"""... so few where nothing is at work that others could come of: those that are ready take that long to begin ..."""
 _TOGETHER_AT_MOST_S: Final = 0.5
 """... but nobody waits longer than this for more ..."""
 _BEGINNING_AT_MOST_S: Final = 5.0
@@ -130,7 +132,7 @@ async def something_to_do(run: PlanRun, wait_s: float, *, known: Container[str] 
     while _wanted(run, known) and run.state == "running":
         if trio.current_time() >= since + (_BEGINNING_AT_MOST_S if run.beginning else _TOGETHER_AT_MOST_S):
             break
-        with trio.move_on_after(_TOGETHER_S) as quiet:
+        with trio.move_on_after(_BEGINNING_TOGETHER_S if run.only_waits else _TOGETHER_S) as quiet:
             await run.until_changed(run.version)
         if quiet.cancelled_caught and not run.beginning:
             break

@@ -33,6 +33,11 @@ class Clock:
         return 0 < self._at_work == self._parked
 
     @property
+    def busy(self) -> int:
+        """Steps at work that do not wait for a person."""
+        return self._at_work - self._parked
+
+    @property
     def left_ms(self) -> int | None:
         """Of the budget; `None` where it has no limit."""
         if self._envelope is None:

@@ -94,6 +94,11 @@ class PlanRun:
         """Agents' steps that have begun and are not handed out yet."""
         return self.handouts.beginning
 
+    @property
+    def only_waits(self) -> bool:
+        """All that is at work is with agents or people: no other step becomes ready before one of them has answered."""
+        return self.clock.busy == len(self.handouts.due)
+
     def status(self) -> PlanStatus:
         """Where it stands now, with what agents and people are asked for."""
         return live_status(self)
