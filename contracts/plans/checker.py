@@ -109,6 +109,7 @@ class PlanChecker:
             return ""
 
     def _result(self, dag: Dag, returns: Shape | None, *, digest: str, may_fail: bytes) -> CompiledPlan:
+        bare = bare_steps(self._plan, self._kinds, may_fail=may_fail)
         return CompiledPlan(
             plan=self._plan,
             digest=digest,
@@ -116,7 +117,8 @@ class PlanChecker:
             kinds=tuple(self._kinds),
             dependencies=tuple(tuple(sorted(before)) for before in self._before),
             dag=dag,
-            bare=bare_steps(self._plan, self._kinds, may_fail=may_fail),
+            bare=bare,
+            special=tuple(number for number, is_bare in enumerate(bare) if not is_bare),
             tolerated=may_fail,
             outputs=tuple(self._outputs),
             returns=returns,

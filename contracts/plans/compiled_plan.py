@@ -31,6 +31,8 @@ class CompiledPlan(msgspec.Struct, frozen=True, kw_only=True):
     """The same, and that whoever needs a step's output also waits for the step that may stand in for it."""
     bare: bytes
     """By step: 1 where it calls a function and nothing else is asked of it, nor is it there for another step."""
+    special: tuple[int, ...]
+    """The other steps, ascending."""
     tolerated: bytes
     """By step: 1 where the plan goes on though it fails, for joins alone come after it; empty where no step is a join."""
     outputs: tuple[Codec[Any] | None, ...]

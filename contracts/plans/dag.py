@@ -18,6 +18,8 @@ class Dag(msgspec.Struct, frozen=True, gc=False):
     """By step: the steps that wait for it, ascending, each named once."""
     in_degrees: tuple[int, ...]
     """By step: how many steps it waits for."""
+    roots: tuple[int, ...]
+    """Steps that wait for nothing."""
 
     @classmethod
     def of(cls, predecessors: Sequence[Collection[int]]) -> Dag:
@@ -35,20 +37,16 @@ class Dag(msgspec.Struct, frozen=True, gc=False):
                 if predecessor < 0:
                     raise IndexError(f"step {step} waits for {predecessor}; number steps from 0")
                 successors[predecessor].append(step)
-        return cls(successors=tuple(map(tuple, successors)), in_degrees=tuple(in_degrees))
+        roots = tuple(step for step, count in enumerate(in_degrees) if count == 0)
+        return cls(successors=tuple(map(tuple, successors)), in_degrees=tuple(in_degrees), roots=roots)
 
     def __len__(self) -> int:
         return len(self.in_degrees)
 
-    @property
-    def roots(self) -> list[int]:
-        """Steps that wait for nothing."""
-        return [step for step, count in enumerate(self.in_degrees) if count == 0]
-
     def order(self) -> list[int]:
         """A topological order (Kahn, 1962); steps on or behind a cycle are missing from it."""
         waiting = list(self.in_degrees)
-        order = self.roots
+        order = list(self.roots)
         for step in order:  # grows while it is walked
             for successor in self.successors[step]:
                 waiting[successor] -= 1

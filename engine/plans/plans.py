@@ -12,7 +12,6 @@ from contextlib import asynccontextmanager, suppress
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol, cast
-from weakref import WeakValueDictionary
 
 import msgspec
 import trio
@@ -106,7 +105,7 @@ class Plans:
         self._compiled = CompiledPlans(functions.registry)
         self._proposed_last: _Proposal | None = None
         self._live: dict[str, PlanRun] = {}
-        self._starting: WeakValueDictionary[str, trio.Lock] = WeakValueDictionary()
+        self._starting: dict[str, trio.Event] = {}
 
     async def propose(
         self,
@@ -216,10 +215,16 @@ class Plans:
             OnHold: a person has stopped everything of the project.
         """
         # Of many that start it at once the first does; the others get what it started.
-        async with self._starting.setdefault(run, trio.Lock()):
-            if (live := self.at_work(run)) is not None:
-                return live
+        while run in self._starting:
+            await self._starting[run].wait()
+        if (live := self.at_work(run)) is not None:
+            return live
+        started = self._starting[run] = trio.Event()
+        try:
             return await self._start(run, raised, by)
+        finally:
+            del self._starting[run]
+            started.set()
 
     async def _start(self, run: str, raised: Raised, by: str) -> PlanRun:
         self.runtime.hold.refuse(f"run {run}")

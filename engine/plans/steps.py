@@ -70,7 +70,7 @@ class PlanSteps:
             compiled, self.values, sources=run.sources, judge=run.judge, gathering=self.gathering
         )
         # Most steps of a large plan are bare: of those there is nothing to look for.
-        special = [(number, compiled.plan.steps[number]) for number, bare in enumerate(compiled.bare) if not bare]
+        special = [(number, compiled.plan.steps[number]) for number in compiled.special]
         self.targets = {compiled.index[id] for _, step in special for id in step.starts_over_from}
         self._stands_in_for = {compiled.index[step.on_fail]: number for number, step in special if step.on_fail}
         self._failed_with_stand_in: set[int] = set()

@@ -22,7 +22,7 @@ def acyclic(draw: st.DrawFn, most: int = 30) -> list[set[int]]:
 def test_successors_and_in_degrees_mirror_the_predecessors() -> None:
     assert DIAMOND.successors == ((1, 2), (3,), (3,), ())
     assert DIAMOND.in_degrees == (0, 1, 1, 2)
-    assert DIAMOND.roots == [0]
+    assert DIAMOND.roots == (0,)
     assert len(DIAMOND) == 4
 
 
