@@ -27,6 +27,7 @@ class Connection:
 
     def __init__(self, wire: Wire, *, host: str, max_body_bytes: int) -> None:
         self._stream = wire.stream
+        self._receive = wire.receive
         self._socket = wire.socket
         self._host = host
         self._max_body_bytes = max_body_bytes
@@ -51,7 +52,7 @@ class Connection:
             unsent = error
         try:
             return await self._head()
-        except trio.BrokenResourceError as error:
+        except (OSError, trio.BrokenResourceError) as error:
             raise broken(unsent or error, host=self._host) from (unsent or error)
         except h11.RemoteProtocolError as error:
             raise broken(error, host=self._host) from error
@@ -73,7 +74,7 @@ class Connection:
                 if received > self._max_body_bytes:
                     raise too_long(self._max_body_bytes)
                 yield bytes(event.data)
-        except (trio.BrokenResourceError, h11.RemoteProtocolError) as error:
+        except (OSError, trio.BrokenResourceError, h11.RemoteProtocolError) as error:
             raise broken(error, host=self._host) from error
 
     def renew(self) -> bool:
@@ -116,7 +117,7 @@ class Connection:
     async def _event(self, *, first: bool = False) -> object:
         http = self._http
         while (event := http.next_event()) is h11.NEED_DATA:
-            received = await self._stream.receive_some(READ_BYTES)
+            received = await self._receive(READ_BYTES)
             if first and not received and http.their_state is h11.SEND_RESPONSE:
                 raise h11.RemoteProtocolError("Server disconnected without sending a response.")
             http.receive_data(bytes(received))

@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import socket
 import ssl
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from urllib.parse import SplitResult, unquote, urlsplit
 
@@ -39,6 +40,12 @@ class Wire:
     stream: trio.abc.Stream
     socket: trio.socket.SocketType
     """What `stream` ends in, below any TLS: closing it needs no checkpoint."""
+
+    @property
+    def receive(self) -> Callable[[int], Awaitable[bytes | bytearray]]:
+        """At most so many bytes, once there are any. Raises OSError or `trio.BrokenResourceError`."""
+        # A stream around a bare socket only says the one as the other; it takes a call that is stopped as long as closing it.
+        return self.socket.recv if isinstance(self.stream, trio.SocketStream) else self.stream.receive_some
 
 
 class Route:
