@@ -10,7 +10,7 @@ import time
 from collections.abc import Callable, Collection, Generator, Iterator, Sequence
 from contextlib import contextmanager
 from hashlib import sha256
-from typing import NamedTuple
+from typing import get_args
 
 import msgspec
 
@@ -41,12 +41,14 @@ LETS_GO = (RunFinished, PlanProposed)
 _MOVES = (RunStarted, PlanProposed, Approved, RunResumed, RunFinished)
 """Records that move a run from state to state."""
 
+_KINDS = {record: str(record.__struct_config__.tag) for record in get_args(Record)}
+
 _Row = tuple[object, ...]
 _Tip = tuple[int, bytes]
 """How many records a run has, and the hash of the last one."""
 
 
-class Entry(NamedTuple):
+class Entry(msgspec.Struct, frozen=True, gc=False):
     """A record on its way to the file, encoded."""
 
     run: str
@@ -65,7 +67,7 @@ def entry(run: str, record: Record) -> Entry:
         ValueError: it is larger than a journal should hold, or than SQLite could.
     """
     body = _ENCODER.encode(record)
-    kind = str(record.__struct_config__.tag)
+    kind = _KINDS[type(record)]
     if len(body) > MAX_BODY_BYTES:
         raise ValueError(
             f"run {run}: a {kind} record of {len(body):,} bytes; at most {MAX_BODY_BYTES:,} are kept: "
@@ -176,16 +178,17 @@ class Store:
     def _chain(self, entries: Sequence[Entry]) -> tuple[list[_Row], dict[str, _Tip]]:
         rows: list[_Row] = []
         tips: dict[str, _Tip] = {}
-        for run, record, kind, at, body in entries:
+        for one in entries:
+            run = one.run
             n, previous = tips.get(run) or self._tips.get(run) or last_link(self.connection, run)
-            link = chain_link(previous, n + 1, at=at, kind=kind, body_digest=sha256(body).digest())
+            link = chain_link(previous, n + 1, at=one.at, kind=one.kind, body_digest=sha256(one.body).digest())
             tips[run] = n + 1, link
-            rows.append((run, n + 1, kind, getattr(record, "call", None), at, body, link))
+            rows.append((run, n + 1, one.kind, getattr(one.record, "call", None), one.at, one.body, link))
         return rows, tips
 
     def _note(self, moves: Entry) -> None:
         """Keep the row of `_runs` in step with the records that move a run from state to state."""
-        run, record, _, at, _ = moves
+        run, record, at = moves.run, moves.record, moves.at
         match record:
             case RunStarted():
                 self.connection.execute(
