@@ -11,7 +11,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Awaitable, Callable
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
@@ -63,16 +63,33 @@ async def assess_many(calls: int, at_once: int) -> None:
     await in_flight(call, calls=calls, at_once=at_once)
 
 
+async def assessed(calls: int, at_once: int, *, connected: bool = True) -> Measured:
+    """Make the calls of `assess` in an open runtime; some before, unmeasured, where it is to be connected by then."""
+    if connected:
+        await assess_many(warming(calls, at_once), at_once)
+    return await measured(lambda: assess_many(calls, at_once), units=calls)
+
+
+def warming(calls: int, at_once: int) -> int:
+    """How many calls go before those that are measured: a peer's script makes as many (peers/peer.py)."""
+    return max(at_once, calls // 10)
+
+
+async def measured(work: Callable[[], Awaitable[object]], *, units: int) -> Measured:
+    """What `work` takes, per unit of it."""
+    wall, cpu = time.perf_counter(), time.process_time()
+    await work()
+    cpu_us, wall_us = (time.process_time() - cpu) / units * 1e6, (time.perf_counter() - wall) / units * 1e6
+    return Measured(cpu_us=cpu_us, wall_us=wall_us)
+
+
 def as_a_peer(*, url: str, calls: int, at_once: int) -> Measured:
     """Some calls before, unmeasured, and then these."""
 
     async def main(journal: Path) -> Measured:
         async with open_runtime(provider=OpenAI("key", url, price=PRICE, transport="lean"), journal=journal):
-            await assess_many(max(at_once, calls // 10), at_once)
-            wall, cpu = time.perf_counter(), time.process_time()
-            await assess_many(calls, at_once)
-            cpu_us, wall_us = (time.process_time() - cpu) / calls * 1e6, (time.perf_counter() - wall) / calls * 1e6
-        return Measured(cpu_us=cpu_us, wall_us=wall_us, peak_mb=peak_mb())
+            found = await assessed(calls, at_once)
+        return replace(found, peak_mb=peak_mb())
 
     with tempfile.TemporaryDirectory() as folder:
         return trio.run(main, Path(folder) / "stratum.db")

@@ -4,10 +4,10 @@ The baseline, `openai SDK`, is `client.responses.create` with the same tool, for
 validation of the answer; in one setting all of them but the frameworks speak chat completions instead. `httpx2` posts the same bytes and parses nothing, and so does `lean transport`. `infer` is everything on:
 contract, ensure, budget, journal on disk, trace; through the SDK's client, or over the lean transport. `engine alone` has a
 provider that answers in the process and its journal in memory: what is ours of it. Frameworks that are installed (`make bench-peers`)
-make the same call on asyncio, in processes and environments of their own, and start up unmeasured; so does `infer, lean, own process`,
-that one may compare what they hold of memory. The server is on the loopback interface,
-in a process of its own, so that its time is not counted. In one setting it speaks TLS, to all but the frameworks:
-every round connects anew and keeps its connections. CPU is user and system time of this process.
+make the same call on asyncio, by chat completions, in processes and environments of their own; so does `infer, lean, own process` as it is,
+that one may compare what they hold of memory. All open their clients, and make some calls to connect, before they are measured.
+The server is on the loopback interface, in a process of its own, so that its time is not counted. In one setting it speaks TLS, to all but the
+frameworks: there every round connects anew, measured, and keeps its connections. CPU is user and system time of this process.
 """
 
 from __future__ import annotations
@@ -19,6 +19,7 @@ import sys
 import tempfile
 from collections.abc import Callable, Generator
 from contextlib import contextmanager
+from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from typing import Any, Literal
@@ -29,7 +30,7 @@ import openai
 import trio
 from tests.fakes.openai_server import serve_process
 
-from benchmarks.assessing import ANSWER, PRICE, assess, assess_many, in_flight
+from benchmarks.assessing import ANSWER, PRICE, Call, assess, assessed, in_flight, measured, warming
 from benchmarks.open_files import allow_open_files
 from benchmarks.options import common_options, each_at_least, parser
 from benchmarks.peers.contenders import peers_calling
@@ -45,6 +46,8 @@ SPARE_FILES = 500
 """Beside a socket a call."""
 OTHERWISE_IN_FLIGHT = 100
 """Over TLS, and by chat completions."""
+
+TLS = ", TLS"
 
 Api = Literal["responses", "chat"]
 PATHS: dict[Api, str] = {"responses": "/responses", "chat": "/chat/completions"}
@@ -88,63 +91,82 @@ def _chat_body() -> dict[str, Any]:
     }
 
 
-def through_infer(provider: Callable[[], Provider], journal: Path | None, *, calls: int, at_once: int) -> None:
-    async def main() -> None:
+@dataclass(frozen=True, kw_only=True)
+class Load:
+    """How the calls are made."""
+
+    calls: int
+    at_once: int
+    connected: bool
+    """Before they are measured."""
+
+    async def of(self, call: Call) -> Measured:
+        """What `call` takes."""
+        if self.connected:
+            await in_flight(call, calls=warming(self.calls, self.at_once), at_once=self.at_once)
+        return await measured(lambda: in_flight(call, calls=self.calls, at_once=self.at_once), units=self.calls)
+
+
+def through_infer(provider: Callable[[], Provider], journal: Path | None, load: Load) -> Measured:
+    async def main() -> Measured:
         async with open_runtime(provider=provider(), journal=journal):
-            await assess_many(calls, at_once)
+            return await assessed(load.calls, load.at_once, connected=load.connected)
 
-    trio.run(main)
+    return trio.run(main)
 
 
-def in_a_process(url: str, *, calls: int, at_once: int) -> Measured:
+def in_a_process(url: str, load: Load) -> Measured:
     """As a peer is measured."""
-    task = json.dumps({"url": url, "calls": calls, "at_once": at_once})
+    task = json.dumps({"url": url, "calls": load.calls, "at_once": load.at_once})
     command = [sys.executable, "-m", "benchmarks.assessing", task]
     ended = subprocess.run(command, cwd=ROOT, stdout=subprocess.PIPE, text=True, check=True)
     return Measured(**json.loads(ended.stdout))
 
 
-def through_sdk(url: str, api: Api, *, calls: int, at_once: int) -> None:
-    async def main() -> None:
+def through_sdk(url: str, api: Api, load: Load) -> Measured:
+    asked = body(api)
+
+    async def main() -> Measured:
         async with openai.AsyncOpenAI(api_key="key", base_url=url, max_retries=0) as client:
             create: Any = client.responses.create if api == "responses" else client.chat.completions.create
 
             async def call(number: int) -> object:
-                return await create(**body(api))  # stratum: allow[unbudgeted-call] measures the SDK itself
+                return await create(**asked)  # stratum: allow[unbudgeted-call] measures the SDK itself
 
-            await in_flight(call, calls=calls, at_once=at_once)
+            return await load.of(call)
 
-    trio.run(main)
+    return trio.run(main)
 
 
-def through_httpx2(url: str, api: Api, *, calls: int, at_once: int) -> None:
+def through_httpx2(url: str, api: Api, load: Load) -> Measured:
     content = msgspec.json.encode(body(api))
     headers = {"authorization": "Bearer key", "content-type": "application/json"}
     limits = httpx2.Limits(max_connections=1000, max_keepalive_connections=1000)
 
-    async def main() -> None:
+    async def main() -> Measured:
         async with httpx2.AsyncClient(timeout=600, limits=limits) as client:
 
             async def call(number: int) -> object:
                 return (await client.post(f"{url}{PATHS[api]}", content=content, headers=headers)).read()
 
-            await in_flight(call, calls=calls, at_once=at_once)
+            return await load.of(call)
 
-    trio.run(main)
+    return trio.run(main)
 
 
-def through_lean(url: str, api: Api, *, calls: int, at_once: int) -> None:
-    async def main() -> None:
+def through_lean(url: str, api: Api, load: Load) -> Measured:
+    content = msgspec.json.encode(body(api))
+
+    async def main() -> Measured:
         provider = OpenAI("key", url, api=api, transport="lean")
-        content = msgspec.json.encode(body(api))
 
         async def call(number: int) -> object:
             return await provider.send(Request(path=PATHS[api], body=content))
 
         async with provider.open():
-            await in_flight(call, calls=calls, at_once=at_once)
+            return await load.of(call)
 
-    trio.run(main)
+    return trio.run(main)
 
 
 @contextmanager
@@ -162,9 +184,7 @@ def tls_server(folder: Path) -> Generator[str]:
                 os.environ["SSL_CERT_FILE"] = before
 
 
-def contenders(
-    url: str, folder: Path, api: Api, *, calls: int, at_once: int, alone: bool
-) -> dict[str, Callable[[], object]]:
+def contenders(url: str, folder: Path, api: Api, load: Load, *, alone: bool) -> dict[str, Callable[[], object]]:
     def networked(transport: Transport) -> Provider:
         return OpenAI("key", url, api=api, price=PRICE, transport=transport)
 
@@ -172,16 +192,14 @@ def contenders(
         usage = Usage(input_tokens=200, output_tokens=40)
         return scripted(otherwise=Reply(value=ANSWER.encode(), usage=usage), price=PRICE)
 
-    many = {"calls": calls, "at_once": at_once}
-    peers = {} if alone else peers_calling(url, calls=max(at_once, calls // 4), at_once=at_once)
     return {
-        BASELINE: partial(through_sdk, url, api, **many),
-        "httpx2": partial(through_httpx2, url, api, **many),
-        "infer": partial(through_infer, partial(networked, "sdk"), folder / "sdk.db", **many),
-        "infer, lean": partial(through_infer, partial(networked, "lean"), folder / "lean.db", **many),
-        "lean transport": partial(through_lean, url, api, **many),
-        "engine alone": partial(through_infer, answering, None, **many),
-        **peers,
+        BASELINE: partial(through_sdk, url, api, load),
+        "httpx2": partial(through_httpx2, url, api, load),
+        "infer": partial(through_infer, partial(networked, "sdk"), folder / "sdk.db", load),
+        "infer, lean": partial(through_infer, partial(networked, "lean"), folder / "lean.db", load),
+        "lean transport": partial(through_lean, url, api, load),
+        "engine alone": partial(through_infer, answering, None, load),
+        **({} if alone else peers_calling(url, calls=load.calls, at_once=load.at_once)),
     }
 
 
@@ -205,9 +223,10 @@ def main() -> None:
         url: str, at_once: int, *, api: Api = "responses", over: str = "", alone: bool = arguments.alone
     ) -> None:
         calls = max(50, 2 * at_once) if options.quick else max(300, 2 * at_once)
-        own = contenders(url, folder, api, calls=calls, at_once=at_once, alone=alone)
+        load = Load(calls=calls, at_once=at_once, connected=over != TLS)
+        own = contenders(url, folder, api, load, alone=alone)
         if not over:
-            own["infer, lean, own process"] = Elsewhere(partial(in_a_process, url, calls=calls, at_once=at_once))
+            own["infer, lean, own process"] = Elsewhere(partial(in_a_process, url, load))
         setting = f"{at_once} in flight{over}"
         rows.extend(compare(setting, own, baseline=BASELINE, units=calls, rounds=options.rounds))
 
@@ -218,7 +237,7 @@ def main() -> None:
                 measure(server.url, at_once)
             measure(server.url, otherwise, api="chat", over=", chat completions", alone=True)
         with tls_server(folder) as url:
-            measure(url, otherwise, over=", TLS", alone=True)
+            measure(url, otherwise, over=TLS, alone=True)
     report(__doc__ or "", rows, options, packages=("openai", "httpx2", "trio", "msgspec"), unit="call")
 
 

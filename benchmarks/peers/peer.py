@@ -17,7 +17,8 @@ URL: str = TASK.get("url", "")
 
 
 def timed(run: Callable[[], object], *, units: int) -> None:
-    """Run once and print what it cost."""
+    """Run once to warm up, then again, and print what that cost."""
+    run()
     wall, cpu = time.perf_counter(), time.process_time()
     run()
     _print(cpu, wall, units=units)
