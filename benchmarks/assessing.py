@@ -9,7 +9,6 @@ from __future__ import annotations
 import json
 import sys
 import tempfile
-import time
 from collections.abc import Awaitable, Callable
 from dataclasses import asdict, replace
 from pathlib import Path
@@ -19,7 +18,7 @@ import trio
 from pydantic import Field
 
 from benchmarks.peers.peak import peak_mb
-from benchmarks.timing import Measured
+from benchmarks.timing import Measured, measured
 from stratum import Budget, Price, contract, flow, infer, open_runtime
 from stratum.engine.providers.openai import OpenAI
 
@@ -73,14 +72,6 @@ async def assessed(calls: int, at_once: int, *, connected: bool = True) -> Measu
 def warming(calls: int, at_once: int) -> int:
     """How many calls go before those that are measured: a peer's script makes as many (peers/peer.py)."""
     return max(at_once, calls // 10)
-
-
-async def measured(work: Callable[[], Awaitable[object]], *, units: int) -> Measured:
-    """What `work` takes, per unit of it."""
-    wall, cpu = time.perf_counter(), time.process_time()
-    await work()
-    cpu_us, wall_us = (time.process_time() - cpu) / units * 1e6, (time.perf_counter() - wall) / units * 1e6
-    return Measured(cpu_us=cpu_us, wall_us=wall_us)
 
 
 def as_a_peer(*, url: str, calls: int, at_once: int) -> Measured:

@@ -30,11 +30,11 @@ import openai
 import trio
 from tests.fakes.openai_server import serve_process
 
-from benchmarks.assessing import ANSWER, PRICE, Call, assess, assessed, in_flight, measured, warming
+from benchmarks.assessing import ANSWER, PRICE, Call, assess, assessed, in_flight, warming
 from benchmarks.open_files import allow_open_files
 from benchmarks.options import common_options, each_at_least, parser
 from benchmarks.peers.contenders import peers_calling
-from benchmarks.timing import Elsewhere, Measured, Row, compare, report
+from benchmarks.timing import Elsewhere, Measured, Row, compare, measured, report
 from stratum import Usage, open_runtime
 from stratum.engine.providers.openai import OpenAI, Transport
 from stratum.engine.providers.protocol import Provider, Request

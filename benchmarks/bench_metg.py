@@ -10,18 +10,16 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Callable, Coroutine
+from collections.abc import Awaitable, Callable, Coroutine
 from functools import partial
 from typing import Any
 
-import trio
-
-from benchmarks.bench_dag import BASELINE, PLAN, a_scope_a_step, asyncio_task_group, raw_trio
+from benchmarks.bench_dag import BASELINE, PLAN, a_scope_a_step, asyncio_task_group, going_on, in_trio, raw_trio
 from benchmarks.counting import Count, report_counts
 from benchmarks.graphs import stencil
 from benchmarks.options import common_options, parser
 from benchmarks.planned import cpu_of, plan_calling
-from benchmarks.timing import Measured, timed
+from benchmarks.timing import Measured, measured
 from stratum import compute
 from stratum.contracts.plans.dag import Dag
 from stratum.engine.scheduling.lane import Lane
@@ -29,7 +27,7 @@ from stratum.engine.scheduling.scheduler import run_dag
 
 EFFICIENCY = 0.5
 LONGEST_US = 1000.0
-Engine = Callable[[Dag, float], object]
+Engine = Callable[[Dag, float], Measured]
 
 
 def spin(us: float) -> None:
@@ -54,13 +52,23 @@ def engines() -> dict[str, Engine]:
 
         return step
 
+    works: dict[str, Callable[[Dag, float], Awaitable[object]]] = {
+        BASELINE: lambda dag, us: raw_trio(dag, step_of(us)),
+        "raw trio, going on": lambda dag, us: going_on(dag, step_of(us)),
+        "lanes": lambda dag, us: run_dag(dag, step_of(us)),
+        "lanes, limits": lambda dag, us: run_dag(dag, step_of(us), limit_s=lambda step: 60.0),
+        "by the book": lambda dag, us: a_scope_a_step(dag, step_of(us)),
+    }
+
+    def engine(work: Callable[[Dag, float], Awaitable[object]]) -> Engine:
+        return lambda dag, us: in_trio(partial(work, dag, us), units=len(dag))
+
     return {
-        BASELINE: lambda dag, us: trio.run(raw_trio, dag, step_of(us)),
-        "lanes": lambda dag, us: trio.run(run_dag, dag, step_of(us)),
-        "lanes, limits": lambda dag, us: trio.run(lambda: run_dag(dag, step_of(us), limit_s=lambda step: 60.0)),
+        **{name: engine(work) for name, work in works.items()},
         PLAN: plan_of_spinning,
-        "by the book": lambda dag, us: trio.run(a_scope_a_step, dag, step_of(us)),
-        "asyncio TaskGroup": lambda dag, us: asyncio.run(asyncio_task_group(dag, step_of(us))),
+        "asyncio TaskGroup": lambda dag, us: asyncio.run(
+            measured(lambda: asyncio_task_group(dag, step_of(us)), units=len(dag))
+        ),
     }
 
 
@@ -69,7 +77,7 @@ def metg_us(engine: Engine, dag: Dag) -> float:
     low, high = 0.1, LONGEST_US
     while high / low > 1.02:
         middle = (low * high) ** 0.5
-        efficiency = middle / timed(partial(engine, dag, middle), units=len(dag)).cpu_us
+        efficiency = middle / engine(dag, middle).cpu_us
         low, high = (low, middle) if efficiency >= EFFICIENCY else (middle, high)
     return high
 

@@ -7,15 +7,15 @@ from __future__ import annotations
 
 import gc
 import tempfile
-import time
 import tracemalloc
 from collections.abc import Awaitable, Callable
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import trio
 
-from benchmarks.timing import Measured
+from benchmarks.timing import Measured, measured
 from stratum import Budget, compute, open_runtime
 from stratum.contracts.plans.dag import Dag
 from stratum.contracts.plans.plan import ExecutionPlan
@@ -73,20 +73,13 @@ def _steps(dag: Dag, *, fn: str) -> tuple[PlanStep, ...]:
 def cpu_of(plan: ExecutionPlan, *, units: int, calls: Step[[], int] | None = None) -> Measured:
     """What a step of it takes; `calls` is the function, if none of the two here."""
 
-    async def measured(run: Callable[[], Awaitable[object]]) -> Measured:
-        gc.collect()
-        wall, cpu = time.perf_counter(), time.process_time()
-        await run()
-        cpu_us, wall_us = (time.process_time() - cpu) / units * 1e6, (time.perf_counter() - wall) / units * 1e6
-        return Measured(cpu_us=cpu_us, wall_us=wall_us)
-
-    return _around(plan, measured, calls=calls)
+    return _around(plan, partial(measured, units=units), calls=calls)
 
 
 def peak_of(plan: ExecutionPlan, *, units: int) -> float:
     """Memory that running it holds at its height, in bytes a step; the plan itself is not counted."""
 
-    async def measured(run: Callable[[], Awaitable[object]]) -> float:
+    async def at_its_height(run: Callable[[], Awaitable[object]]) -> float:
         gc.collect()
         tracemalloc.start()
         try:
@@ -97,7 +90,7 @@ def peak_of(plan: ExecutionPlan, *, units: int) -> float:
             tracemalloc.stop()
         return (peak - before) / units
 
-    return _around(plan, measured)
+    return _around(plan, at_its_height)
 
 
 def _around(

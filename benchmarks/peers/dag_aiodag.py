@@ -1,11 +1,11 @@
-"""aiodag: a task a step, its parents passed by name."""
+"""aiodag: a task a step, its parents passed by name. To make a task is to start it, so that there is no graph to build before."""
 
 import asyncio
 from functools import cache
 from typing import Any
 
 from aiodag import task
-from peer import graph, timed
+from peer import graph, timed_in_asyncio
 
 
 @cache
@@ -27,4 +27,4 @@ async def main() -> None:
     await asyncio.gather(*steps)
 
 
-timed(lambda: asyncio.run(main()), units=len(parents))
+timed_in_asyncio(main, units=len(parents))

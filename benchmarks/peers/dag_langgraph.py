@@ -1,10 +1,9 @@
 """LangGraph: a node a step, each joined to all it waits for. Compiling the graph is not measured."""
 
-import asyncio
 from typing import TypedDict
 
 from langgraph.graph import END, START, StateGraph
-from peer import graph, timed
+from peer import graph, timed_in_asyncio
 
 
 class State(TypedDict, total=False):
@@ -28,7 +27,4 @@ for number, before in enumerate(parents):
     if number not in followed:
         builder.add_edge(f"s{number}", END)
 compiled = builder.compile()
-timed(
-    lambda: asyncio.run(compiled.ainvoke({}, {"recursion_limit": len(parents) + 10})),
-    units=len(parents),
-)
+timed_in_asyncio(lambda: compiled.ainvoke({}, {"recursion_limit": len(parents) + 10}), units=len(parents))
