@@ -25,8 +25,8 @@ PASSED_ON = ("PATH", "HOME", "LANG", "LC_ALL", "TMPDIR", "TEMP", "TMP", "SYSTEMR
 WHY_MOST = 300
 """Characters of a reason."""
 
-Task = Literal["calls", "dags", "spends"]
-TASKS: tuple[Task, ...] = ("calls", "dags", "spends")
+Task = Literal["calls", "dags", "spends", "retries"]
+TASKS: tuple[Task, ...] = ("calls", "dags", "spends", "retries")
 
 
 @dataclass(frozen=True, kw_only=True)
