@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import argparse
-import subprocess
 import sys
 from pathlib import Path
 
 from benchmarks.options import add_common
+from benchmarks.stopping import run_to_its_end, stop_in_order
 
 HERE = Path(__file__).resolve().parent
 MISUSE = 2
@@ -15,6 +15,7 @@ MISUSE = 2
 
 
 def main() -> None:
+    stop_in_order()
     known = sorted(path.stem.removeprefix("bench_") for path in HERE.glob("bench_*.py"))
     options = argparse.ArgumentParser(
         prog="python -m benchmarks",
@@ -37,9 +38,8 @@ def main() -> None:
         options.error(f"not every benchmark takes {' '.join(others)}: name those that do, before it")
     failed: list[str] = []
     for name in asked.names or known:
-        status = subprocess.run(
-            [sys.executable, "-m", f"benchmarks.bench_{name}", *_common(asked), *others], cwd=HERE.parent, check=False
-        ).returncode
+        command = [sys.executable, "-m", f"benchmarks.bench_{name}", *_common(asked), *others]
+        status = run_to_its_end(command, folder=HERE.parent)
         if status == MISUSE:  # it has said so, and the others need not be run
             sys.exit(MISUSE)
         if status:

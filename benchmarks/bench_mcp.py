@@ -14,9 +14,10 @@ import tempfile
 import time
 from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
 
 from benchmarks.options import common_options, parser
+from benchmarks.peers.peak import peak_mb
 from benchmarks.timing import Measured, Row, report, row_of
 from stratum.engine.plans.approval.approvals import Approvals
 
@@ -68,7 +69,12 @@ class Client:
         fields = Path(f"/proc/{self.server.pid}/stat").read_text().rpartition(")")[2].split()
         return (int(fields[11]) + int(fields[12])) / TICKS
 
-    def close(self) -> None:
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
+        if kind is not None:
+            self.server.kill()
         self.server.communicate(timeout=60)
 
     def _send(self, message: Mapping[str, Any]) -> None:
@@ -163,9 +169,10 @@ def measured(client: Client, contenders: Mapping[str, Callable[[], None]], *, un
 def main() -> None:
     assert __doc__ is not None
     options = common_options(parser(__doc__).parse_args())
+    if sys.platform != "linux":
+        sys.exit("mcp: left out: the CPU time of another process is read from /proc, which only Linux has")
     calls = 20 if options.quick else 300
-    with tempfile.TemporaryDirectory() as folder:
-        client = Client(Path(folder))
+    with tempfile.TemporaryDirectory() as folder, Client(Path(folder)) as client:
         work = Work(client, calls)
         contenders: dict[str, Callable[[], None]] = {
             BASELINE: work.ping,
@@ -176,8 +183,15 @@ def main() -> None:
             "stratum_step_done, accepted": work.accepted_report,
         }
         rows = measured(client, contenders, units=calls, rounds=options.rounds)
-        client.close()
-    report(__doc__, rows, options, packages=("mcp", "trio", "pydantic"), unit="call")
+        peak = peak_mb(client.server.pid)
+    report(
+        __doc__,
+        rows,
+        options,
+        packages=("mcp", "trio", "pydantic"),
+        unit="call",
+        also={"peak MB of the server": peak or 0},
+    )
 
 
 if __name__ == "__main__":

@@ -8,6 +8,7 @@ what the service's process holds after its last request.
 
 from __future__ import annotations
 
+import sys
 import tempfile
 from collections.abc import Generator
 from contextlib import ExitStack, contextmanager
@@ -63,6 +64,8 @@ def counts_of(started: dict[str, Service], *, at_once: int, requests: int, round
 
 def main() -> None:
     options = common_options(parser(__doc__ or "", rounds=3).parse_args())
+    if sys.platform != "linux":
+        sys.exit("service: left out: the memory of another process is read from /proc, which only Linux has")
     settings = [(20, 200)] if options.quick else [(1, 200), (100, 1000), (1000, 1000)]
     allow_open_files(
         3 * max(at_once for at_once, _ in settings)

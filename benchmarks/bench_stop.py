@@ -3,7 +3,8 @@
 The baseline, `bare nursery`, has as many tasks asleep and is cancelled. `infer` has as many calls in flight with a provider in the
 process that never answers, then one call that no budget could afford; `infer, over HTTP` has them in flight over the lean
 transport, their connections to be closed; `bare nursery, on sockets` has tasks that wait for the same server, each on a
-connection. `infer, none sent` begins as many calls under a budget that affords none. All three of `infer` have a task for each
+connection. `infer, on disk` has its journal in a file, whereas the others keep it in memory: what is awaited on the way is on disk before the flow has
+raised. `infer, none sent` begins as many calls under a budget that affords none. All of `infer` have a task for each
 call in a nursery; `parallel` and `parallel, none sent` leave that to `parallel`. What is measured is wall time until the flow has
 raised, once for all of them.
 """
@@ -105,6 +106,7 @@ def stopped(
     limit_usd: float,
     all_sent: Callable[[], Awaitable[None]] | None,
     branch_out: Callable[[int], Awaitable[None]] = in_a_nursery,
+    journal: Path | None = None,
 ) -> Measured:
     """From the moment a budget is exhausted, which is at once where it affords nothing, until the flow has raised."""
     exhausted: list[Clocks] = []
@@ -122,7 +124,7 @@ def stopped(
             await say_all("everything")
 
     async def main() -> Measured:
-        async with open_runtime(provider=provider, journal=None):
+        async with open_runtime(provider=provider, journal=journal):
             try:
                 await branches(count)
             except BudgetExceeded:
@@ -132,14 +134,21 @@ def stopped(
     return trio.run(main)
 
 
-def in_process(count: int, branch_out: Callable[[int], Awaitable[None]] = in_a_nursery) -> Measured:
+def in_process(
+    count: int, branch_out: Callable[[int], Awaitable[None]] = in_a_nursery, *, journal: Path | None = None
+) -> Measured:
     provider = scripted(otherwise=Reply(value={"text": "hi"}, delay_s=math.inf), price=PRICE)
 
     async def all_sent() -> None:
         while provider.in_flight < count:
             await trio.sleep(0.001)
 
-    return stopped(provider, count, limit_usd=_ample(count), all_sent=all_sent, branch_out=branch_out)
+    return stopped(provider, count, limit_usd=_ample(count), all_sent=all_sent, branch_out=branch_out, journal=journal)
+
+
+def on_disk(count: int) -> Measured:
+    with tempfile.TemporaryDirectory() as folder:
+        return in_process(count, journal=Path(folder) / "stratum.db")
 
 
 def none_sent(count: int, branch_out: Callable[[int], Awaitable[None]] = in_a_nursery) -> Measured:
@@ -186,6 +195,7 @@ def main() -> None:
             contenders: dict[str, Callable[[], object]] = {
                 BASELINE: lambda count=count: bare(count),
                 "infer": lambda count=count: in_process(count),
+                "infer, on disk": lambda count=count: on_disk(count),
                 "infer, none sent": lambda count=count: none_sent(count),
                 "parallel": lambda count=count: in_process(count, in_parallel),
                 "parallel, none sent": lambda count=count: none_sent(count, in_parallel),

@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import argparse
+import tempfile
 from collections.abc import Callable, Collection
 from dataclasses import dataclass
 from pathlib import Path
+
+from benchmarks.stopping import stop_in_order
 
 QUICK_ROUNDS = 2
 
@@ -42,6 +45,8 @@ def add_common(options: argparse.ArgumentParser, *, rounds: str) -> None:
 
 
 def common_options(arguments: argparse.Namespace) -> Options:
+    """What was asked for; from here on the benchmark can be stopped in the middle."""
+    stop_in_order()
     rounds = arguments.rounds or (QUICK_ROUNDS if arguments.quick else arguments.default_rounds)
     return Options(quick=arguments.quick, as_json=arguments.as_json, rounds=rounds, plot=arguments.plot)
 
@@ -80,7 +85,14 @@ def some_of(known: Collection[str]) -> Callable[[str], list[str]]:
 
 
 def _folder(text: str) -> Path:
+    """Made at once: to find out after a long benchmark that nothing can be written there would lose what it found."""
     path = Path(text)
     if path.exists() and not path.is_dir():
         raise argparse.ArgumentTypeError(f"a folder, and {text} is a file")
+    try:
+        path.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryFile(dir=path):
+            pass
+    except OSError as error:
+        raise argparse.ArgumentTypeError(f"nothing can be written into {text}: {error.strerror}") from None
     return path

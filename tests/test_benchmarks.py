@@ -5,13 +5,16 @@ from __future__ import annotations
 import json
 import os
 import select
+import signal
 import subprocess
 import sys
+import time
 from collections.abc import Callable
 from pathlib import Path
 from xml.etree import ElementTree
 
 import pytest
+from benchmarks.bench_retry import unshared_bytes
 from benchmarks.counting import Count, report_counts
 from benchmarks.open_files import allow_open_files
 from benchmarks.options import Options
@@ -62,6 +65,14 @@ def test_what_runs_elsewhere_runs_in_the_first_rounds_without_a_warm_up() -> Non
     _, row = compare("s", contenders, baseline="base", units=1, rounds=rounds)
     assert len(started) == ROUNDS_ELSEWHERE
     assert (row.ratio.median, row.peak_mb) == (2, 50)
+
+
+def test_of_a_retry_what_no_prompt_cache_has_is_counted_however_its_request_is_written() -> None:
+    first = b'{"messages": [{"role": "user", "content": "long"}], "tools": [1]}'
+    appended = b'{"tools": [1], "messages": [{"role": "user", "content": "long"}, {"role": "tool", "content": "no"}]}'
+    anew = b'{"messages": [{"role": "user", "content": "no! long"}], "tools": [1]}'
+    assert unshared_bytes((first, appended)) == len('{"role": "tool", "content": "no"}')
+    assert unshared_bytes((first, anew)) == len('no! long"}')
 
 
 def test_a_chart_shows_every_bar_with_its_value_and_escapes_names(tmp_path: Path) -> None:
@@ -220,6 +231,10 @@ def test_a_benchmark_that_is_named_says_what_it_takes() -> None:
         (["--alone"], "not every benchmark takes --alone: name those that do, before it"),
         (["retry", "--rounds", "0"], "--rounds: at least 1, not 0"),
         (["retry", "--plot", "README.md"], "--plot: a folder, and README.md is a file"),
+        (
+            ["retry", "--plot", "README.md/charts"],
+            "--plot: nothing can be written into README.md/charts: Not a directory",
+        ),
         (["dag", "--patterns", "fan,ring"], "--patterns: there is no ring; there are fan, chain"),
         (["dag", "--sizes", "1000,many"], "--sizes: a whole number, not 'many'"),
         (["dag", "--sizes", "120000"], "--sizes: beyond 100,000: a multiple of 50,000, not 120,000"),
@@ -230,6 +245,30 @@ def test_what_a_benchmark_cannot_do_is_refused_with_what_it_can(arguments: list[
     ended = asked(*arguments)
     assert (ended.returncode, ended.stdout) == (2, "")
     assert why in " ".join(ended.stderr.split())
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="has no process groups to send a Ctrl-C to")
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_a_benchmark_that_is_stopped_leaves_nothing_behind_and_shows_no_traceback(
+    tmp_path: Path, number: signal.Signals
+) -> None:
+    with subprocess.Popen(
+        [sys.executable, "-m", "benchmarks", "stop"],
+        cwd=HERE.parents[1],
+        env=os.environ | {"TMPDIR": str(tmp_path)},
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        start_new_session=True,
+    ) as running:
+        last = time.monotonic() + 60
+        while not any(tmp_path.iterdir()):  # the folder of its server
+            assert time.monotonic() < last and running.poll() is None
+            time.sleep(0.01)
+        os.killpg(running.pid, number)
+        told = running.communicate(timeout=60)
+    assert (running.returncode, told) == (-signal.SIGINT, ("", ""))
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_options_may_come_before_the_names(tmp_path: Path) -> None:

@@ -1,10 +1,9 @@
 """Prefect: a task run a step, with the API server that it starts by itself, unmeasured; a graph's first 100 steps."""
 
 import os
-import tempfile
 
 os.environ |= {
-    "PREFECT_HOME": tempfile.mkdtemp(),
+    "PREFECT_HOME": os.path.abspath("prefect"),  # in the folder that is gone afterwards
     "PREFECT_LOGGING_LEVEL": "ERROR",
     "PREFECT_SERVER_ANALYTICS_ENABLED": "false",
     "DO_NOT_TRACK": "1",

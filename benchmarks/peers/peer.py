@@ -6,7 +6,7 @@ import asyncio
 import json
 import sys
 import time
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Coroutine
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
@@ -84,9 +84,9 @@ def spend(
     asyncio.run(main())
 
 
-def retried(call: Callable[[], Awaitable[Any]]) -> None:
+def retried(call: Callable[[], Coroutine[Any, Any, object]]) -> None:
     """Make a call whose first answer is rejected; whoever answers keeps what was sent."""
-    print(json.dumps({"confidence": asyncio.run(call()).confidence}))
+    print(json.dumps({"answer": str(asyncio.run(call()))}))
 
 
 async def in_thread(call: Callable[[str], Any], text: str) -> Any:

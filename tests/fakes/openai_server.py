@@ -223,11 +223,13 @@ def serve_process(log: Path, *arguments: str) -> Generator[ServerProcess]:
     root = Path(__file__).resolve().parents[2]
     log.touch()
     command = [sys.executable, "-m", "tests.fakes", "--log", str(log), *arguments]
-    # It ends when its standard input does, so it cannot outlive whoever holds the other end.
-    with subprocess.Popen(command, cwd=root, stdin=subprocess.PIPE, stdout=subprocess.PIPE) as process:
+    # It ends when its standard input does, so it cannot outlive whoever holds the other end; and not at a Ctrl-C for that one.
+    with subprocess.Popen(
+        command, cwd=root, stdin=subprocess.PIPE, stdout=subprocess.PIPE, start_new_session=True
+    ) as process:
         assert process.stdout is not None
-        started = json.loads(process.stdout.readline())
         try:
+            started = json.loads(process.stdout.readline())
             yield ServerProcess(url=started["url"], log=log, pid=process.pid)
         finally:
             process.terminate()
