@@ -159,7 +159,8 @@ class Store:
                     run=run, problem="its inputs and results were pruned", fix="start it again, as a new run"
                 )
             self.connection.execute("UPDATE _runs SET owner = ? WHERE run = ?", (self._session, run))
-            return last_link(self.connection, run)[0]
+            self._tips[run] = last_link(self.connection, run)
+        return self._tips[run][0]
 
     def release(self, run: str) -> None:
         """Let go of a run that was claimed."""

@@ -130,8 +130,19 @@ class PlanLog(Run):
         if self._segment:
             steps, self._segment = self._segment, []
             self._begun_segment = trio.Event()
-            self._append(StepsDone(elapsed_ms=self.elapsed_ms, steps=steps))
+            self._append_done(steps)
             self.crowded = self.runtime.journal.behind
+
+    def _append_done(self, steps: list[StepDone]) -> None:
+        """In one record; in several where their results come to more together than a record may hold."""
+        try:
+            self._append(StepsDone(elapsed_ms=self.elapsed_ms, steps=steps))
+        except ValueError:
+            if len(steps) == 1:
+                raise
+            middle = len(steps) // 2
+            self._append_done(steps[:middle])
+            self._append_done(steps[middle:])
 
     def _append(self, *records: Record) -> Ticket:
         self._last = ticket = super().append(*records)

@@ -217,3 +217,27 @@ async def test_those_that_outrun_the_disk_wait_for_it(
         await run.result()
     assert len(behind) == 3 * SEGMENT_STEPS
     assert not any(behind[SEGMENT_STEPS:])
+
+
+@pytest.mark.parametrize(("length", "done"), [(3000, 20), (20_000, 0)])
+async def test_results_that_one_record_cannot_hold_together_are_kept_in_several(
+    length: int, done: int, tmp_path: Path, autojump_clock: MockClock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """One that is too large by itself fails the plan."""
+
+    @compute(inline=True)
+    async def write() -> str:
+        await trio.sleep(1)
+        return "x" * length
+
+    monkeypatch.setattr("stratum.actors.journal_store.MAX_BODY_BYTES", 10_000)
+    steps = ", ".join(f"{{id: s{number}, fn: write}}" for number in range(20))
+    async with open_project(tmp_path, steps=[write]) as plans:
+        run = await started(plans, f"steps: [{steps}]")
+        if done:
+            assert await run.result() == "x" * length
+        else:
+            with pytest.raises(ValueError, match="a steps_done record of 20,.* bytes; at most 10,000 are kept"):
+                await run.result()
+        records = await plans.runtime.journal.read(run.id)
+    assert sum(len(record.steps) for record in records if isinstance(record, StepsDone)) == done
