@@ -136,7 +136,7 @@ async def _answered(asked: _Question, place: Place) -> HumanDecision[Any]:
         return _read(_ASKING.signature.returns.decode(record.recorded), asked.codec)
     try:
         opened = await _opened(asked, record, place)
-        decided = await _decided(asked, _review(asked, opened, place), place)
+        decided = await place.run.runtime.timed("person", _decided(asked, _review(asked, opened, place), place))
     except BaseException as error:
         record.failed(error)
         raise

@@ -1,6 +1,6 @@
 """`Timings`: where the time of a session went, for whoever asks `stratum run --profile`.
 
-Above: line, run, runtime, infer_call and compute pass what they wait for through `timed`. At any moment the time that passes is shared
+Above: line, run, runtime, infer_call, compute, await_human and a plan's steps pass what they wait for through `timed`. At any moment the time that passes is shared
 out among the spans that are open: so the parts of a run with a hundred branches add up to what its clock says.
 """
 
@@ -14,9 +14,20 @@ from typing import Any, Final, Literal, TypeVar
 
 import trio
 
-TimedPlace = Literal["start", "model", "again", "budget", "ensure", "journal", "compute"]
+TimedPlace = Literal["start", "model", "again", "budget", "ensure", "journal", "compute", "command", "agent", "person"]
 """`start`: of a provider that has to start something, as the embedded model does. `again`: the pause before a request is repeated."""
-TIMED_PLACES: Final[tuple[TimedPlace, ...]] = ("start", "model", "again", "budget", "journal", "ensure", "compute")
+TIMED_PLACES: Final[tuple[TimedPlace, ...]] = (
+    "start",
+    "model",
+    "again",
+    "budget",
+    "journal",
+    "ensure",
+    "compute",
+    "command",
+    "agent",
+    "person",
+)
 
 T = TypeVar("T")
 

@@ -45,7 +45,8 @@ class Gathering:
 
     async def run(self, step: str, command: Command) -> CommandRun:
         """Run a condition's command."""
-        return await self._run.workspace.run(command, key=f"{self._run.id}/{step}/ensure")
+        work = self._run.workspace.run(command, key=f"{self._run.id}/{step}/ensure")
+        return await self._run.log.runtime.timed("command", work)
 
     def note(self, step: str, command: Command, run: CommandRun) -> None:
         """Keep what a command wrote."""

@@ -115,7 +115,7 @@ class PlanSteps:
             self.stands(number, "asking")
             try:
                 with self.clock(number).parked(), trio.move_on_after(timeout_s):
-                    await asking.answered.wait()
+                    await self.run.log.runtime.timed("person", asking.answered.wait())
             finally:
                 self.stands(number, "running")
 

@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
 import trio
+from tests.engine.plans.plan_fixtures import asked, open_project, reported, started
 from trio.testing import MockClock
 
-from stratum import compute, contract, flow, infer, open_runtime
+from stratum import await_human, compute, contract, flow, infer, open_runtime
 from stratum.engine.providers.protocol import Answer
 from stratum.engine.providers.scripted import Reply, scripted
+from stratum.people import Review
 
 
 @contract
@@ -50,7 +54,16 @@ async def test_waiting_and_judging_are_told_apart(autojump_clock: MockClock) -> 
         timings = runtime.start_timing()
         await trio.sleep(5)
         await say("a")
-        others = {"start": 0, "again": 0, "budget": 0, "journal": 0, "compute": 0}
+        others = {
+            "start": 0,
+            "again": 0,
+            "budget": 0,
+            "journal": 0,
+            "compute": 0,
+            "command": 0,
+            "agent": 0,
+            "person": 0,
+        }
         assert timings.seconds == {"model": 3, "ensure": 2, **others}
         assert timings.elsewhere == 5
         assert (timings.counts["model"], timings.counts["ensure"]) == (1, 1)
@@ -114,3 +127,39 @@ async def test_nothing_is_counted_before_it_is_asked_for(autojump_clock: MockClo
         timings = runtime.start_timing()
         assert sum(timings.seconds.values()) + timings.elsewhere == 0
         assert timings.counts.total() == 0
+
+
+class Ada:
+    """A sink: she takes six seconds."""
+
+    async def ask(self, review: Review) -> None:
+        await trio.sleep(6)
+        review.resolve("yes", reviewer="ada")
+
+
+async def test_a_person_who_is_asked_takes_time_of_their_own(autojump_clock: MockClock) -> None:
+    async with open_runtime(provider=scripted(), journal=None, sinks=[Ada()]) as runtime:
+        timings = runtime.start_timing()
+        assert (await await_human("Sure?")).value == "yes"
+        assert (timings.seconds["person"], timings.counts["person"], timings.elsewhere) == (6, 1, 0)
+
+
+PLAN = """
+steps:
+- {id: look, command: {argv: ["true"]}}
+- {id: do, intent: Do it, output: str, ensure: 'command_succeeds("true")', depends_on: [look]}
+- {id: ask, gate: {question: Go on?}, depends_on: [do]}
+"""
+
+
+async def test_of_a_plan_commands_agents_and_gates_are_told_apart(tmp_path: Path) -> None:
+    async with open_project(tmp_path, journal=None) as plans:
+        timings = plans.runtime.start_timing()
+        run = await started(plans, PLAN)
+        await reported(run, "do", "done")
+        await asked(run, "ask")
+        run.answer("ask", "approve", by="ada")
+        await run.result()
+    spent = {place: timings.counts[place] for place in ("command", "agent", "person", "ensure", "model")}
+    assert spent == {"command": 2, "agent": 1, "person": 1, "ensure": 0, "model": 0}
+    assert all(timings.seconds[place] > 0 for place in ("command", "agent", "person"))

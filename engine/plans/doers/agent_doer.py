@@ -62,7 +62,7 @@ class AgentDoer:
             before.judged.set()
         self._steps.stands(self._number, "handed_out")
         try:
-            await handout.reported.wait()
+            await self._run.log.runtime.timed("agent", handout.reported.wait())
         finally:
             self._run.handouts.due.pop(self._past.id, None)
             self._steps.stands(self._number, "running")

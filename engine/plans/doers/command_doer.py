@@ -40,7 +40,7 @@ class CommandDoer:
         log.append(CommandStarted(elapsed_ms=log.elapsed_ms, call=self._past.id, key=key))
         # What has effects is not begun before it is known that it may have been.
         await log.synced()
-        run = await self._run.workspace.run(command, key=key)
+        run = await log.runtime.timed("command", self._run.workspace.run(command, key=key))
         self._steps.gathering.note(self._past.id, command, run)
         return self._outcome(command, run)
 

@@ -135,16 +135,21 @@ async def _begun(
     """A person at the terminal is asked; where there is none, the plan starts if it is approved already, or by their policy."""
     run, journal = status.run, plans.runtime.journal.path
     if sys.stdin.isatty():
-        # Not in a thread: Ctrl-C must reach the prompt, and nothing else is to do yet.
-        approve_at_terminal(
-            run,
-            digest,
-            compiled,
-            inputs=await plans.inputs(run),
-            approvals=plans.approvals,
-            journal=journal,
-            policy=status.policy,
-        )
+        inputs = await plans.inputs(run)
+
+        async def asked() -> None:
+            # Not in a thread: Ctrl-C must reach the prompt, and nothing else is to do yet.
+            approve_at_terminal(
+                run,
+                digest,
+                compiled,
+                inputs=inputs,
+                approvals=plans.approvals,
+                journal=journal,
+                policy=status.policy,
+            )
+
+        await plans.runtime.timed("person", asked())
     try:
         live = await plans.start(run, raised=raised, by=getpass.getuser())
     except NotApproved as refused:

@@ -16,6 +16,9 @@ NAMES: Final[dict[TimedPlace, str]] = {
     "journal": "waiting for the journal",
     "ensure": "in ensure",
     "compute": "in computes",
+    "command": "in commands",
+    "agent": "waiting for an agent",
+    "person": "waiting for a person",
 }
 
 
