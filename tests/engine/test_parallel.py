@@ -70,6 +70,31 @@ async def test_all_results_come_in_the_order_of_the_calls(autojump_clock: MockCl
     assert trio.current_time() == 3
 
 
+async def test_branches_that_are_stopped_end_by_one_cancellation_and_each_is_recorded(
+    autojump_clock: MockClock,
+) -> None:
+    raised: list[BaseException] = []
+
+    @flow
+    async def several() -> None:
+        try:
+            await parallel(say("a"), say("b"), after(9, "c"))
+        except BaseException as error:
+            raised.append(error)
+            raise
+
+    async with session(scripted(otherwise=partial(echo, delay_s=9))) as runtime:
+        with trio.move_on_after(1) as scope:
+            await several()
+        assert scope.cancelled_caught
+        assert trio.current_time() == 1
+        records = await recorded(runtime, "several")
+    assert [type(error) for error in raised] == [trio.Cancelled]
+    ended = [record.call for record in records if isinstance(record, CallFinished) and record.outcome == "cancelled"]
+    assert sorted(ended) == ["parallel#1", "parallel#1/after#1", "parallel#1/say#1", "parallel#1/say#2"]
+    assert len([record for record in records if isinstance(record, LeftInDoubt)]) == 2
+
+
 async def test_no_calls_are_no_results(autojump_clock: MockClock) -> None:
     async with session():
         assert await parallel() == ()
