@@ -58,19 +58,22 @@ class SpendByDay:
     def changes(self, entries: Iterable[tuple[str, Record | None, int]]) -> Counter[str]:
         """By day, what these records, each with its run and time, add; to be given to `add` in their transaction."""
         change: Counter[str] = Counter()
+        left: dict[str, tuple[str, int]] = {}  # in doubt by one of these records, of which none is in the file yet
         for run, record, at in entries:
             match record:
                 case Reserved() if record.reservation not in self._open:
                     self._open[record.reservation] = day_of(at), record.picousd
                     change[day_of(at)] += record.picousd
                 case Settled() | Reconciled():
-                    day, reserved = self._close(run, record.reservation, at)
+                    day, reserved = self._close(run, record.reservation, at, left)
                     change[day] += record.picousd - reserved
                 case Released():
-                    day, reserved = self._close(run, record.reservation, at)
+                    day, reserved = self._close(run, record.reservation, at, left)
                     change[day] -= reserved
                 case LeftInDoubt():
-                    self._open.pop(record.reservation, None)  # goes on counting, until a person reconciles it
+                    # It goes on counting, until a person reconciles it.
+                    if (held := self._open.pop(record.reservation, None)) is not None:
+                        left[record.reservation] = held
                 case _:
                     pass
         return change
@@ -80,8 +83,8 @@ class SpendByDay:
         if changes:
             self._connection.executemany(_ADD, changes.items())
 
-    def _close(self, run: str, reservation: str, at: int) -> tuple[str, int]:
-        held = self._open.pop(reservation, None)
+    def _close(self, run: str, reservation: str, at: int, left_in_doubt: dict[str, tuple[str, int]]) -> tuple[str, int]:
+        held = self._open.pop(reservation, None) or left_in_doubt.pop(reservation, None)
         if held is not None:
             return held
         # Of an earlier session, and now reconciled.
