@@ -81,10 +81,10 @@ class Connection:
         """Make ready for another request; False where the server, or what it sent, rules that out."""
         http = self._http
         if (
-            self._socket.fileno() == -1
+            http.their_state is not h11.DONE  # first, as it is so of a call that is stopped
             or http.our_state is not h11.DONE
-            or http.their_state is not h11.DONE
             or http.trailing_data[0]
+            or self._socket.fileno() == -1
         ):
             return False
         http.start_next_cycle()
