@@ -34,7 +34,7 @@ def report_counts(
     question: str, counts: Sequence[Count], options: Options, *, packages: Sequence[str], unit: str, baseline: str
 ) -> None:
     """Print the counts with what they were taken on, and draw them where that was asked for."""
-    machine = environment(packages)
+    machine = environment(packages, options)
     bases = {count.setting: count for count in counts if count.contender == baseline}
     ratios = [count.ratio(bases[count.setting]) for count in counts]
     if options.plot is not None:

@@ -167,7 +167,7 @@ def report(
     also: Mapping[str, float] | None = None,
 ) -> None:
     """Print the rows with what they were measured on, and draw them where that was asked for; `also` is what is no row."""
-    machine = environment(packages)
+    machine = environment(packages, options)
     if options.plot is not None:
         bars = [Bar(group=row.setting, name=row.contender, value=row.ratio.median) for row in rows]
         title = question.strip().splitlines()[0]
@@ -228,8 +228,8 @@ def _ratio_of(row: Row) -> str:
     return f"x {row.baseline}" + (", wall" if row.by == "wall" else "")
 
 
-def environment(packages: Sequence[str]) -> dict[str, str]:
-    """Machine, Python and package versions."""
+def environment(packages: Sequence[str], options: Options) -> dict[str, str]:
+    """Machine, Python and package versions, and how it was measured."""
     found = {
         "machine": _processor(),
         "system": f"{platform.system()} {platform.release()}",
@@ -242,6 +242,8 @@ def environment(packages: Sequence[str]) -> dict[str, str]:
             found[package] = "not installed"
     if (peak := peak_mb()) is not None:
         found["peak MB of this process"] = f"{peak:.0f}"
+    found["rounds"] = str(options.rounds)
+    found["options"] = " ".join(sys.argv[1:]) or "none"
     return found
 
 

@@ -273,5 +273,7 @@ def test_a_benchmark_that_is_stopped_leaves_nothing_behind_and_shows_no_tracebac
 
 def test_options_may_come_before_the_names(tmp_path: Path) -> None:
     ended = asked("--json", "--plot", str(tmp_path), "retry")
-    assert json.loads(ended.stdout)["benchmark"] == "bench_retry"
+    told = json.loads(ended.stdout)
+    assert told["benchmark"] == "bench_retry"
+    assert (told["machine"]["rounds"], told["machine"]["options"]) == ("1", f"--json --plot {tmp_path}")
     assert (tmp_path / "bench_retry.svg").exists()
