@@ -8,8 +8,10 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Callable, Sequence, Sized
+from contextvars import Context, copy_context
 from enum import IntEnum
 from heapq import heappop, heappush
+from time import perf_counter
 from typing import Final
 
 from stratum.contracts.plans.dag import Dag
@@ -83,13 +85,15 @@ class Progress:
         run_at_once: Callable[[int], bool],
         *,
         failed: Callable[[int, Exception], None],
-        pause: Callable[[], bool],
+        clean: Context,
+        until: float,
         most: int,
     ) -> int:
         """Run ready steps as long as `run_at_once` does them; the first one that it does not, now `RUNNING`.
 
-        `NONE_READY` if none is left, `TURN_OVER` once `pause`, asked after each, says so, or after `most`. `failed` is told
-        of those that raise. `take` and `done` are written out in the loop: calling them takes as long as what they do.
+        `NONE_READY` if none is left. `TURN_OVER` once one has left the context other than `clean`, past `until` by
+        `perf_counter`, or after `most`. `failed` is told of those that raise. `take` and `done` are written out in the loop:
+        calling them takes as long as what they do.
         """
         states, missing, successors = self.states, self._missing, self._successors
         ready, pop, push = self.ready, self._pop, self._push
@@ -114,7 +118,7 @@ class Progress:
                     if left == 0 and states[successor] == _WAITING:
                         states[successor] = _READY
                         push(successor)
-            if pause():
+            if copy_context() != clean or perf_counter() > until:
                 break
         return TURN_OVER
 

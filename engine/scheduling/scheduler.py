@@ -190,7 +190,9 @@ class _Lanes:
                 step = progress.take()
             else:
                 self._busy = lane
-                step = self._next_to_await(self._run_at_once, clean, until=yield_at)
+                step = progress.run_ready(
+                    self._run_at_once, failed=self._failed, clean=clean, until=yield_at, most=YIELD_STEPS
+                )
                 if not progress.unfinished:
                     self._close()
                     return
@@ -235,15 +237,6 @@ class _Lanes:
             if since_yield >= YIELD_STEPS or perf_counter() > yield_at:
                 await self._yield()
                 since_yield, yield_at = 0, perf_counter() + YIELD_S
-
-    def _next_to_await(self, run_at_once: RunAtOnce, clean: Context, *, until: float) -> int:
-        """Run what is ready, as far as it takes no checkpoint: the first step that does, `NONE_READY`, or `TURN_OVER`."""
-        return self._progress.run_ready(
-            run_at_once,
-            failed=self._failed,
-            pause=lambda: copy_context() != clean or perf_counter() > until,
-            most=YIELD_STEPS,
-        )
 
     def _arm(self) -> None:
         """Have more lanes wake in the next pass of the event loop, in case this one suspends."""
