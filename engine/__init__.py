@@ -7,8 +7,8 @@ Above: mcp_bridge and the command line. Below: actors and contracts. From the ou
 - A session, which calls share: `runtime`, with `session_options`, `settings`, `tenant`, `mail`, `outages`, `timings`, `log_lines`.
 - A run, which can be resumed: `run`, `flow_call`, `history`, `place`, `step_record`, `recorded_as`, `stopped`, `discarded`.
 - A budget at work: `envelope`, `active_call`, `shared_allowance`, `raised_limits`.
-- A call of a model: `infer_call` (the attempts), `prompt`, `target`, `line` (to the provider), `exchange`, `retry_after`, `judgement`,
-  `stream`.
+- A call of a model: `infer_call` (the attempts), `prompt`, `target`, `line` (to the provider), `sending`, `exchange`, `retry_after`,
+  `judgement`, `stream`.
 - Other threads, loops and processes: `worker_thread`, `trio_thread`, `event_loop`, `script`, `workplace`.
 - Evidence from files: `file_evidence`.
 
