@@ -233,6 +233,7 @@ class Plans:
             past = self._as_proposed(run, records) or await self._past(run)
             policy = read_policy(self.approvals.home)
             compiled, approval = await self._may_start(run, past, policy)
+            self._proposed_last = None  # its history grows with the run, and is the run's alone from now on
             raises = limits_raised(raised, past, run=run, by=by)
             log = PlanLog(self.runtime, id=run, history=past)
             if approval is not None:
