@@ -59,5 +59,4 @@ async def test_the_repository_is_in_order_as_its_own_plan_sees_it(
     assert " passed in " in tests.stdout
     for reading in (values["read_lint"], values["read_tests"]):
         assert reading.state in ("in order", "not in order")
-        assert 0 < len(reading.why) <= 400
     assert verdict == f"lint {values['read_lint'].state} tests {values['read_tests'].state}\n"
