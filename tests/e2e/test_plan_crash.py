@@ -60,10 +60,13 @@ class Victim:
         if kill_after_s is not None:
             time.sleep(kill_after_s)
             self._forks.kill()
-        ended = "succeeded" in self._forks.rest()
-        for id in self._done():
-            self._done_at.setdefault(id, time.time_ns())
-        return ended
+        said = self._forks.rest()
+        past = PlanHistory(self._records())
+        for id in map(str, range(STEPS)):
+            if past.done(id):
+                self._done_at.setdefault(id, time.time_ns())
+        # Killed between the two, it has not said what the journal has.
+        return "succeeded" in said or past.finished is not None
 
     def _wrong(self) -> Iterator[str]:
         if faults := verify_journal(self._folder / "stratum.db").faults:
@@ -90,10 +93,6 @@ class Victim:
     def _records(self) -> list[Record]:
         with closing(open_read_only(self._folder / "stratum.db")) as file:
             return read_run(file, self._run)
-
-    def _done(self) -> list[str]:
-        past = PlanHistory(self._records())
-        return [id for id in map(str, range(STEPS)) if past.done(id)]
 
     def _runs(self) -> list[tuple[str, int]]:
         log = self._workspace / "runs.log"
