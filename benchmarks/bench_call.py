@@ -1,13 +1,15 @@
 """What does one `@infer` call cost the process that makes it, beside the bare openai SDK and bare httpx2?
 
 The baseline, `openai SDK`, is `client.responses.create` with the same tool, forced and strict, under trio, and no
-validation of the answer; in one setting all of them but the frameworks speak chat completions instead. `httpx2` posts the same bytes and parses nothing, and so does `lean transport`. `infer` is everything on:
-contract, ensure, budget, journal on disk, trace; through the SDK's client, or over the lean transport. `engine alone` has a
-provider that answers in the process and its journal in memory: what is ours of it. Frameworks that are installed (`make bench-peers`), and aiohttp by hand,
-make the same call on asyncio, by chat completions, in processes and environments of their own; so does `infer, lean, own process` as it is,
-that one may compare what they hold of memory. All open their clients, and make some calls to connect, before they are measured.
-The server is on the loopback interface, in a process of its own, so that its time is not counted. In one setting it speaks TLS, to all but the
-frameworks: there every round connects anew, measured, and keeps its connections. CPU is user and system time of this process.
+validation of the answer; in one setting all of them but the frameworks speak chat completions instead. `httpx2` posts
+the same bytes and parses nothing, and so does `lean transport`. `infer` is everything on: contract, ensure, budget,
+journal on disk, trace; through the SDK's client, or over the lean transport. `engine alone` has a provider that answers
+in the process and its journal in memory: what is ours of it. Frameworks that are installed (`make bench-peers`), and
+aiohttp by hand, make the same call on asyncio, by chat completions, in processes and environments of their own; so does
+`infer, lean, own process` as it is, that one may compare what they hold of memory. All open their clients, and make
+some calls to connect, before they are measured. The server is on the loopback interface, in a process of its own, so
+that its time is not counted. In one setting it speaks TLS, to all but the frameworks: there every round connects anew,
+measured, and keeps its connections. CPU is user and system time of this process.
 """
 
 from __future__ import annotations

@@ -1,15 +1,16 @@
 """What does a step cost beside its work, in the scheduler alone and in a plan with everything on?
 
-The baseline, `raw trio`, is a hand-written scheduler that does nothing else, as one would write it: in-degree counters and a task for each ready
-step, without scopes, limits, failure policy or isolation. `raw trio, going on` is what one would write who minds the tasks: each goes on with a
-step that it made ready, and starts others only for the rest. `lanes` is `run_dag`; `lanes, limits`
-gives every step its own deadline. `a scope a step` is the baseline with a task, a cancel scope and
-a deadline for each step, which is what `lanes, limits` offers. `loop` awaits the steps in
-order: what a step costs without any scheduler. `plan, everything on` is the graph as a plan under a budget of money and time, from
-its start until its result is on disk: each step in a cancel scope, its result checked, encoded, and in the journal's file; a larger one than
-100,000 steps is its first 50,000 as a plan within a plan, again and again. `still` steps return at once, `suspending` ones
-let trio run other tasks once. All begin in an event loop that runs. Engines that are installed (`make bench-peers`) run still steps in environments of
-their own, graphs of up to 2,200 steps; building their graph is not measured where they have one to build.
+The baseline, `raw trio`, is a hand-written scheduler that does nothing else, as one would write it: in-degree counters
+and a task for each ready step, without scopes, limits, failure policy or isolation. `raw trio, going on` is what one
+would write who minds the tasks: each goes on with a step that it made ready, and starts others only for the rest.
+`lanes` is `run_dag`; `lanes, limits` gives every step its own deadline. `a scope a step` is the baseline with a task, a
+cancel scope and a deadline for each step, which is what `lanes, limits` offers. `loop` awaits the steps in order: what
+a step costs without any scheduler. `plan, everything on` is the graph as a plan under a budget of money and time, from
+its start until its result is on disk: each step in a cancel scope, its result checked, encoded, and in the journal's
+file; a larger one than 100,000 steps is its first 50,000 as a plan within a plan, again and again. `still` steps return
+at once, `suspending` ones let trio run other tasks once. All begin in an event loop that runs. Engines that are
+installed (`make bench-peers`) run still steps in environments of their own, graphs of up to 2,200 steps; building their
+graph is not measured where they have one to build.
 """
 
 from __future__ import annotations

@@ -1,10 +1,11 @@
 """What does a retry cost in input, beside a new prompt with the whole context, and beside frameworks that ask again?
 
-An answer is rejected once by a postcondition, and asked for again; the request carries some 16 KB of context. Counted is what the second
-request has beyond the longest prefix that it shares with the first, in the order in which providers cache a prompt (tools and the answer's form,
-then the messages): what a prompt cache cannot serve, at full price. `infer` appends the rejected call and the violation. The baseline,
-`whole prompt again`, is a hand-written loop that puts the violation into the instructions, before the context: nothing of it can be served.
-Frameworks that ask again by themselves and are installed (`make bench-peers`) are used as their documentation says. `bytes sent` is the whole
+An answer is rejected once by a postcondition, and asked for again; the request carries some 16 KB of context. Counted
+is what the second request has beyond the longest prefix that it shares with the first, in the order in which providers
+cache a prompt (tools and the answer's form, then the messages): what a prompt cache cannot serve, at full price.
+`infer` appends the rejected call and the violation. The baseline, `whole prompt again`, is a hand-written loop that
+puts the violation into the instructions, before the context: nothing of it can be served. Frameworks that ask again by
+themselves and are installed (`make bench-peers`) are used as their documentation says. `bytes sent` is the whole
 request, which every stateless API has to be sent again.
 """
 

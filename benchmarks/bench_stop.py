@@ -1,12 +1,12 @@
 """How long from a budget's exhaustion until the last sibling has stopped, by the number in flight?
 
-The baseline, `bare nursery`, has as many tasks asleep and is cancelled. `infer` has as many calls in flight with a provider in the
-process that never answers, then one call that no budget could afford; `infer, over HTTP` has them in flight over the lean
-transport, their connections to be closed; `bare nursery, on sockets` has tasks that wait for the same server, each on a
-connection. `infer, on disk` has its journal in a file, whereas the others keep it in memory: what is awaited on the way is on disk before the flow has
-raised. `infer, none sent` begins as many calls under a budget that affords none. All of `infer` have a task for each
-call in a nursery; `parallel` and `parallel, none sent` leave that to `parallel`. What is measured is wall time until the flow has
-raised, once for all of them.
+The baseline, `bare nursery`, has as many tasks asleep and is cancelled. `infer` has as many calls in flight with a
+provider in the process that never answers, then one call that no budget could afford; `infer, over HTTP` has them in
+flight over the lean transport, their connections to be closed; `bare nursery, on sockets` has tasks that wait for the
+same server, each on a connection. `infer, on disk` has its journal in a file, whereas the others keep it in memory:
+what is awaited on the way is on disk before the flow has raised. `infer, none sent` begins as many calls under a budget
+that affords none. All of `infer` have a task for each call in a nursery; `parallel` and `parallel, none sent` leave
+that to `parallel`. What is measured is wall time until the flow has raised, once for all of them.
 """
 
 from __future__ import annotations

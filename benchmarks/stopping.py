@@ -17,9 +17,8 @@ TIDYING_S = 3
 
 def stop_in_order() -> None:
     """From now on SIGTERM is as good as Ctrl-C, and neither is told as an error."""
-    signal.signal(
-        signal.SIGINT, signal.default_int_handler
-    )  # a shell's script has it ignored in what it starts with `&`
+    # A shell's script has it ignored in what it starts with `&`.
+    signal.signal(signal.SIGINT, signal.default_int_handler)
     signal.signal(signal.SIGTERM, lambda number, frame: signal.raise_signal(signal.SIGINT))
     sys.excepthook = _told
 

@@ -2,6 +2,9 @@
 
 Below: ledger, journal, limiter, provider. Above: the attempt loop, which judges what comes back. Transport failures are
 retried here, inside the budget, and are not attempts.
+
+Long, because each way on which a request can end gives its reservation back in another manner, and whoever checks that none
+forgets it, or bills it twice, must have them all before their eyes.
 """
 
 from __future__ import annotations

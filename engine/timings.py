@@ -1,8 +1,8 @@
 """`Timings`: where the time of a session went, for whoever asks `stratum run --profile`.
 
-Above: line, run, runtime, infer_call, compute, await_human and a plan's steps pass what they wait for through `timed`. At any moment the
-time that passes is shared out among the spans that are open: so the parts of a run with a hundred branches add up to what its clock
-says.
+Above: line, run, runtime, infer_call, compute, await_human and a plan's steps pass what they wait for through `timed`.
+At any moment the time that passes is shared out among the spans that are open: so the parts of a run with a hundred
+branches add up to what its clock says.
 """
 
 from __future__ import annotations

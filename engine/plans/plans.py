@@ -76,7 +76,6 @@ class _Proposal(msgspec.Struct, frozen=True):
     run: str
     records: int
     past: PlanHistory
-    compiled: CompiledPlan
 
 
 class Plans:
@@ -138,7 +137,7 @@ class Plans:
         )
         await self.runtime.journal.commit(run, *records)
         past = PlanHistory(records)
-        self._proposed_last = _Proposal(run, len(records), past, compiled)
+        self._proposed_last = _Proposal(run, len(records), past)
         return await self._status(run, past, policy)
 
     async def revise(self, run: str, plan: ExecutionPlan | CompiledPlan, *, by: str) -> PlanStatus:
@@ -319,8 +318,6 @@ class Plans:
 
     def _compiled_of(self, past: PlanHistory) -> CompiledPlan:
         assert past.proposed is not None, "the run of a plan begins with its proposal"
-        if self._proposed_last is not None and past is self._proposed_last.past:
-            return self._proposed_last.compiled
         return self._compiled.proposed(past.proposed)
 
     async def _estimated(self, compiled: CompiledPlan) -> CompiledPlan:
