@@ -35,7 +35,7 @@ class PlainSteps:
         self._steps = steps
         self._log = steps.run.log
         self._calls = plain_calls(steps.compiled, steps.run.functions)
-        self._plain = self._log.past.plain.of_plan(steps.prefix)
+        self._plain = self._log.past.plain.of_plan(steps.prefix, steps.compiled.index)
         self.run_at_once = self._at_once()
         """Does a plain step that is not awaited, and says whether it was one; `None`: none is."""
         self._stopwatch = _stopwatch()
@@ -56,7 +56,7 @@ class PlainSteps:
             if call is None or not bare[number]:
                 return run_step(number, lane)
             id = prefix + step.id
-            if step.id in plain or id in by_id:  # of one that began before, every attempt is recorded
+            if plain[number] is not None or id in by_id:  # of one that began before, every attempt is recorded
                 return run_step(number, lane)
             return do(call, step, id, number) if call.awaited else self._once_there_is_room(number)
 
@@ -77,7 +77,7 @@ class PlainSteps:
             if call is None or not bare[number] or log.crowded:
                 return False
             id = prefix + step.id
-            if step.id in plain or id in by_id:
+            if plain[number] is not None or id in by_id:
                 return False
             began_ns = perf_counter_ns()
             try:
@@ -85,7 +85,7 @@ class PlainSteps:
             except BaseException as error:
                 self._begun(number, trio.current_time()).failed(error)
                 raise
-            plain[step.id] = output
+            plain[number] = output
             log.step_done(id, output, duration_us=(perf_counter_ns() - began_ns) // 1000)
             results[number] = result
             standing[number] = "done"
@@ -136,7 +136,7 @@ class PlainSteps:
                     clock.ends()
                 current_place.reset(token)
             if computing.pop(id, None) is not None:
-                plain[step.id] = output
+                plain[number] = output
                 log.step_done(id, output, duration_us=(now() - began_ns) // 1000)
             else:
                 record = self._recorded.pop(number)
