@@ -13,6 +13,7 @@ import threading
 from collections import deque
 from collections.abc import Callable, Sequence
 from pathlib import Path
+from time import perf_counter
 from typing import Generic, NewType, Protocol, TypeVar
 
 import trio
@@ -31,12 +32,21 @@ Ticket = NewType("Ticket", int)
 # How long entries that nobody waits for may gather: one sync then serves many of them. PERF.md: 512 or 5 ms.
 _GATHER_S = 0.005
 _GATHER_ENTRIES = 512
+# While the loop is busy, its thread and this one wait for one another in every commit: so there are the fewer of them, the
+# longer they take.
+_GATHER_PER_COMMIT = 4
+_MOST_GATHER_S = 0.05
 # Bounds what one transaction holds in memory and how long the others wait for it.
 _MAX_BATCH_ENTRIES = 4096
 _MAX_BATCH_BYTES = 8 * 2**20
 _READERS = 4
 # A sync that hangs (a lost network disk) must not keep the process from ending.
 _CLOSE_S = 30
+
+
+def gather_s(commit_s: float) -> float:
+    """How long entries that nobody waits for gather, seconds, after a commit that took `commit_s`."""
+    return min(max(_GATHER_S, _GATHER_PER_COMMIT * commit_s), _MOST_GATHER_S)
 
 
 def _closed(path: str) -> JournalUnavailable:
@@ -285,8 +295,11 @@ class ThreadWriter:
 
     def _run(self) -> None:
         try:
-            while self._gather():
+            commit_s = 0.0
+            while self._gather(gather_s(commit_s)):
+                began_s = perf_counter()
                 self._commit_batch()
+                commit_s = perf_counter() - began_s
                 self._do_job()
         except Exception as error:  # noqa: BLE001  # whatever it was, those who wait on this thread must hear of it
             self._tell(self._die, error)
@@ -294,7 +307,7 @@ class ThreadWriter:
             self._store.connection.close()
             self._watermark.close()
 
-    def _gather(self) -> bool:
+    def _gather(self, moment_s: float) -> bool:
         """Wait for work, and then a moment for more of it; false when there will be none."""
         if not self._queue:
             if self._closing:
@@ -302,7 +315,7 @@ class ThreadWriter:
             self._work.wait()
         self._work.clear()
         if len(self._queue) < _GATHER_ENTRIES:
-            self._flush.wait(_GATHER_S)
+            self._flush.wait(moment_s)
         self._flush.clear()
         return True
 

@@ -1,4 +1,4 @@
-"""The writer's thread when it fails: everybody who waits hears why, and nothing is written afterwards."""
+"""The writer's thread: how often it commits; when it fails, everybody who waits hears why, and nothing is written afterwards."""
 
 from __future__ import annotations
 
@@ -42,6 +42,14 @@ async def open_writer(
 
 def big(number: int) -> list[Entry]:
     return [entry("r", released(number))] * 100
+
+
+def test_the_longer_commits_take_the_longer_the_next_entries_gather_within_bounds() -> None:
+    quick, slow, hanging = journal_writer.gather_s(0.0001), journal_writer.gather_s(0.005), journal_writer.gather_s(30)
+
+    assert quick == journal_writer.gather_s(0.0) == 0.005
+    assert slow == 0.02
+    assert hanging == 0.05
 
 
 async def test_a_full_database_ends_every_wait(tmp_path: Path) -> None:
