@@ -19,7 +19,7 @@ from typing import Any, Literal
 HERE = Path(__file__).resolve().parent
 ENVIRONMENTS = HERE.parents[1] / ".bench-peers"
 INSTALL_S = 600
-RUN_S = 300
+RUN_S = 120
 # No key, proxy, tracing or PYTHONPATH of whoever measures: a peer talks to the loopback interface only.
 PASSED_ON = ("PATH", "HOME", "LANG", "LC_ALL", "TMPDIR", "TEMP", "TMP", "SYSTEMROOT")
 WHY_MOST = 300
