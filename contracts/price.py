@@ -149,13 +149,12 @@ class Price(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
 
     def worst_case(self, *, input_tokens: int, output_tokens: int) -> int:
         """The most a call with these token bounds can cost: no cache discount, the dearest tier it can reach."""
-        dearest_input = max(rates.dearest_input for rates in self._reachable(input_tokens))
-        output_rate = self.output_rate(input_tokens=input_tokens)
-        return input_tokens * dearest_input + output_tokens * output_rate + self.per_request
+        dearest_input, dearest_output = self._dearest(input_tokens)
+        return input_tokens * dearest_input + output_tokens * dearest_output + self.per_request
 
     def output_rate(self, *, input_tokens: int) -> int:
         """What one more token of output cap adds to the worst case."""
-        return max(rates.output for rates in self._reachable(input_tokens))
+        return self._dearest(input_tokens)[1]
 
     def cost(self, usage: Usage) -> int:
         """What a call with this usage costs."""
@@ -176,8 +175,14 @@ class Price(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
         """Whether no call can cost anything, however long."""
         return self.worst_case(input_tokens=2**40, output_tokens=1) == 0
 
-    def _reachable(self, input_tokens: int) -> list[Rates]:
-        return [self.rates, *(tier.rates for tier in self.tiers if input_tokens > tier.above_input_tokens)]
+    def _dearest(self, input_tokens: int) -> tuple[int, int]:
+        """Of the rates that so long an input can reach, for a token of input and one of output."""
+        dearest_input, dearest_output = self.rates.dearest_input, self.rates.output
+        for tier in self.tiers:
+            if input_tokens > tier.above_input_tokens:
+                dearest_input = max(dearest_input, tier.rates.dearest_input)
+                dearest_output = max(dearest_output, tier.rates.output)
+        return dearest_input, dearest_output
 
     def _rates_at(self, input_tokens: int) -> Rates:
         rates = self.rates
