@@ -270,18 +270,25 @@ class PlanRun:
 
     async def _all_steps(self, steps: PlanSteps) -> Any:
         try:
-            async with trio.open_nursery() as nursery:
-                nursery.start_soon(self.log.flush_soon)
-                output = await steps.result()
-                nursery.cancel_scope.cancel(reason="every step has ended")
+            output = await steps.result()
         except BaseExceptionGroup as group:
-            # Whoever is stopped at the moment at which a step fails is stopped: the failure is recorded, and found on resume.
             stopped, _ = group.split(trio.Cancelled)
             error = unwrapped(group) if stopped is None else stopped
             raise error from error.__cause__
+        except Exception:
+            # Whoever is stopped at the moment at which a step fails is stopped: the failure is recorded, and found on resume.
+            await _checkpoint_if_over()
+            raise
+        await _checkpoint_if_over()
         return output
 
     def _open_envelope(self) -> Envelope:
         if self.envelope is None or self.ended.is_set():
             raise StepNotReady(run=self.id, step="", problem="the run is not at work")
         return self.envelope
+
+
+async def _checkpoint_if_over() -> None:
+    """The last steps may have taken none since they were stopped, or out of time."""
+    if trio.current_effective_deadline() <= trio.current_time():
+        await trio.lowlevel.checkpoint()

@@ -89,6 +89,7 @@ class PlanSteps:
             self.compiled.dag,
             self._plain.begin_or(self._run_step),
             run_at_once=self._plain.run_at_once,
+            beside=None if self.prefix else self._log.flush_soon,
             max_in_flight=plan.max_in_flight,
             fail_fast=plan.fail_fast,
             on_end=self._ended_badly,

@@ -49,6 +49,7 @@ class Progress:
     """The states of a run's steps; each starts once, after all it waits for, unless it is started over."""
 
     _push: Callable[[int], None]
+    _push_first: Callable[[int], None]
     _pop: Callable[[], int]
 
     def __init__(self, dag: Dag, *, heaviest_first: Sequence[float] | None, on_end: OnEnd | None) -> None:
@@ -79,6 +80,11 @@ class Progress:
                 states[step] = _RUNNING
                 return step
         return NONE_READY
+
+    def put_back(self, step: int) -> None:
+        """`step`, which was taken, has not begun after all: it is the next one."""
+        self.states[step] = _READY
+        self._push_first(step)
 
     def run_ready(
         self,
@@ -215,7 +221,7 @@ class Progress:
 
     def _first_in_first_out(self) -> None:
         queue: deque[int] = deque()
-        self.ready, self._push, self._pop = queue, queue.append, queue.popleft
+        self.ready, self._push, self._push_first, self._pop = queue, queue.append, queue.appendleft, queue.popleft
 
     def _by_weight(self, weights: Sequence[float]) -> None:
         by_rank = sorted(range(len(weights)), key=lambda step: -weights[step])
@@ -224,5 +230,5 @@ class Progress:
             rank[step] = place
         heap: list[int] = []  # of ranks: plain integers compare faster than pairs of weight and step
         self.ready = heap
-        self._push = lambda step: heappush(heap, rank[step])
+        self._push = self._push_first = lambda step: heappush(heap, rank[step])
         self._pop = lambda: by_rank[heappop(heap)]

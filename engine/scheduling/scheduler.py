@@ -7,7 +7,8 @@ A task and a scope for every step would cost several times the step itself, so a
 tasks, the lanes, run ready steps one after another inline: a step that never suspends costs no
 task switch. While a lane is busy one spare lane stands armed, that is, scheduled for trio's next
 pass: it gets its turn only if the busy one suspended, and then takes the next ready step and arms
-more. Steps that take no checkpoint, as `run_at_once` finds, are not even awaited. A step that leaves
+more. Steps that take no checkpoint, as `run_at_once` finds, are not even awaited; those that are ready
+in the first turn are done before there is a lane, and of a small graph that may be all. A step that leaves
 context variables changed costs its task: a fresh one in the caller's context takes the lane over,
 so that no step sees another's context.
 """
@@ -63,6 +64,7 @@ async def run_dag(
     run_step: RunStep,
     *,
     run_at_once: RunAtOnce | None = None,
+    beside: Callable[[], Awaitable[None]] | None = None,
     max_in_flight: int | None = None,
     fail_fast: bool = True,
     limit_s: Callable[[int], float] | None = None,
@@ -83,6 +85,7 @@ async def run_dag(
         run_step: Called with the step's number and its lane; may return `StartOver`.
         run_at_once: Asked of each step first, without its lane: does it if that takes no checkpoint, and says whether it
             did. Nothing can cancel such a step.
+        beside: Runs until every step has ended, where they do not all end in the first turn.
         max_in_flight: With it, the step with the heaviest path ahead goes first; without, first
             ready first started, and at most `DEFAULT_LANES` at once.
         fail_fast: Stop at the first failure.
@@ -98,24 +101,44 @@ async def run_dag(
         raise ValueError(f"max_in_flight={max_in_flight}: at least one step must be allowed to run")
     heaviest_first = None if max_in_flight is None else dag.path_lengths(weights)
     progress = Progress(dag, heaviest_first=heaviest_first, on_end=on_end)
-    if not progress.unfinished:
-        return Ended(states=b"", errors={})
-    try:
-        async with trio.open_nursery() as nursery:
-            _Lanes(
-                progress,
-                run_step,
-                run_at_once=run_at_once,
-                nursery=nursery,
-                most=max_in_flight or DEFAULT_LANES,
-                fail_fast=fail_fast,
-                limit_s=limit_s,
-            ).start()
-    except BaseExceptionGroup as group:
-        if len(group.exceptions) == 1:
-            raise group.exceptions[0] from group.exceptions[0].__cause__
-        raise
+    if run_at_once is not None:
+        _first_turn(progress, run_at_once, fail_fast=fail_fast)
+    if progress.unfinished:
+        try:
+            async with trio.open_nursery() as nursery:
+                lanes = _Lanes(
+                    progress,
+                    run_step,
+                    run_at_once=run_at_once,
+                    nursery=nursery,
+                    most=max_in_flight or DEFAULT_LANES,
+                    fail_fast=fail_fast,
+                    limit_s=limit_s,
+                )
+                lanes.start()
+                if beside is not None:
+                    nursery.start_soon(lanes.until_closed, beside)
+        except BaseExceptionGroup as group:
+            if len(group.exceptions) == 1:
+                raise group.exceptions[0] from group.exceptions[0].__cause__
+            raise
     return Ended(states=bytes(progress.states), errors=progress.errors)
+
+
+def _first_turn(progress: Progress, run_at_once: RunAtOnce, *, fail_fast: bool) -> None:
+    """Without a lane, and in a context that nobody sees afterwards."""
+
+    def failed(step: int, error: Exception) -> None:
+        progress.failed(step, error)
+        if fail_fast and not progress.stopped:
+            progress.stop()
+
+    clean = copy_context()
+    step = copy_context().run(
+        progress.run_ready, run_at_once, failed=failed, clean=clean, until=perf_counter() + YIELD_S, most=YIELD_STEPS
+    )
+    if step >= 0:
+        progress.put_back(step)
 
 
 class _Lanes:
@@ -148,6 +171,11 @@ class _Lanes:
         self._width = 0  # lanes armed last
         self._freed = 0  # steps that had suspended, and have ended since then
         self._yielding = False
+        self._beside = trio.CancelScope()
+
+    async def until_closed(self, beside: Callable[[], Awaitable[None]]) -> None:
+        with self._beside:
+            await beside()
 
     def start(self) -> None:
         lane = Lane(len(self._lanes), self._deadlines)
@@ -312,8 +340,9 @@ class _Lanes:
                 lane.stop(why)
 
     def _close(self) -> None:
-        """All steps have ended: let parked lanes return, and the warden."""
+        """All steps have ended: let parked lanes return, the warden, and what runs beside them."""
         for task in self._idle:
             trio.lowlevel.reschedule(task)
         self._idle.clear()
         self._deadlines.close()
+        self._beside.cancel(reason="every step has ended")

@@ -891,6 +891,54 @@ async def test_what_the_listener_raises_of_a_step_done_at_once_ends_the_run() ->
         await run_dag(CHAIN, refused, run_at_once=run_at_once, on_end=on_end)
 
 
+async def test_a_step_that_is_not_done_at_once_begins_before_those_that_became_ready_after_it() -> None:
+    began: list[int] = []
+
+    def run_at_once(step: int) -> bool:
+        if step != 1:
+            began.append(step)
+        return step != 1
+
+    async def run_step(step: int, lane: Lane) -> None:
+        began.append(step)
+
+    assert (await run_dag(independent(4), run_step, run_at_once=run_at_once)).succeeded
+    assert began == [0, 1, 2, 3]
+
+
+@pytest.mark.parametrize("at_once", [True, False])
+async def test_what_runs_beside_the_steps_ends_with_them_and_does_not_begin_where_none_waits(
+    at_once: bool, autojump_clock: trio.testing.MockClock
+) -> None:
+    beside: list[str] = []
+
+    async def watch() -> None:
+        beside.append("began")
+        try:
+            await trio.sleep_forever()
+        finally:
+            beside.append("ended")
+
+    async def run_step(step: int, lane: Lane) -> None:
+        await trio.sleep(1)
+        assert beside == ["began"]
+
+    assert (await run_dag(CHAIN, run_step, run_at_once=lambda _: at_once, beside=watch)).succeeded
+    assert beside == ([] if at_once else ["began", "ended"])
+    assert trio.current_time() == (0 if at_once else len(CHAIN))
+
+
+async def test_the_failure_of_what_runs_beside_the_steps_ends_the_run() -> None:
+    async def fail() -> None:
+        raise LookupError("beside")
+
+    async def run_step(step: int, lane: Lane) -> None:
+        await trio.sleep_forever()
+
+    with pytest.raises(LookupError, match="beside"):
+        await run_dag(CHAIN, run_step, beside=fail)
+
+
 class Spawned(trio.abc.Instrument):
     """Counts tasks."""
 

@@ -12,7 +12,7 @@ from tests.engine.plans.plan_fixtures import open_project, reported, standing, s
 from trio.testing import MockClock
 
 from stratum import BudgetExceeded, compute, infer
-from stratum.contracts.plans.errors import PlanFailed
+from stratum.contracts.plans.errors import PlanFailed, RunCancelled
 from stratum.contracts.records import CallFinished, CallStarted, StepsDone
 from stratum.engine.plans.plan_log import SEGMENT_STEPS
 from stratum.engine.providers.scripted import scripted
@@ -193,6 +193,38 @@ async def test_the_plans_time_limit_ends_one_that_is_awaited(tmp_path: Path, aut
             await run.result()
         assert trio.current_time() == 1.5
     assert caught.value.remaining == ["a"]
+
+
+@pytest.mark.parametrize("fails", [False, True])
+async def test_the_plans_time_limit_ends_one_whose_last_step_outran_it_without_waiting(
+    tmp_path: Path, autojump_clock: MockClock, fails: bool
+) -> None:
+    @compute(inline=True)
+    def linger() -> int:
+        autojump_clock.jump(2.0)
+        if fails:
+            raise LookupError("nothing there")
+        return 1
+
+    async with open_project(tmp_path, steps=[linger], journal=None) as plans:
+        run = await started(plans, "budget: {ms: 1500}\nsteps: [{id: a, fn: linger}]")
+        with pytest.raises(BudgetExceeded) as caught:
+            await run.result()
+        assert (await plans.status(run.id)).state == "exhausted"
+    assert caught.value.resource == "ms"
+    assert caught.value.remaining == []
+
+
+async def test_a_plan_that_its_last_step_has_stopped_is_cancelled(tmp_path: Path) -> None:
+    @compute(inline=True)
+    def stop() -> None:
+        run.cancel("enough")
+
+    async with open_project(tmp_path, steps=[stop], journal=None) as plans:
+        run = await started(plans, "steps: [{id: a, fn: stop}]")
+        with pytest.raises(RunCancelled, match="enough"):
+            await run.result()
+        assert standing(await plans.status(run.id)) == {"a": "done"}
 
 
 @pytest.mark.parametrize("awaited", [False, True])
