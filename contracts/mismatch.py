@@ -12,10 +12,8 @@ from pydantic import ValidationError
 from pydantic_core import ErrorDetails
 
 from stratum.contracts.shape import is_dict, is_sequence, is_set
-from stratum.contracts.violation import Violation
+from stratum.contracts.violation import MAX_VIOLATIONS, Violation
 
-MAX_VIOLATIONS: Final = 20
-"""Of one value that are listed; a hostile answer can have a hundred thousand."""
 SHOWN_CHARACTERS: Final = 80
 """Of an offending string that are quoted; the rest of it helps nobody."""
 

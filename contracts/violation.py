@@ -10,6 +10,10 @@ import msgspec
 MAX_TEXT = 500
 """Characters of quoted model or tool output that a violation may carry: it is material from outside."""
 
+MAX_VIOLATIONS = 20
+"""Of one value, by its contract or by one condition, that are listed: an answer can have a hundred thousand mismatches, and a
+linter as much to say of it."""
+
 ViolationKind = Literal["ensure", "given", "schema", "answer", "worker"]
 """`ensure`: a postcondition; `given`: a precondition; `schema`: the contract; `answer`: no usable tool call at all; `worker`: a
 step's process was lost."""

@@ -24,13 +24,14 @@ from stratum.contracts.records import Answered, AttemptFinished, Record
 from stratum.contracts.trace import Attempt
 from stratum.contracts.violation import Violation, retry_message
 from stratum.engine.active_call import ActiveCall
+from stratum.engine.dialects.echo import echo
 from stratum.engine.dialects.protocol import Completion
 from stratum.engine.dialects.tool_name import tool_name
 from stratum.engine.dialects.translated import read_recorded
 from stratum.engine.envelope import Envelope, open_envelope
 from stratum.engine.exchange import Exchange
 from stratum.engine.history import RecordedAnswer
-from stratum.engine.judgement import Judgement
+from stratum.engine.judgement import Judgement, unusable
 from stratum.engine.line import Line
 from stratum.engine.place import current_place
 from stratum.engine.step_record import StepRecord
@@ -217,11 +218,14 @@ class InferCall(Generic[R]):
                 return judgement.value
             self._history.append(judgement.violations)
             failure = self._failure(judgement)
-            self._conversation = self._target.compiled.retry(
-                self._conversation, judgement.completion, retry_message(judgement.violations)
-            )
+            self._conversation = self._retried(judgement)
         assert failure is not None, "there is at least one attempt"
         raise failure
+
+    def _retried(self, judgement: Judgement[R]) -> bytes:
+        """The conversation with what the model may be shown of its answer, and what was wrong with it."""
+        rejected = echo(judgement.completion, said=judgement.raw, cap=self._target.cap)
+        return self._target.compiled.retry(self._conversation, rejected, retry_message(judgement.violations))
 
     async def _judge_new(
         self, line: Line, envelope: Envelope, *, number: int, after: CallFailed | None
@@ -331,9 +335,9 @@ class InferCall(Generic[R]):
 
     def _read(self, completion: Completion) -> Judgement[R]:
         """By the contract alone."""
+        raw = completion.arguments.decode(errors="replace") or completion.text
         if completion.status != "called" or completion.tool not in ("", tool_name(self._step.signature.name)):
-            return Judgement(completion=completion, violations=(_unusable(completion),), raw=completion.text)
-        raw = completion.arguments.decode(errors="replace")
+            return Judgement(completion=completion, violations=(unusable(completion, said=raw),), raw=raw)
         try:
             value = self._step.signature.returns.decode(completion.arguments)
         except ContractViolation as error:
@@ -384,15 +388,3 @@ class InferCall(Generic[R]):
         return ParseFailure(
             function=function, violations=judgement.violations, retry_history=history, raw_output=raw_output
         )
-
-
-def _unusable(completion: Completion) -> Violation:
-    """Why an answer without arguments cannot be used, in words that help the model do better."""
-    condition = {
-        "called": f"no such tool: {completion.tool}",
-        "no_call": "no tool call",
-        "refused": "no tool call: refused",
-        "truncated": "the answer was cut off at the output limit; answer more briefly",
-        "filtered": "no tool call: stopped by the content filter",
-    }[completion.status]
-    return Violation(kind="answer", condition=condition, detail=completion.text)

@@ -30,3 +30,19 @@ class Judgement(Generic[R]):
     @property
     def value(self) -> R:
         return cast(R, self.answer)
+
+
+def unusable(completion: Completion, *, said: str) -> Violation:
+    """Why an answer that calls no tool of ours cannot be used, in words that help the model do better; `said`: all of it."""
+    condition = {
+        "called": f"no such tool: {completion.tool}",
+        "no_call": "no tool call",
+        "refused": "no tool call: refused",
+        "truncated": "the answer was cut off at the output limit; answer more briefly",
+        "filtered": "no tool call: stopped by the content filter",
+    }[completion.status]
+    detail = completion.text
+    if completion.status == "truncated":
+        # How far it came, and not what it says: the model is shown its beginning, and nobody wants to read it twice.
+        detail = f"cut off after {len(said):,} characters" if said else "cut off before it began"
+    return Violation(kind="answer", condition=condition, detail=detail)

@@ -26,7 +26,6 @@ CapField = Literal["max_completion_tokens", "max_tokens"]
 
 _NO_ID = "call_0"
 """For servers that give a call no id; its answer has to name one."""
-_EXPLAINED = {"truncated": "cut short at the output cap", "filtered": "stopped by the content filter"}
 
 
 class ChatDialect:
@@ -126,14 +125,18 @@ class ChatCall(msgspec.Struct, frozen=True):
         attachment = _message("user", prompt.attachment) if prompt.attachment else b""
         return _join(_message("system", instructions), _message("user", _content(prompt)), attachment)
 
-    def retry(self, conversation: bytes, completion: Completion, message: str) -> bytes:
-        # Every tool call must be answered by a tool message; where there was none, the message is the user's.
+    def retry(self, conversation: bytes, rejected: Completion | str, message: str) -> bytes:
+        if isinstance(rejected, str):
+            # A turn of its own: templates of some models want user and assistant to alternate.
+            said = _message("assistant", rejected) if rejected else b""
+            return _join(conversation, said, _message("user", message))
+        # Every tool call must be answered by a tool message; where the answer follows a schema there is none.
         answer = (
-            msgspec.json.encode({"role": "tool", "tool_call_id": completion.call_id, "content": message})
-            if completion.call_id
+            msgspec.json.encode({"role": "tool", "tool_call_id": rejected.call_id, "content": message})
+            if rejected.call_id
             else _message("user", message)
         )
-        return _join(conversation, completion.rejected, answer)
+        return _join(conversation, rejected.rejected, answer)
 
     def taken_over(self, conversation: bytes) -> bytes:
         return conversation
@@ -229,7 +232,7 @@ def _verdict(answer: _ChatCompletion, *, output: Output) -> Completion:
     status = _status(choice, called=bool(call or passed))
     return Completion(
         status=status,
-        text=said or _EXPLAINED.get(status, ""),
+        text=said,
         arguments=(passed or "").encode(),
         call_id=(call.id or _NO_ID) if call else "",
         tool=(call.function.name or "") if call else "",

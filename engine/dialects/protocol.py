@@ -48,14 +48,14 @@ class Completion(msgspec.Struct, frozen=True, kw_only=True):
     """`called`: `arguments` is what the model passed to the tool, not yet validated."""
     arguments: bytes = b""
     text: str = ""
-    """What the model said instead: refusal, plain content, or why the answer cannot be used."""
+    """What the model said instead, refusal or plain content; where it is `failed` or `unreadable`, why."""
     usage: Usage | None = None
     response_id: str = ""
     model: str = ""
     service_tier: str = ""
     """How the provider says it was served, which is what it bills; empty where it does not say."""
     rejected: bytes = b""
-    """JSON items, comma-separated, that put this answer into the conversation of a retry."""
+    """JSON items, comma-separated, that put this answer into the conversation of a retry as it came."""
     call_id: str = ""
     tool: str = ""
     """The function the model called; empty where the answer is not a tool call. A server may name another than it was told."""
@@ -92,8 +92,11 @@ class CompiledCall(Protocol):
         """The input items of attempt 1: JSON, comma-separated, without brackets."""
         ...
 
-    def retry(self, conversation: bytes, completion: Completion, message: str) -> bytes:
-        """`conversation` plus the rejected answer plus `message` as its result, and nothing else."""
+    def retry(self, conversation: bytes, rejected: Completion | str, message: str) -> bytes:
+        """`conversation` plus the rejected answer plus `message` as its result, and nothing else.
+
+        `rejected`: the answer, or what is left of one that is no whole call, as text.
+        """
         ...
 
     def taken_over(self, conversation: bytes) -> bytes:

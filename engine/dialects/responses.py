@@ -107,14 +107,13 @@ class ResponsesCall(msgspec.Struct, frozen=True):
         attachment = _item("user", prompt.attachment) if prompt.attachment else b""
         return _join(_item("developer", instructions), _item("user", _content(prompt)), attachment)
 
-    def retry(self, conversation: bytes, completion: Completion, message: str) -> bytes:
-        # Every function_call must be answered by its output; where there was none, the message is the user's.
-        answer = (
-            msgspec.json.encode({"type": "function_call_output", "call_id": completion.call_id, "output": message})
-            if completion.call_id
-            else _item("user", message)
-        )
-        return _join(conversation, completion.rejected, answer)
+    def retry(self, conversation: bytes, rejected: Completion | str, message: str) -> bytes:
+        if isinstance(rejected, str):
+            said = _item("assistant", rejected) if rejected else b""
+            return _join(conversation, said, _item("user", message))
+        # Every function_call must be answered by its output.
+        output = {"type": "function_call_output", "call_id": rejected.call_id, "output": message}
+        return _join(conversation, rejected.rejected, msgspec.json.encode(output))
 
     def taken_over(self, conversation: bytes) -> bytes:
         items = msgspec.json.decode(b"[%b]" % conversation, type=list[msgspec.Raw])
@@ -234,21 +233,17 @@ def _chosen(items: Sequence[_Item]) -> int:
 
 
 def _rejected(raw: Sequence[msgspec.Raw], items: Sequence[_Item], chosen: int) -> bytes:
-    """The chosen item and the reasoning that led to it, byte for byte as they came.
+    """The chosen call and the reasoning that led to it, byte for byte as they came.
 
-    Other calls are left out: each would want an output of its own. So is reasoning that nothing
+    Other calls are left out: each would want an output of its own. So is reasoning that no call
     follows: the API refuses it ("provided without its required following item").
     """
-    kept = [
-        bytes(raw[n])
-        for n in range(chosen + 1)
-        if n < len(items) and (n == chosen or items[n].type in ("reasoning", "message"))
-    ]
-    return _join(*kept) if kept and items[chosen].type in ("function_call", "message") else b""
+    if not items or items[chosen].type != "function_call" or not items[chosen].call_id:
+        return b""
+    kept = [bytes(raw[n]) for n in range(chosen + 1) if n == chosen or items[n].type in ("reasoning", "message")]
+    return _join(*kept)
 
 
 def _cut(answer: Completion, details: _Incomplete | None) -> Completion:
-    reason = (details and details.reason) or "unknown"
-    if reason == "content_filter":
-        return msgspec.structs.replace(answer, status="filtered", text=answer.text or "stopped by the content filter")
-    return msgspec.structs.replace(answer, status="truncated", text=answer.text or f"cut short: {reason}")
+    filtered = details is not None and details.reason == "content_filter"
+    return msgspec.structs.replace(answer, status="filtered" if filtered else "truncated")

@@ -27,7 +27,8 @@ def read_recorded(body: bytes, *, recorded: str, dialect: Dialect, tool: str) ->
         return completion
     written = dialect.write(
         tool=completion.tool or tool,
-        arguments=completion.arguments if completion.status == "called" else None,
+        # What there is of a call that was cut off, too.
+        arguments=completion.arguments if completion.arguments or completion.status == "called" else None,
         usage=completion.usage,
         model=completion.model,
         text=completion.text,

@@ -23,7 +23,7 @@ import trio
 from stratum.contracts.error_groups import is_group
 from stratum.contracts.expressions.explanation import UNKNOWN, explain
 from stratum.contracts.rendering import show
-from stratum.contracts.violation import Violation, ViolationKind
+from stratum.contracts.violation import MAX_VIOLATIONS, Violation, ViolationKind
 from stratum.engine.postconditions.actual_values import ActualValues
 from stratum.engine.postconditions.lambda_source import LambdaSource
 from stratum.engine.worker_thread import WorkerThread
@@ -124,6 +124,9 @@ class _Judge:
             details = self._details(outcome)
         except BaseException as error:  # noqa: BLE001 - what must stop the call is raised again
             details = [_raised(error).text]
+        left_out = len(details) - MAX_VIOLATIONS
+        if left_out > 0:
+            details = [*details[:MAX_VIOLATIONS], f"and {left_out:,} more"]
         return [Violation(kind=self._condition.kind, condition=self._condition.text, detail=text) for text in details]
 
     def _details(self, outcome: object) -> list[str]:

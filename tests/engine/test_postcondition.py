@@ -138,6 +138,17 @@ def test_an_assertion_is_the_detail_in_the_trace_as_in_the_seed() -> None:
 
 def test_every_text_of_a_list_is_a_violation() -> None:
     assert texts(lambda r: ["one", "two"]) == ['ensure: ["one", "two"] (one)', 'ensure: ["one", "two"] (two)']
+
+
+@pytest.mark.parametrize(("problems", "listed"), [(20, 20), (21, 21), (5_000, 21)])
+def test_of_many_problems_twenty_are_listed_and_the_rest_is_counted(problems: int, listed: int) -> None:
+    def lint(result: Assessment) -> list[str]:
+        return [f"line {line}" for line in range(problems)]
+
+    found = texts(lint)
+    assert len(found) == listed
+    assert found[19] == "ensure: lint(result) (line 19)"
+    assert found[20:] == ([f"ensure: lint(result) (and {problems - 20:,} more)"] if problems > 20 else [])
     assert texts(lambda r: [f for f in r.factors if f.weight < 0.3]) == [
         "ensure: [f for f in r.factors if f.weight < 0.3] (Factor(name='b', weight=0.1))"
     ]

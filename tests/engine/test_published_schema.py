@@ -17,6 +17,7 @@ from stratum import Image
 from stratum.contracts.price import Usage
 from stratum.engine.dialects.chat import ChatDialect
 from stratum.engine.dialects.chat_server import DONE
+from stratum.engine.dialects.echo import echo
 from stratum.engine.dialects.protocol import CallShape, Dialect, Prompt
 from stratum.engine.dialects.responses import ResponsesDialect
 
@@ -128,7 +129,9 @@ def test_a_retry_is_a_request_that_openai_accepts(judge: Judge, dialect: Dialect
     call = dialect.compile(SHAPE)
     conversation = call.conversation(Prompt(inputs="text: abc"))
     for _ in range(2):
-        conversation = call.retry(conversation, dialect.read(written(dialect, parts)), "Previous attempt failed:")
+        completion = dialect.read(written(dialect, parts))
+        rejected = echo(completion, said=completion.arguments.decode() or completion.text, cap=64)
+        conversation = call.retry(conversation, rejected, "Previous attempt failed:")
     assert judge(kind(dialect), json.loads(call.body(conversation, max_output_tokens=64))) == []
 
 

@@ -111,6 +111,11 @@ def test_the_reasoning_that_led_to_a_rejected_call_goes_back_byte_for_byte() -> 
     assert completion.call_id == "c1"
 
 
+def test_a_call_without_an_id_cannot_go_back() -> None:
+    call = {"type": "function_call", "name": "assess", "arguments": "{}"}
+    assert dialect.read(response(output=[call])).rejected == b""
+
+
 def test_reasoning_that_nothing_follows_is_left_out_of_a_retry() -> None:
     body = response(status="incomplete", incomplete_details={"reason": "max_output_tokens"}, output=[THOUGHT])
     completion = dialect.read(body)
@@ -121,12 +126,14 @@ def test_a_retry_without_a_call_is_the_users_message() -> None:
     """CASES B19."""
     call = dialect.compile(SHAPE)
     first = call.conversation(PROMPT)
-    body = dialect.write(tool="assess", arguments=None, text="It is low.", usage=USAGE, model="m")
-    completion = dialect.read(body)
-    assert (completion.status, completion.text) == ("no_call", "It is low.")
-    rejected, message = json.loads(b"[" + call.retry(first, completion, "Use it").removeprefix(first + b",") + b"]")
-    assert rejected == json.loads(body)["output"][0]
-    assert message == {"role": "user", "content": "Use it"}
+    completion = dialect.read(written({"arguments": None, "text": "It is low."}))
+    assert (completion.status, completion.text, completion.rejected) == ("no_call", "It is low.", b"")
+    added = call.retry(first, "It is low.", "Use it").removeprefix(first + b",")
+    assert json.loads(b"[%b]" % added) == [
+        {"role": "assistant", "content": "It is low."},
+        {"role": "user", "content": "Use it"},
+    ]
+    assert call.retry(first, "", "Use it") == first + b',{"role":"user","content":"Use it"}'
 
 
 def test_a_call_of_another_tool_is_named_and_can_be_answered() -> None:
@@ -138,8 +145,8 @@ def test_a_call_of_another_tool_is_named_and_can_be_answered() -> None:
     ("parts", "status", "text"),
     [
         ({"arguments": None, "text": "No.", "finish": "refusal"}, "refused", "No."),
-        ({"arguments": b'{"lev', "finish": "length"}, "truncated", "cut short: max_output_tokens"),
-        ({"arguments": None, "finish": "content_filter"}, "filtered", "stopped by the content filter"),
+        ({"arguments": b'{"lev', "finish": "length"}, "truncated", ""),
+        ({"arguments": None, "finish": "content_filter"}, "filtered", ""),
         ({"arguments": None, "extra": {"output": []}}, "no_call", ""),
         ({"arguments": None, "extra": {"status": "queued"}}, "failed", "the response was left queued"),
         ({"arguments": None, "extra": {"error": {"message": "overloaded"}}}, "failed", "overloaded"),
