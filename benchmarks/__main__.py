@@ -7,7 +7,7 @@ import sys
 from pathlib import Path
 
 from benchmarks.options import add_common
-from benchmarks.stopping import run_to_its_end, stop_in_order
+from benchmarks.stopping import run_to_its_end
 
 HERE = Path(__file__).resolve().parent
 MISUSE = 2
@@ -15,7 +15,6 @@ MISUSE = 2
 
 
 def main() -> None:
-    stop_in_order()
     known = sorted(path.stem.removeprefix("bench_") for path in HERE.glob("bench_*.py"))
     options = argparse.ArgumentParser(
         prog="python -m benchmarks",

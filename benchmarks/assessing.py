@@ -18,7 +18,6 @@ import trio
 from pydantic import Field
 
 from benchmarks.peers.peak import peak_mb
-from benchmarks.stopping import stop_in_order
 from benchmarks.timing import Measured, measured
 from stratum import Budget, Price, contract, flow, infer, open_runtime
 from stratum.engine.providers.openai import OpenAI
@@ -88,7 +87,6 @@ def as_a_peer(*, url: str, calls: int, at_once: int) -> Measured:
 
 
 def main() -> None:
-    stop_in_order()
     task: dict[str, Any] = json.loads(sys.argv[1])
     print(json.dumps(asdict(as_a_peer(**task))))
 

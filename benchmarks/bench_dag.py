@@ -141,16 +141,19 @@ def in_trio(work: Callable[[], Awaitable[object]], *, units: int) -> Measured:
     return trio.run(partial(measured, work, units=units))
 
 
-def measure(name: str, dag: Dag, *, rounds: int, peers: bool) -> list[Row]:
+def measure(name: str, dag: Dag, *, rounds: int, peers: bool, plan_alone: bool) -> list[Row]:
     rows: list[Row] = []
     for suspend in (False, True):
         setting = f"{name}, {len(dag):,} {'suspending' if suspend else 'still'} steps"
         plan = plan_of(dag, suspend=suspend)
-        invited = peers and not suspend and len(dag) <= MOST_FOR_PEERS
+        others = contenders(dag, suspend=suspend)
+        if plan_alone:
+            others = {BASELINE: others[BASELINE]}
+        invited = peers and not plan_alone and not suspend and len(dag) <= MOST_FOR_PEERS
         with peers_running(dag) if invited else nullcontext(Contenders()) as theirs:
             rows += compare(
                 setting,
-                {**contenders(dag, suspend=suspend), PLAN: partial(cpu_of, plan, units=len(dag)), **theirs},
+                {**others, PLAN: partial(cpu_of, plan, units=len(dag)), **theirs},
                 baseline=BASELINE,
                 units=len(dag),
                 rounds=rounds,
@@ -192,6 +195,9 @@ def asked() -> tuple[argparse.Namespace, Options]:
     )
     options.add_argument("--memory", action="store_true", help="peak memory a step of the patterns instead of time")
     options.add_argument("--alone", action="store_true", help="without the other engines")
+    options.add_argument(
+        "--plan", action="store_true", help=f"`{PLAN}` and the baseline alone: for graphs of a million steps"
+    )
     arguments = options.parse_args()
     if arguments.workflows and (arguments.memory or arguments.sizes or arguments.patterns):
         options.error("--workflows is instead of --patterns and --sizes, and has no --memory")
@@ -223,7 +229,11 @@ def main() -> None:
         if arguments.workflows
         else ((name, make(size)) for size in sizes for name, make in patterns)
     )
-    rows = [row for name, dag in graphs for row in measure(name, dag, rounds=options.rounds, peers=not arguments.alone)]
+    rows = [
+        row
+        for name, dag in graphs
+        for row in measure(name, dag, rounds=options.rounds, peers=not arguments.alone, plan_alone=arguments.plan)
+    ]
     report(__doc__ or "", rows, options, packages=["trio"], unit="step")
 
 

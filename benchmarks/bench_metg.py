@@ -1,9 +1,8 @@
 """How fine may steps be before an engine spends as much on them as they do? METG(50 %), in Task Bench's sense.
 
 The minimum effective task granularity is the shortest step at which half of the time still goes into the steps themselves (Slaughter et
-al., SC20), here on one core, in CPU time, over a stencil of steps that compute for so long. The smaller the better. `by the book` is a task with a
-cancel scope and a deadline for each step; `plan, everything on` is a plan as `bench_dag` has it, from its start until its result is on
-disk, the journal's thread counted.
+al., SC20), here on one core, in CPU time, over a stencil of steps that compute for so long. The smaller the better. The contenders are those
+of the benchmark `dag`; `plan, everything on` is counted from its start until its result is on disk, with the journal's thread.
 """
 
 from __future__ import annotations
@@ -57,7 +56,7 @@ def engines() -> dict[str, Engine]:
         "raw trio, going on": lambda dag, us: going_on(dag, step_of(us)),
         "lanes": lambda dag, us: run_dag(dag, step_of(us)),
         "lanes, limits": lambda dag, us: run_dag(dag, step_of(us), limit_s=lambda step: 60.0),
-        "by the book": lambda dag, us: a_scope_a_step(dag, step_of(us)),
+        "a scope a step": lambda dag, us: a_scope_a_step(dag, step_of(us)),
     }
 
     def engine(work: Callable[[Dag, float], Awaitable[object]]) -> Engine:

@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import argparse
+import sys
 import tempfile
 from collections.abc import Callable, Collection
 from dataclasses import dataclass
 from pathlib import Path
-
-from benchmarks.stopping import stop_in_order
 
 QUICK_ROUNDS = 2
 
@@ -28,7 +27,11 @@ def parser(question: str, *, rounds: int | None = 7) -> argparse.ArgumentParser:
 
     `rounds` is how many there are by default; None for one that finds the same every time.
     """
-    options = argparse.ArgumentParser(description=question, formatter_class=argparse.RawDescriptionHelpFormatter)
+    options = argparse.ArgumentParser(
+        prog=f"python -m benchmarks {Path(sys.argv[0]).stem.removeprefix('bench_')}",
+        description=question,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
     often = f"how often each is measured, after a warm-up (default {rounds})"
     add_common(options, rounds=often if rounds else "nothing: it finds the same every time")
     options.set_defaults(default_rounds=rounds or 1)
@@ -45,8 +48,7 @@ def add_common(options: argparse.ArgumentParser, *, rounds: str) -> None:
 
 
 def common_options(arguments: argparse.Namespace) -> Options:
-    """What was asked for; from here on the benchmark can be stopped in the middle."""
-    stop_in_order()
+    """What was asked for."""
     rounds = arguments.rounds or (QUICK_ROUNDS if arguments.quick else arguments.default_rounds)
     return Options(quick=arguments.quick, as_json=arguments.as_json, rounds=rounds, plot=arguments.plot)
 

@@ -9,8 +9,6 @@ from collections.abc import Sequence
 from pathlib import Path
 from types import TracebackType
 
-from stratum.contracts.error_groups import leaves
-
 TIDYING_S = 3
 """For a benchmark to stop its servers and peers, before it is taken not to know that it has to."""
 
@@ -39,5 +37,8 @@ def run_to_its_end(command: Sequence[str], *, folder: Path) -> int:
 
 
 def _told(kind: type[BaseException], error: BaseException, traceback: TracebackType | None) -> None:
+    # Not at the head: what is loaded before `stop_in_order` cannot be stopped in order.
+    from stratum.contracts.error_groups import leaves
+
     if not any(isinstance(each, KeyboardInterrupt) for each in leaves(error)):
         sys.__excepthook__(kind, error, traceback)

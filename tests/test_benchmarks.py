@@ -218,7 +218,8 @@ def asked(*arguments: str) -> subprocess.CompletedProcess[str]:
 
 
 def test_a_benchmark_that_is_named_says_what_it_takes() -> None:
-    assert "--in-flight" in asked("call", "--help").stdout
+    told = asked("call", "--help").stdout
+    assert told.startswith("usage: python -m benchmarks call ") and "--in-flight" in told
     whole = asked("--help").stdout
     assert "--plot FOLDER" in whole and "NAME --help" in whole
 
@@ -269,6 +270,24 @@ def test_a_benchmark_that_is_stopped_leaves_nothing_behind_and_shows_no_tracebac
         told = running.communicate(timeout=60)
     assert (running.returncode, told) == (-signal.SIGINT, ("", ""))
     assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="has no process groups to send a Ctrl-C to")
+def test_a_benchmark_that_is_stopped_while_it_still_imports_shows_no_traceback_either(tmp_path: Path) -> None:
+    (tmp_path / "openai.py").write_text("import time\nprint('importing', flush=True)\ntime.sleep(600)")
+    with subprocess.Popen(
+        [sys.executable, "-m", "benchmarks", "call", "--quick", "--alone"],
+        cwd=HERE.parents[1],
+        env=os.environ | {"PYTHONPATH": os.pathsep.join([str(tmp_path), os.environ.get("PYTHONPATH", "")])},
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        start_new_session=True,
+    ) as running:
+        assert running.stdout is not None and running.stdout.readline() == "importing\n"
+        os.killpg(running.pid, signal.SIGINT)
+        told = running.communicate(timeout=60)
+    assert (running.returncode, told) == (-signal.SIGINT, ("", ""))
 
 
 def test_options_may_come_before_the_names(tmp_path: Path) -> None:
