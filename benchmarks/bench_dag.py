@@ -6,8 +6,8 @@ would write who minds the tasks: each goes on with a step that it made ready, an
 `lanes` is `run_dag`; `lanes, limits` gives every step its own deadline. `a scope a step` is the baseline with a task, a
 cancel scope and a deadline for each step, which is what `lanes, limits` offers. `loop` awaits the steps in order: what
 a step costs without any scheduler. `plan, everything on` is the graph as a plan under a budget of money and time, from
-its start until its result is on disk: each step in a cancel scope, its result checked, encoded, and in the journal's
-file; a larger one than 100,000 steps is its first 50,000 as a plan within a plan, again and again. `still` steps return
+its start until its result is on disk: each step's result checked, encoded, and in the journal's file, and a step that
+suspends in a cancel scope, too; a larger one than 100,000 steps is its first 50,000 as a plan within a plan, again and again. `still` steps return
 at once, `suspending` ones let trio run other tasks once. All begin in an event loop that runs. Engines that are
 installed (`make bench-peers`) run still steps in environments of their own, graphs of up to 10,000 steps; building their
 graph is not measured where they have one to build.
