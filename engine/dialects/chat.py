@@ -13,6 +13,7 @@ import msgspec
 
 from stratum.contracts.image import Image
 from stratum.contracts.price import Usage
+from stratum.engine.dialects.broken_text import read_broken
 from stratum.engine.dialects.chat_server import answer_body, read_request, stream_events
 from stratum.engine.dialects.chat_stream import ChatStreamReader
 from stratum.engine.dialects.error_body import error_message, mask_secrets
@@ -78,9 +79,19 @@ class ChatDialect:
 
     def read(self, body: bytes) -> Completion:
         try:
-            return _completion(_decoder.decode(body), output=self._output)
+            return read_broken(self._completion, body)
         except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:
             return Completion(status="unreadable", text=f"not a chat completion: {error}")
+
+    def _completion(self, body: bytes) -> Completion:
+        answer = _decoder.decode(body)
+        return msgspec.structs.replace(
+            _verdict(answer, output=self._output),
+            usage=chat_usage(answer.usage),
+            response_id=as_text(answer.id),
+            model=as_text(answer.model),
+            service_tier=as_text(answer.service_tier),
+        )
 
     def error(self, status: int, headers: Mapping[str, str], body: bytes) -> str:
         return error_message(status, body)
@@ -206,16 +217,6 @@ class _ChatCompletion(msgspec.Struct):
 
 
 _decoder = msgspec.json.Decoder(_ChatCompletion)
-
-
-def _completion(answer: _ChatCompletion, *, output: Output) -> Completion:
-    return msgspec.structs.replace(
-        _verdict(answer, output=output),
-        usage=chat_usage(answer.usage),
-        response_id=as_text(answer.id),
-        model=as_text(answer.model),
-        service_tier=as_text(answer.service_tier),
-    )
 
 
 def _verdict(answer: _ChatCompletion, *, output: Output) -> Completion:

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import json
 from typing import Any
 
 import msgspec
 
+from stratum.engine.dialects.broken_text import paired, read_broken
 from stratum.engine.dialects.chat_server import DONE
 from stratum.engine.dialects.usage import NULL
 
@@ -67,27 +69,27 @@ class ChatStreamReader:
 
     @property
     def arguments(self) -> str:
-        return (self._calls[min(self._calls)].function.arguments or "") if self._calls else ""
+        return paired(self._calls[min(self._calls)].function.arguments or "") if self._calls else ""
 
     def feed(self, event: bytes) -> None:
         if event == DONE:
             self._done = self._finish_reason is not None
             return
         try:
-            self._take(_decoder.decode(event))
-        except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
+            self._take(_chunk(event))
+        except (msgspec.MsgspecError, ValueError, RecursionError):
             # What cannot be read cannot finish the answer either: the stream then ends unfinished.
             return
 
     def body(self) -> bytes:
         message: dict[str, Any] = {
             "role": "assistant",
-            "content": "".join(self._content) or None,
-            "refusal": "".join(self._refusal) or None,
+            "content": paired("".join(self._content)) or None,
+            "refusal": paired("".join(self._refusal)) or None,
         }
         calls = [self._calls[index] for index in sorted(self._calls)]
         if calls:
-            message["tool_calls"] = [{"id": call.id, "type": "function", "function": call.function} for call in calls]
+            message["tool_calls"] = [_whole(call) for call in calls]
         choice = {"index": 0, "message": message, "finish_reason": self._finish_reason, "logprobs": None}
         answer: dict[str, Any] = {
             "id": self._id,
@@ -126,3 +128,16 @@ class ChatStreamReader:
             call.function.name = call.function.name or part.function.name
             call.function.arguments = (call.function.arguments or "") + (part.function.arguments or "")
         self.output_deltas += any(grown)
+
+
+def _chunk(event: bytes) -> _Chunk:
+    chunk = read_broken(_decoder.decode, event)
+    if chunk.choices and b"\\ud" in event.lower():
+        # One half of a pair may be in this chunk, and the other in the next: both are kept until all is put together.
+        chunk.choices = msgspec.convert(json.loads(event.decode(errors="replace"))["choices"], list[_Choice])
+    return chunk
+
+
+def _whole(call: _ToolCall) -> dict[str, Any]:
+    function = {"name": call.function.name, "arguments": paired(call.function.arguments or "")}
+    return {"id": call.id, "type": "function", "function": function}

@@ -14,6 +14,7 @@ import msgspec
 
 from stratum.contracts.image import Image
 from stratum.contracts.price import Usage
+from stratum.engine.dialects.broken_text import read_broken
 from stratum.engine.dialects.error_body import error_message, mask_secrets
 from stratum.engine.dialects.protocol import CallShape, Completion, Finish, Prompt, Received
 from stratum.engine.dialects.reasoning import is_reasoning_model
@@ -64,7 +65,7 @@ class ResponsesDialect:
 
     def read(self, body: bytes) -> Completion:
         try:
-            return _completion(_decoder.decode(body))
+            return read_broken(_completion, body)
         except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:
             return Completion(status="unreadable", text=f"not a Responses answer: {error}")
 
@@ -187,7 +188,8 @@ _kind = msgspec.json.Decoder(_Typed)
 _item_decoder = msgspec.json.Decoder(_Item)
 
 
-def _completion(response: _Response) -> Completion:
+def _completion(body: bytes) -> Completion:
+    response = _decoder.decode(body)
     return msgspec.structs.replace(
         _verdict(response),
         usage=responses_usage(response.usage),

@@ -6,6 +6,7 @@ from typing import Any
 
 import msgspec
 
+from stratum.engine.dialects.broken_text import read_broken
 from stratum.engine.dialects.usage import NULL
 
 # Reasoning summaries are left out: their text is not the tokens that are billed.
@@ -42,7 +43,7 @@ class ResponsesStreamReader:
 
     def feed(self, event: bytes) -> None:
         try:
-            self._take(_decoder.decode(event), event)
+            read_broken(self._take, event)
         except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
             # What cannot be read cannot finish the answer either: the stream then ends unfinished.
             return
@@ -59,7 +60,8 @@ class ResponsesStreamReader:
         output = [self._items[index] for index in sorted(self._items)]
         return msgspec.json.encode({**self._created, "status": "in_progress", "output": output, "usage": None})
 
-    def _take(self, event: _Event, raw: bytes) -> None:
+    def _take(self, raw: bytes) -> None:
+        event = _decoder.decode(raw)
         if event.type in _CONTENT:
             self._append(event)
         elif event.type == "response.created":
