@@ -18,15 +18,30 @@ from typing import Final, TypeVar
 
 import trio
 
+from stratum.contracts.errors import CircularWait
+
 T = TypeVar("T")
+
+
+class _Turn:
+    """An answer that is being made."""
+
+    __slots__ = ("done", "key", "waits_for")
+
+    def __init__(self, key: str) -> None:
+        self.key = key
+        self.done = trio.Event()
+        self.waits_for: list[_Turn] = []
+        """By what is called inside it: conditions may make cached calls, too."""
+
 
 MOST_IN_MEMORY: Final = 4096
 _MOST_THREADS: Final = 4
 _BUSY_S = 5.0
 """How long another process may have the file to itself."""
 _TABLE: Final = "CREATE TABLE IF NOT EXISTS answers (key TEXT PRIMARY KEY, output BLOB NOT NULL) WITHOUT ROWID"
-_in_turn: ContextVar[frozenset[str]] = ContextVar("stratum_answer_turns", default=frozenset())
-"""Keys whose answers are being made around here."""
+_turns: ContextVar[tuple[_Turn, ...]] = ContextVar("stratum_answer_turns", default=())
+"""Those around here."""
 _LOG: Final = logging.getLogger("stratum")
 
 
@@ -36,7 +51,7 @@ class AnswerCache:
     def __init__(self, file: Path | None = None) -> None:
         self._file = file
         self._kept: dict[str, bytes] = {}
-        self._at_work: dict[str, trio.Event] = {}
+        self._at_work: dict[str, _Turn] = {}
         # Of its own: threads abandoned elsewhere may have used up the shared one.
         self._threads = trio.CapacityLimiter(_MOST_THREADS)
         self._told: set[str] = set()
@@ -46,24 +61,27 @@ class AnswerCache:
         """What is kept under `key`; `None`: the caller makes it inside the block and `keep`s it, and equal ones wait.
 
         When the caller fails, the next one has its turn.
+
+        Raises:
+            CircularWait: the one who makes it waits, in the end, for this caller.
         """
         while (found := await self._read(key)) is None and (busy := self._at_work.get(key)) is not None:
-            await busy.wait()
+            await _ended(busy)
         if found is not None:
             yield found
             return
-        done = self._at_work[key] = trio.Event()
-        token = _in_turn.set(_in_turn.get() | {key})
+        turn = self._at_work[key] = _Turn(key)
+        token = _turns.set((*_turns.get(), turn))
         try:
             yield None
         finally:
-            _in_turn.reset(token)
+            _turns.reset(token)
             del self._at_work[key]
-            done.set()
+            turn.done.set()
 
     def in_turn(self, key: str) -> bool:
         """Whether who asks is inside the turn of `key`, and would wait for itself."""
-        return key in _in_turn.get()
+        return any(turn.key == key for turn in _turns.get())
 
     async def keep(self, key: str, output: bytes) -> None:
         """Keep an accepted answer; one that is kept already is replaced."""
@@ -100,6 +118,32 @@ class AnswerCache:
                     meanwhile,
                 )
             return otherwise
+
+
+async def _ended(busy: _Turn) -> None:
+    """Wait for it, unless it waits for a turn around here: by a condition that needs another's answer, which needs this one's."""
+    around = _turns.get()
+    if _leads_to(busy, around):
+        raise CircularWait()
+    for turn in around:
+        turn.waits_for.append(busy)
+    try:
+        await busy.done.wait()
+    finally:
+        for turn in around:
+            turn.waits_for.remove(busy)
+
+
+def _leads_to(first: _Turn, turns: tuple[_Turn, ...]) -> bool:
+    seen, left = set[_Turn](), [first]
+    while left:
+        turn = left.pop()
+        if turn in turns:
+            return True
+        if turn not in seen:
+            seen.add(turn)
+            left += turn.waits_for
+    return False
 
 
 _MEANWHILE: Final = {"read": "what it has is asked for anew", "written": "answers are not kept"}

@@ -38,6 +38,7 @@ StratumError
 │   │   └── StaleTicket       a hand-out that no longer counts, or was reported otherwise
 │   ├── PlanFailed            steps of a plan failed for good
 │   └── RunCancelled          a person stopped it
+├── CircularWait              the conditions of cached calls need each other's answers
 ├── OnHold                    a person has stopped everything of the project; nothing was sent
 ├── JudgeUnavailable          nobody could decide a condition in plain English
 ├── ClusterError              there is no cluster, or a function cannot run on it
@@ -450,6 +451,17 @@ class RunError(StratumError):
 
     def __str__(self) -> str:
         return f"run {self.run}: {self.problem}; {self.fix}"
+
+
+@dataclass(kw_only=True, eq=False)
+class CircularWait(StratumError):
+    """Cached calls whose conditions need each other's answers would wait for ever; raised in the one that would be the last."""
+
+    def __str__(self) -> str:
+        return (
+            "cached calls that are made at the same time need each other's answers in their conditions, and would wait for ever; "
+            "leave cache= out of one of them"
+        )
 
 
 @dataclass(kw_only=True, eq=False)

@@ -87,6 +87,54 @@ async def test_a_condition_that_makes_the_same_call_does_not_wait_for_itself(aut
             await say_surely("w")  # the turn was given back
 
 
+async def needs_the_second(word: Word) -> bool:
+    return (await say_second(word.text)).text == word.text
+
+
+async def needs_the_first(word: Word) -> bool:
+    return (await say_first(word.text)).text == word.text
+
+
+@infer(intent="Say a word", cache="session", ensure=needs_the_second, retries=0)
+def say_first(about: str) -> Word: ...
+
+
+@infer(intent="Say a word", cache="global", ensure=needs_the_first, retries=0)
+def say_second(about: str) -> Word: ...
+
+
+@flow
+async def say_both(about: str) -> list[Word]:
+    return [*await parallel(say_first(about), say_second(about))]
+
+
+async def test_calls_whose_conditions_need_each_other_do_not_wait_for_ever(autojump_clock: MockClock) -> None:
+    async with session(words()):
+        with pytest.raises(PostconditionFailed, match="leave cache= out of one of them"), trio.fail_after(60):
+            await say_both("w")
+
+
+async def needs_the_plain_one(word: Word) -> bool:
+    return (await say(word.text)).text == word.text
+
+
+@infer(intent="Say a word", cache="session", ensure=needs_the_plain_one, retries=0)
+def say_after_the_plain_one(about: str) -> Word: ...
+
+
+@flow
+async def say_with_the_plain_one(about: str) -> list[Word]:
+    return [*await parallel(say(about), say_after_the_plain_one(about), say_after_the_plain_one(about))]
+
+
+async def test_a_condition_waits_for_a_call_at_work_that_needs_nothing_of_it(autojump_clock: MockClock) -> None:
+    provider = words()
+    async with session(provider):
+        plain, *others = await say_with_the_plain_one("w")
+    assert others[0] == others[1] and plain != others[0]
+    assert len(provider.requests) == 2
+
+
 def words() -> Scripted:
     counter = iter(range(100))
 
