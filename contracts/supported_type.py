@@ -7,7 +7,7 @@ import types
 from collections.abc import Iterator
 from datetime import date, datetime
 from decimal import Decimal
-from typing import Any, Final, ForwardRef, Literal, get_args, get_origin
+from typing import Any, Final, ForwardRef, Generic, Literal, TypeVar, get_args, get_origin
 from uuid import UUID
 
 from stratum.contracts.annotation import is_alias, is_contract, is_union, stands_for, strip, type_name
@@ -83,11 +83,22 @@ def _check(annotation: Any) -> None:
         for argument in arguments:
             if argument is not Ellipsis:
                 _check(argument)
+    elif isinstance(origin, type) and issubclass(origin, Generic):
+        name = origin.__name__
+        raise _Unsupported(
+            f"{type_name(annotation)} is generic, and a contract is not",
+            f"write a @contract class with these types in place of {name}'s variables",
+        )
     else:
         raise _Unsupported(f"{type_name(annotation)} is not supported", _SUPPORTED)
 
 
 def _check_bare(annotation: Any) -> None:
+    if isinstance(annotation, TypeVar):
+        raise _Unsupported(
+            f"{annotation.__name__} is a type variable, and a contract is not generic",
+            "write the type itself, in a @contract class for each type that you need",
+        )
     if not isinstance(annotation, type):
         raise _Unsupported(f"{type_name(annotation)} is not supported", _SUPPORTED)
     if annotation in LEAVES:
@@ -100,6 +111,11 @@ def _check_bare(annotation: Any) -> None:
         raise _Unsupported(f"{annotation.__name__} is not supported", _SUPPORTED)
     if not issubclass(annotation, enum.Enum):
         name = annotation.__name__
+        if getattr(annotation, "__pydantic_generic_metadata__", {}).get("args"):
+            # Made by pydantic where it is named, so that there is no class statement to decorate.
+            raise _Unsupported(
+                f"{name} is not a contract", f"use a class of its own: `@contract class Name({name}): pass`"
+            )
         raise _Unsupported(f"{name} is not a contract", f"decorate class {name} with @contract")
     _check_enum(annotation)
 

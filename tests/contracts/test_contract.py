@@ -10,7 +10,7 @@ import re
 from collections.abc import Callable, Sequence
 from datetime import UTC, date, datetime
 from decimal import Decimal
-from typing import Annotated, Any, ClassVar, Literal, NamedTuple, NewType, Protocol, TypedDict
+from typing import Annotated, Any, ClassVar, Generic, Literal, NamedTuple, NewType, Protocol, TypedDict, TypeVar
 from uuid import UUID
 
 import msgspec
@@ -277,6 +277,25 @@ UserId = NewType("UserId", int)
 Count = TypeAliasType("Count", int)
 
 
+T = TypeVar("T")
+
+
+@dataclasses.dataclass
+class Couple(Generic[T]):
+    first: T
+
+
+class Page(BaseModel, Generic[T]):
+    items: list[T]
+
+
+def test_a_generic_model_is_a_contract_once_its_types_are_named() -> None:
+    numbers: Any = contract(type("Numbers", (Page[int],), {"__module__": __name__}))
+    assert numbers(items=[1]).items == [1]
+    with pytest.raises(ContractViolation, match="expected integer"):
+        numbers(items=["a"])
+
+
 LISTED: list[Any] = [
     *(str, int, float, bool, None, date, datetime, bytes, Decimal, UUID, Color, UserId, opaque[str]),
     *(Literal["a", 1, True] | None, Literal[Color.RED], int | None, int | str | None, list[int], set[str]),
@@ -309,6 +328,12 @@ def test_every_listed_type_can_be_a_field(annotation: Any) -> None:
         (enum.Enum("Empty", {}), "Empty has no members"),
         (enum.Enum("Odd", {"A": 1.5}), "Odd.A is 1.5; give every member a string or an integer"),
         (type("Plain", (), {}), "Plain is not a contract; decorate class Plain with @contract"),
+        (T, "T is a type variable, and a contract is not generic; write the type itself"),
+        (Couple[int], r"Couple\[int\] is generic, and a contract is not; write a @contract class with these types"),
+        (
+            Page[int],
+            r"Page\[int\] is not a contract; use a class of its own: `@contract class Name\(Page\[int\]\): pass`",
+        ),
         (dict[str, int] | list[int], "cannot be told apart on the wire"),
         ({"a": 1}, "is not supported"),
         ("int |", "Forward reference must be an expression"),
