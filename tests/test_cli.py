@@ -55,7 +55,8 @@ def test_a_profile_says_where_the_time_went(project: Path) -> None:
     """Issue 6."""
     lines = run("judge_all", "--input", 'texts=["a", "b"]', "--profile").stderr.splitlines()
     start = next(number for number, line in enumerate(lines) if "s in all, steps at the same time" in line)
-    table = {re.split(r"\s{2,}", line.strip())[0]: line for line in lines[start + 1 : -1]}
+    table = {re.split(r"\s{2,}", line.strip())[0]: line for line in lines[start + 1 : -2]}
+    assert re.fullmatch(r"before that, \d+\.\d{3} s of CPU to start Python, import, and open the runtime", lines[-2])
     assert table["waiting for the model"].endswith("2 times")
     assert table["in ensure"].endswith("2 times")
     assert table["in computes"].endswith("2 times")
@@ -67,6 +68,7 @@ def test_a_profile_is_part_of_json_output_also_of_a_run_that_failed(project: Pat
     assert (profile["parts"]["budget"]["times"], profile["parts"]["model"]["times"]) == (1, 0)
     parts = sum(part["seconds"] for part in profile["parts"].values())
     assert parts + profile["elsewhere"] == pytest.approx(profile["seconds"])
+    assert profile["cpu_before"] > 0
 
 
 def test_benchmarks_are_run_at_the_top_of_a_checkout(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+import time
 from collections.abc import Awaitable, Callable
 from pathlib import Path
 from typing import Any
@@ -78,11 +79,12 @@ class ShownRun:
             open_runtime(provider=provider, model=self.model, journal=self._journal, sinks=sinks) as runtime,
             shown_progress(runtime, self._progress, quiet=self.as_json, live=not asks),
         ):
+            cpu_before = time.process_time()
             timings = runtime.start_timing() if self._profile else None
             try:
                 return await work(runtime)
             finally:
-                self._time_spent = None if timings is None else TimeSpent.of(timings)
+                self._time_spent = None if timings is None else TimeSpent.of(timings, cpu_before=cpu_before)
 
     def _tell_result(self, output: Any) -> None:
         run = self._progress.run

@@ -36,15 +36,18 @@ class TimeSpent(msgspec.Struct, frozen=True, kw_only=True):
     parts: dict[TimedPlace, Part]
     elsewhere: float
     """No step waited or worked: the program's own code, and what the runtime adds."""
+    cpu_before: float
+    """Seconds that the process had worked before: Python's start, imports, opening the runtime. Not in `seconds`."""
 
     @classmethod
-    def of(cls, timings: Timings) -> TimeSpent:
+    def of(cls, timings: Timings, *, cpu_before: float) -> TimeSpent:
         """As it stands now."""
         spent, elsewhere = timings.seconds, timings.elsewhere
         return cls(
             seconds=sum(spent.values()) + elsewhere,
             parts={place: Part(seconds=spent[place], times=timings.counts[place]) for place in TIMED_PLACES},
             elsewhere=elsewhere,
+            cpu_before=cpu_before,
         )
 
     def table(self) -> str:
@@ -55,6 +58,7 @@ class TimeSpent(msgspec.Struct, frozen=True, kw_only=True):
         for name, seconds, times in [*rows, ("everything else", self.elsewhere, 0)]:
             often = f"  {times:,} times" if times > 1 else "  once" if times else ""
             lines.append(f"  {name:30} {seconds:9.3f} s {self._share(seconds):4.0%}{often}")
+        lines.append(f"before that, {self.cpu_before:.3f} s of CPU to start Python, import, and open the runtime")
         return "\n".join(lines)
 
     def _share(self, seconds: float) -> float:
