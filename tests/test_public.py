@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import inspect
 import pkgutil
 import re
 import subprocess
 import sys
+from collections.abc import Callable
 from importlib import import_module
 from pathlib import Path
 from types import ModuleType
@@ -20,7 +22,9 @@ import stratum.mcp_bridge
 import stratum.people
 import stratum.plans
 import stratum.providers
+import stratum.testing
 from stratum.contracts import errors
+from stratum.testing import replay, scripted
 
 PUBLIC = [
     "Allowance",
@@ -69,6 +73,7 @@ PUBLIC = [
     "UnknownPrice",
     "UnknownRun",
     "Usage",
+    "Violation",
     "await_human",
     "compute",
     "contract",
@@ -95,6 +100,23 @@ def test_what_belongs_to_one_part_has_a_module_of_its_own() -> None:
     for module in (stratum.plans, stratum.people, stratum.providers):
         assert module.__all__ == sorted(module.__all__)
         assert all(getattr(module, name) is not None for name in module.__all__)
+
+
+@pytest.mark.parametrize(
+    ("module", "function"),
+    [
+        (stratum.testing, scripted),
+        (stratum.testing, replay),
+        (stratum.providers, scripted),
+        (stratum.providers, replay),
+        (stratum.plans, stratum.plans.Codex.ask),
+        (stratum.plans, stratum.plans.Plans.rollback),
+    ],
+)
+def test_what_a_function_gives_has_a_name_beside_it(module: ModuleType, function: Callable[..., object]) -> None:
+    given = inspect.signature(function, eval_str=True).return_annotation
+    assert getattr(module, given.__name__) is given
+    assert given.__name__ in module.__all__
 
 
 def test_every_error_that_the_documentation_names_can_be_imported_from_where_its_page_says() -> None:

@@ -64,6 +64,7 @@ if TYPE_CHECKING:
     from stratum.contracts.price import Price, Rates, Tier, Usage
     from stratum.contracts.probabilistic import Probabilistic
     from stratum.contracts.trace import TraceRecord
+    from stratum.contracts.violation import Violation
     from stratum.engine.await_human import await_human
     from stratum.engine.compute import compute
     from stratum.engine.fan_out.debate import debate
@@ -126,6 +127,7 @@ __all__ = [
     "UnknownPrice",
     "UnknownRun",
     "Usage",
+    "Violation",
     "await_human",
     "compute",
     "contract",
@@ -156,6 +158,7 @@ _HOMES: Final = {
     "stratum.contracts.price": ("Price", "Rates", "Tier", "Usage"),
     "stratum.contracts.probabilistic": ("Probabilistic",),
     "stratum.contracts.trace": ("TraceRecord",),
+    "stratum.contracts.violation": ("Violation",),
     "stratum.engine.await_human": ("await_human",),
     "stratum.engine.compute": ("compute",),
     "stratum.engine.fan_out.debate": ("debate",),

@@ -7,7 +7,7 @@ it gives a `Plans`, each run in it is a `PlanRun`. `Agents` do the steps that ar
 
 from __future__ import annotations
 
-from stratum.contracts.errors import PlanError
+from stratum.contracts.errors import PlanError, RestoreRefused, WorkspaceError
 from stratum.contracts.plans.compiled_plan import CompiledPlan
 from stratum.contracts.plans.errors import (
     JudgeUnavailable,
@@ -20,17 +20,18 @@ from stratum.contracts.plans.errors import (
 )
 from stratum.contracts.plans.plan import Command, ExecutionPlan, Gate, Step
 from stratum.contracts.plans.render import render_plan, render_table
-from stratum.contracts.plans.status import Assignment, PlanStatus, Question, Verdict
+from stratum.contracts.plans.status import Assignment, PlanStatus, Question, StepStatus, Verdict
 from stratum.contracts.plans.text import load_plan, read_plan
 from stratum.engine.plans.approval.approvals import Approval, Approvals
 from stratum.engine.plans.builder import PlanBuilder
 from stratum.engine.plans.case import Case, Judge, Judged
-from stratum.engine.plans.codex_exec import Codex
+from stratum.engine.plans.codex_exec import Codex, CodexTurn
 from stratum.engine.plans.codex_worker import CodexWorker
 from stratum.engine.plans.functions import Functions
 from stratum.engine.plans.judges import Attested
 from stratum.engine.plans.plan_run import PlanRun
 from stratum.engine.plans.plans import Agents, Plans, open_plans
+from stratum.engine.plans.work_trees.snapshots import Restored
 
 __all__ = [
     "Agents",
@@ -40,6 +41,7 @@ __all__ = [
     "Attested",
     "Case",
     "Codex",
+    "CodexTurn",
     "CodexWorker",
     "Command",
     "CompiledPlan",
@@ -57,12 +59,16 @@ __all__ = [
     "PlanStatus",
     "Plans",
     "Question",
+    "RestoreRefused",
+    "Restored",
     "RunCancelled",
     "StaleTicket",
     "Step",
     "StepNotReady",
     "StepRejected",
+    "StepStatus",
     "Verdict",
+    "WorkspaceError",
     "load_plan",
     "open_plans",
     "read_plan",

@@ -9,16 +9,18 @@ from __future__ import annotations
 from stratum.engine.providers.local import Local
 from stratum.engine.providers.openai import OpenAI
 from stratum.engine.providers.protocol import Answer, Provider, Request, StatusError, TransportFailure
-from stratum.engine.providers.replay import replay
-from stratum.engine.providers.scripted import Reply, scripted
+from stratum.engine.providers.replay import Replay, replay
+from stratum.engine.providers.scripted import Reply, Scripted, scripted
 
 __all__ = [
     "Answer",
     "Local",
     "OpenAI",
     "Provider",
+    "Replay",
     "Reply",
     "Request",
+    "Scripted",
     "StatusError",
     "TransportFailure",
     "replay",

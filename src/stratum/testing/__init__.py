@@ -14,17 +14,31 @@ if TYPE_CHECKING:
     from stratum.contracts.errors import NoRecording
     from stratum.engine.providers.protocol import Answer
     from stratum.engine.providers.real_network import NetworkRefused
-    from stratum.engine.providers.replay import replay
-    from stratum.engine.providers.scripted import Reply, scripted
+    from stratum.engine.providers.replay import Replay, replay
+    from stratum.engine.providers.scripted import Reply, Scripted, scripted
     from stratum.testing.spending import Spent, assert_spent, spent
 
-__all__ = ["Answer", "NetworkRefused", "NoRecording", "Reply", "Spent", "assert_spent", "replay", "scripted", "spent"]
+__all__ = [
+    "Answer",
+    "NetworkRefused",
+    "NoRecording",
+    "Replay",
+    "Reply",
+    "Scripted",
+    "Spent",
+    "assert_spent",
+    "replay",
+    "scripted",
+    "spent",
+]
 
 _HOME_OF: Final = {
     "Answer": "stratum.engine.providers.protocol",
     "NetworkRefused": "stratum.engine.providers.real_network",
     "NoRecording": "stratum.contracts.errors",
+    "Replay": "stratum.engine.providers.replay",
     "Reply": "stratum.engine.providers.scripted",
+    "Scripted": "stratum.engine.providers.scripted",
     "Spent": "stratum.testing.spending",
     "assert_spent": "stratum.testing.spending",
     "replay": "stratum.engine.providers.replay",
