@@ -75,7 +75,7 @@ class Journal:
         if (run in self._owned) is isinstance(records[0], RunStarted):
             raise UnknownRun(run=run, problem="not open in this session", fix="start it, once, or claim it")
         self._last = self._writer.put([entry(run, record) for record in records])
-        if isinstance(records[-1], LETS_GO):
+        if type(records[-1]) in LETS_GO:
             self._owned.discard(run)
         else:
             self._owned.add(run)

@@ -36,9 +36,10 @@ _INSERTS = {
     for size in _CHUNKS
 }
 
-LETS_GO = (RunFinished, PlanProposed)
+# Sets, in which a record's type is looked up: to hold it against five with `isinstance` takes twenty times as long.
+LETS_GO = frozenset({RunFinished, PlanProposed})
 """Records after which nobody owns the run: it has ended, or waits until somebody starts it."""
-_MOVES = (RunStarted, PlanProposed, Approved, RunResumed, RunFinished)
+_MOVES = frozenset({RunStarted, PlanProposed, Approved, RunResumed, RunFinished})
 """Records that move a run from state to state."""
 
 _KINDS = {record: str(record.__struct_config__.tag) for record in get_args(Record)}
@@ -89,7 +90,7 @@ class Store:
     def write(self, entries: Sequence[Entry]) -> int:
         """Commit `entries`, at least one; the sequence number of the last one."""
         rows, tips = self._chain(entries)
-        moves = [one for one in entries if isinstance(one.record, _MOVES)]
+        moves = [one for one in entries if type(one.record) in _MOVES]
         spent = self._spend.changes((one.run, one.record, one.at) for one in entries)
         if len(rows) == 1 and not moves and not spent:
             # One statement is a transaction by itself. In each of them this thread and the loop's hand the GIL to and fro.
@@ -103,7 +104,7 @@ class Store:
         # Only now: had the transaction failed, the tips would be those of records that do not exist.
         self._tips |= tips
         for one in entries:
-            if isinstance(one.record, LETS_GO):
+            if type(one.record) in LETS_GO:
                 self._tips.pop(one.run, None)
         return seq
 

@@ -32,6 +32,7 @@ FOLD = """
     WHERE held.kind = 'reserved' GROUP BY 1
 """
 """What the records of a file that had no such table come to. `note` says the same, a record at a time."""
+_SPENDS = frozenset({Reserved, Settled, Reconciled, Released, LeftInDoubt})
 _ADD = (
     "INSERT INTO _spend_by_day (day, picousd) VALUES (?, ?)"
     " ON CONFLICT (day) DO UPDATE SET picousd = picousd + excluded.picousd"
@@ -60,6 +61,8 @@ class SpendByDay:
         change: Counter[str] = Counter()
         left: dict[str, tuple[str, int]] = {}  # in doubt by one of these records, of which none is in the file yet
         for run, record, at in entries:
+            if type(record) not in _SPENDS:
+                continue
             match record:
                 case Reserved() if record.reservation not in self._open:
                     self._open[record.reservation] = day_of(at), record.picousd

@@ -12,6 +12,9 @@ from stratum.contracts.plans.plan import ExecutionPlan
 from stratum.contracts.plans.status import PlanState
 from stratum.contracts.records import (
     Approved,
+    AttemptFinished,
+    CallFinished,
+    CallStarted,
     Joined,
     PlanProposed,
     Record,
@@ -123,6 +126,8 @@ class PlanHistory(History):
             self._altered.add(call)
         super().note(record)
         match record:
+            case CallStarted() | AttemptFinished() | CallFinished() if of_a_step:  # first: the most frequent ones
+                self.by_id[call].note(record)
             case StartedOver():
                 self._start_over(record)
             case RolledBack():
