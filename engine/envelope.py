@@ -65,12 +65,7 @@ class Overrun:
 class Stopped:
     """A person stopped the run."""
 
-    run: str
     reason: str
-
-    def exceeded(self, *, completed: Sequence[Completed], remaining: Sequence[str]) -> RunCancelled:
-        """The error for the owner of the scope."""
-        return RunCancelled(run=self.run, problem=self.reason)
 
 
 Cause = Refused | Overrun | AllowanceSpent
@@ -149,7 +144,7 @@ class Envelope:
     def stop(self, reason: str) -> None:
         """Stop what runs in here at once, because somebody says so; the owner raises `RunCancelled`."""
         if self.cause is None:
-            self.cause = Stopped(run=self.run.id, reason=reason)
+            self.cause = Stopped(reason=reason)
             self.run.runtime.ledger.seal(self.scope)
         self._cancel()
 
@@ -228,6 +223,8 @@ class Envelope:
 
     def exceeded(self) -> BudgetExceeded | RunCancelled:
         """What the owner raises, with the numbers as they stand."""
+        if isinstance(self.cause, Stopped):
+            return RunCancelled(run=self.run.id, problem=self.cause.reason)
         path = self.scope.path
         completed, remaining = self.run.completed_in(path), self.run.unfinished_in(path)
         if self.cause is not None:

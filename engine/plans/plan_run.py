@@ -72,7 +72,6 @@ class PlanRun:
         self.ended = trio.Event()
         self._runtime = runtime
         self._inputs = inputs
-        self._scope = trio.CancelScope()
         self._cancelled_because: str | None = None
         self._changed: trio.Event | None = None
 
@@ -203,7 +202,8 @@ class PlanRun:
         """Stop it; what is done stays done, and it can be gone on with."""
         if self._cancelled_because is None and not self.ended.is_set():
             self._cancelled_because = reason
-            self._scope.cancel(reason=reason)
+            if self.envelope is not None:
+                self.envelope.stop(reason)
 
     def raise_limits(self, budget: Budget, *, by: str) -> None:
         """A person gives the plan new limits while it runs; they include what it has used."""
@@ -235,10 +235,8 @@ class PlanRun:
     async def work(self) -> None:
         """Do the plan; whatever ends it is kept for `result`. Cancelled from outside, the run can be gone on with."""
         try:
-            with self._runtime.place.envelope.guest(), self._scope:
+            with self._runtime.place.envelope.guest():
                 self.output = await self._work()
-            if self._scope.cancelled_caught:
-                raise RunCancelled(run=self.id, problem=self._cancelled_because or "")
         except Exception as error:  # noqa: BLE001 - raised by `result`: a run that failed must not end its siblings
             self.failure = error
             self.log.finish_badly(error)
@@ -252,6 +250,8 @@ class PlanRun:
             self.handouts.close()
 
     async def _work(self) -> Any:
+        if self._cancelled_because is not None:
+            raise RunCancelled(run=self.id, problem=self._cancelled_because)
         place = self._runtime.place
         with open_envelope(
             self.log,
