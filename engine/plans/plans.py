@@ -235,12 +235,11 @@ class Plans:
             self._proposed_last = None  # its history grows with the run, and is the run's alone from now on
             raises = limits_raised(raised, past, run=run, by=by)
             log = PlanLog(self.runtime, id=run, history=past)
-            if approval is not None:
-                log.append(approval)
+            resumed = RunResumed(elapsed_ms=past.elapsed_ms, session=self.runtime.session)
+            log.append(*([] if approval is None else [approval]), resumed)
         except BaseException:
             await self.runtime.journal.release(run)
             raise
-        log.append(RunResumed(elapsed_ms=past.elapsed_ms, session=self.runtime.session))
         for raise_ in raises:
             if past.raise_limits(raise_):
                 log.append(raise_)
