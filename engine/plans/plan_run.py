@@ -277,9 +277,9 @@ class PlanRun:
             raise error from error.__cause__
         except Exception:
             # Whoever is stopped at the moment at which a step fails is stopped: the failure is recorded, and found on resume.
-            await _checkpoint_if_over()
+            await _checkpoint_if_over(steps.place.envelope)
             raise
-        await _checkpoint_if_over()
+        await _checkpoint_if_over(steps.place.envelope)
         return output
 
     def _open_envelope(self) -> Envelope:
@@ -288,7 +288,7 @@ class PlanRun:
         return self.envelope
 
 
-async def _checkpoint_if_over() -> None:
-    """The last steps may have taken none since they were stopped, or out of time."""
-    if trio.current_effective_deadline() <= trio.current_time():
-        await trio.lowlevel.checkpoint()
+async def _checkpoint_if_over(envelope: Envelope) -> None:
+    """The last steps may have taken none since they were stopped, or out of time: which is so once somebody looks."""
+    any(around.exhausted for around in envelope.outwards())
+    await trio.lowlevel.checkpoint_if_cancelled()
