@@ -34,11 +34,12 @@ class PlainResults(Mapping[str, bytes]):
             if prefix in self._by_prefix:
                 self._by_prefix[prefix].forget([name])
 
+    def __contains__(self, id: object) -> bool:
+        """Without an error to be raised and caught, as `Mapping` has it."""
+        return isinstance(id, str) and self._found(id) is not None
+
     def __getitem__(self, id: str) -> bytes:
-        prefix, name = _apart(id)
-        of_plan = self._by_prefix[prefix]
-        result = of_plan.results[of_plan.numbers[name]]
-        if result is None:
+        if (result := self._found(id)) is None:
             raise KeyError(id)
         return result
 
@@ -48,8 +49,18 @@ class PlainResults(Mapping[str, bytes]):
     def __len__(self) -> int:
         return sum(1 for _ in self)
 
+    def _found(self, id: str) -> bytes | None:
+        prefix, name = _apart(id)
+        of_plan = self._by_prefix.get(prefix)
+        if of_plan is None or name not in of_plan.numbers:
+            return None
+        return of_plan.results[of_plan.numbers[name]]
+
     def _of_plan(self, prefix: str) -> _OfPlan:
-        return self._by_prefix.setdefault(prefix, _OfPlan())
+        of_plan = self._by_prefix.get(prefix)
+        if of_plan is None:
+            of_plan = self._by_prefix[prefix] = _OfPlan()
+        return of_plan
 
 
 class _OfPlan:

@@ -48,7 +48,8 @@ class PlainSteps:
         if not calls:
             return run_step
         compiled, prefix, log = self._steps.compiled, self._steps.prefix, self._log
-        steps, bare, plain, by_id, do = compiled.plan.steps, compiled.bare, self._plain, log.past.by_id, self._do()
+        steps, bare, plain, by_id = compiled.plan.steps, compiled.bare, self._plain, log.past.by_id
+        do = self._do() if any(call.awaited for call in calls.values()) else None
 
         def begin_step(number: int, lane: Lane) -> Awaitable[StartOver | None]:
             step = steps[number]
@@ -58,7 +59,7 @@ class PlainSteps:
             id = prefix + step.id
             if plain[number] is not None or id in by_id:  # of one that began before, every attempt is recorded
                 return run_step(number, lane)
-            return do(call, step, id, number) if call.awaited else self._once_there_is_room(number)
+            return self._once_there_is_room(number) if do is None or not call.awaited else do(call, step, id, number)
 
         return begin_step
 
