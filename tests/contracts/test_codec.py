@@ -343,6 +343,11 @@ def test_at_most_twenty_mismatches_are_listed() -> None:
     assert listed[-1] == "and 9980 more"
 
 
+def test_of_ten_thousand_mismatches_and_more_only_the_number_is_told() -> None:
+    items = [b'"x"'] * 10_001
+    assert refused(list[int], b'{"value": [' + b",".join(items) + b"]}") == ["10,001 mismatches, too many to name"]
+
+
 def test_quoted_output_is_cut_and_cannot_start_a_line() -> None:
     (reason,) = refused(int, b'{"value": "' + b"x" * 1000 + b'"}')
     assert len(reason) < 150
