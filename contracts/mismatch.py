@@ -142,10 +142,17 @@ def _got(details: ErrorDetails) -> str:
         return "nothing"
     if details["type"] == "json_invalid":
         return str(details.get("ctx", {}).get("error"))
-    return shown(details["input"])
+    return type(details["input"]).__name__ if _is_array_of_another_kind(details) else shown(details["input"])
+
+
+def _is_array_of_another_kind(details: ErrorDetails) -> bool:
+    """A tuple in place of a list, say. Only Python has several: what a model writes is never refused for it."""
+    return details["type"] in _ARRAYS and isinstance(details["input"], (list, tuple, set, frozenset))
 
 
 def _wanted(details: ErrorDetails) -> str:
+    if _is_array_of_another_kind(details):
+        return f"expected {_ARRAYS[details['type']]}"
     phrase = _EXPECTED.get(details["type"])
     if phrase is None:  # a validator of the contract's own, or a constraint that says it well itself
         return details["msg"].removeprefix("Value error, ").removeprefix("Assertion failed, ")
@@ -169,11 +176,12 @@ def _length(phrase: str, noun: str) -> Callable[[Mapping[str, Any]], str]:
     return expectation
 
 
+_ARRAYS: Final = {"list_type": "list", "tuple_type": "tuple", "set_type": "set", "frozen_set_type": "frozenset"}
 _EXPECTED: Final[dict[str, str | Callable[[Mapping[str, Any]], str]]] = {
     **dict.fromkeys(("int_type", "int_parsing", "int_from_float"), "integer"),
     **dict.fromkeys(("float_type", "float_parsing"), "number"),
     **dict.fromkeys(("bool_type", "bool_parsing"), "boolean"),
-    **dict.fromkeys(("list_type", "tuple_type", "set_type", "frozen_set_type"), "array"),
+    **dict.fromkeys(_ARRAYS, "array"),
     **dict.fromkeys(("dict_type", "dataclass_type", "model_type", "model_attributes_type"), "object"),
     **dict.fromkeys(
         ("dataclass_exact_type", "is_instance_of"), lambda c: str(c["class_name"] if "class_name" in c else c["class"])

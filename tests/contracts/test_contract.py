@@ -148,7 +148,7 @@ def test_construction_is_validated_and_names_every_mismatch() -> None:
         ({"confidence": float("inf")}, "expected finite number"),
         ({"recommendation": b"go"}, "expected string"),
         ({"recommendation": "\ud800"}, "expected string of valid Unicode"),
-        ({"factors": ("weather",)}, "expected array"),
+        ({"factors": ("weather",)}, "factors: expected list, got tuple"),
         ({"factors": ["\udfff"]}, "expected string of valid Unicode"),
     ],
 )
