@@ -25,6 +25,10 @@ class Amount(msgspec.Struct, frozen=True, gc=False):
     def __sub__(self, other: Amount) -> Amount:
         return Amount(self.picousd - other.picousd, self.tokens - other.tokens)
 
+    def axis(self, resource: Spendable) -> int:
+        """The money, or the tokens."""
+        return self.picousd if resource == "usd" else self.tokens
+
     def exceeds(self, other: Amount) -> bool:
         """More than `other` on either axis."""
         return self.picousd > other.picousd or self.tokens > other.tokens
@@ -53,6 +57,10 @@ class Limits(msgspec.Struct, frozen=True, gc=False):
     def from_record(cls, limits: Mapping[str, int]) -> Limits:
         """From the `limits` of a journal record; their `ms` is not the ledger's."""
         return cls(limits.get("usd"), limits.get("tokens"))
+
+    def axis(self, resource: Spendable) -> int | None:
+        """The limit of money, or of tokens."""
+        return self.picousd if resource == "usd" else self.tokens
 
     def exceeded_by(self, counted: Amount) -> Spendable | None:
         """The resource of which `counted` is more than allowed."""

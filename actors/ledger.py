@@ -399,7 +399,7 @@ def _refuse_impossible(scope: Scope, demand: Demand) -> None:
 def _refusal(scope: Scope, demand: Demand) -> Refused:
     resource = scope.lacks(demand.least)
     assert resource is not None
-    return Refused(scope, resource, requested=demand.least.picousd if resource == "usd" else demand.least.tokens)
+    return Refused(scope, resource, requested=demand.least.axis(resource))
 
 
 def _not_in_flight(reservation: Reservation) -> ValueError:

@@ -105,17 +105,12 @@ class Refused(Exception):
     def exceeded(self, *, completed: Sequence[Completed] = (), remaining: Sequence[str] = ()) -> BudgetExceeded:
         """The error for the owner of the scope, with the scope's numbers as they stand now."""
         scope = self.scope
-
-        def of(amount: Amount) -> int:
-            return amount.picousd if self.resource == "usd" else amount.tokens
-
-        limit = scope.limits.picousd if self.resource == "usd" else scope.limits.tokens
         return BudgetExceeded(
             resource=self.resource,
-            limit=limit or 0,
-            settled=of(scope.settled),
-            in_flight=of(scope.in_flight),
-            in_doubt=of(scope.in_doubt),
+            limit=scope.limits.axis(self.resource) or 0,
+            settled=scope.settled.axis(self.resource),
+            in_flight=scope.in_flight.axis(self.resource),
+            in_doubt=scope.in_doubt.axis(self.resource),
             requested=self.requested,
             step=scope.label,
             completed=completed,

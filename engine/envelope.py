@@ -42,19 +42,15 @@ class Overrun:
 
     def exceeded(self, *, completed: Sequence[Completed], remaining: Sequence[str]) -> BudgetOverrun:
         """The error for the owner of the scope."""
-
-        def of(amount: Amount) -> int:
-            return amount.picousd if self.resource == "usd" else amount.tokens
-
-        limits = self.scope.limits
+        resource, scope = self.resource, self.scope
         return BudgetOverrun(
-            resource=self.resource,
-            limit=(limits.picousd if self.resource == "usd" else limits.tokens) or 0,
-            settled=of(self.scope.settled),
-            in_flight=of(self.scope.in_flight),
-            in_doubt=of(self.scope.in_doubt),
-            actual=of(self.actual),
-            reserved=of(self.reserved),
+            resource=resource,
+            limit=scope.limits.axis(resource) or 0,
+            settled=scope.settled.axis(resource),
+            in_flight=scope.in_flight.axis(resource),
+            in_doubt=scope.in_doubt.axis(resource),
+            actual=self.actual.axis(resource),
+            reserved=self.reserved.axis(resource),
             step=self.scope.label,
             completed=completed,
             remaining=remaining,

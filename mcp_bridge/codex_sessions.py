@@ -281,7 +281,7 @@ class _Tail:
                 self._add(line)
         return self._events
 
-    def _forget(self, inode: int | None) -> None:
+    def _forget(self, inode: int) -> None:
         self._inode, self._offset, self._next = inode, 0, None
         self._events, self._models = [], {}
 

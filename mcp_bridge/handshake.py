@@ -7,15 +7,14 @@ message, and its answer, which a test compares with this one, is not sent again.
 
 from __future__ import annotations
 
-from typing import Any, Final, Literal, get_args
+from typing import Any, Literal
 
 import msgspec
 
 from stratum.mcp_bridge.identity import INSTRUCTIONS, NAME, TITLE, server_version
 from stratum.mcp_bridge.wire import Wire
 
-_Version = Literal["2024-11-05", "2025-03-26", "2025-06-18", "2025-11-25"]
-VERSIONS: Final[tuple[str, ...]] = get_args(_Version)
+Version = Literal["2024-11-05", "2025-03-26", "2025-06-18", "2025-11-25"]
 """Protocol revisions that open with `initialize` and that the SDK answers in kind; any other is left to it."""
 
 
@@ -25,7 +24,7 @@ class _Client(msgspec.Struct):
 
 
 class _Params(msgspec.Struct, rename="camel"):
-    protocol_version: _Version
+    protocol_version: Version
     capabilities: dict[str, Any]
     client_info: _Client
 

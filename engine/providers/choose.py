@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib.util
 from collections.abc import Callable, Mapping
 
 from stratum.contracts.errors import NoProvider, ProviderError
@@ -80,7 +79,9 @@ def _price(environ: Mapping[str, str]) -> Price | None:
 
 
 def _local_installed() -> bool:
-    return importlib.util.find_spec("xllamacpp") is not None
+    from stratum.engine.local.server import installed  # what only the embedded model needs
+
+    return installed()
 
 
 def _local(model: str | None, progress: Progress | None) -> Provider:

@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import os
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 import mcp_types
 import msgspec
@@ -13,7 +13,7 @@ from mcp.shared.memory import create_client_server_memory_streams
 from mcp.shared.message import SessionMessage
 
 from stratum.mcp_bridge.bridge import Project
-from stratum.mcp_bridge.handshake import VERSIONS, Opening, answer, open_handshake
+from stratum.mcp_bridge.handshake import Opening, Version, answer, open_handshake
 from stratum.mcp_bridge.identity import FRAMING, INSTRUCTIONS
 from stratum.mcp_bridge.server import build_server
 from stratum.mcp_bridge.wire import Wire
@@ -51,7 +51,7 @@ async def answered_by_the_sdk(server: MCPServer[Any], version: str) -> Any:
     return msgspec.json.decode(received.message.model_dump_json(by_alias=True, exclude_unset=True))
 
 
-@pytest.mark.parametrize("version", VERSIONS)
+@pytest.mark.parametrize("version", get_args(Version))
 def test_an_initialize_is_answered_at_once(version: str) -> None:
     message = {**INITIALIZE, "id": "first", "params": {**INITIALIZE["params"], "protocolVersion": version}}
     opening, sent = opened(message)
@@ -91,7 +91,7 @@ def test_a_client_that_leaves_at_once_said_nothing() -> None:
     assert open_handshake(Wire(source, 1)) == Opening(line=None)
 
 
-@pytest.mark.parametrize("version", VERSIONS)
+@pytest.mark.parametrize("version", get_args(Version))
 async def test_what_is_answered_at_once_is_what_the_sdk_answers(version: str, tmp_path: Path) -> None:
     server = build_server(Project(workspace=tmp_path, journal=tmp_path / "journal.db"))
 
