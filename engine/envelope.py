@@ -289,9 +289,8 @@ def open_envelope(
         RunError: on leaving, when calls made in the block go on in tasks outside of it.
     """
     budget = run.history.budget(budget, path) or UNLIMITED
-    limits = Limits(picousd=budget.picousd, tokens=budget.tokens)
     around = None if parent is None else parent.scope
-    scope = run.open_scope(path, parent=around, label=label, limits=limits, budget=budget)
+    scope = run.open_scope(path, parent=around, label=label, limits=Limits.of(budget), budget=budget)
     envelope = Envelope(
         run=run,
         label=label,

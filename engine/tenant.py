@@ -32,14 +32,14 @@ class Tenant:
     @classmethod
     def within(cls, session: Place, name: str, *, budget: Budget | None) -> Tenant:
         """A new one, in the session that has this place."""
-        limits = budget or UNLIMITED
+        bounds = budget or UNLIMITED
         path, label = f"tenant/{name}", f"tenant {name}"
         scope = session.run.open_scope(
             path,
             parent=session.envelope.scope,
             label=label,
-            limits=Limits(picousd=limits.picousd, tokens=limits.tokens),
-            budget=limits,
+            limits=Limits.of(bounds),
+            budget=bounds,
         )
         # Its cancel scope is around no block: what it stops are the guests.
         envelope = Envelope(
@@ -47,9 +47,9 @@ class Tenant:
             label=label,
             scope=scope,
             parent=session.envelope,
-            seconds=limits.seconds,
+            seconds=bounds.seconds,
             used_s=0,
-            on_exhaustion=limits.on_exhaustion,
+            on_exhaustion=bounds.on_exhaustion,
         )
         return cls(name, budget=budget, session=session, envelope=envelope)
 
@@ -70,8 +70,7 @@ class Tenant:
     @property
     def spent_usd(self) -> float:
         """What its calls count for so far: settled, in doubt, and reserved for those in flight."""
-        scope = self.place.envelope.scope
-        return usd(scope.settled.picousd + scope.in_flight.picousd + scope.in_doubt.picousd)
+        return usd(self.place.envelope.scope.counted_picousd)
 
     def close(self) -> None:
         """For the runtime, once all who were here have left."""
