@@ -83,8 +83,11 @@ def apply_changes(changes: Sequence[FileChange]) -> None:
     try:
         for change in changes:
             _require_unchanged(change)
-            made += _make_folders(change) if change.after is not None else []
-            staged.append((change, None if change.after is None else _stage(change.path, change.after)))
+            if change.after is None:
+                staged.append((change, None))
+                continue
+            _make_folders(change.path, made)
+            staged.append((change, _stage(change.path, change.after)))
         for change, temporary in staged:
             # Counted before it is made: an interrupt in between must undo it too.
             done.append(change)
@@ -124,11 +127,12 @@ def _require_unchanged(change: FileChange) -> None:
         raise NotInstallable(path=str(change.path), problem="it has changed since it was read", fix="run this again")
 
 
-def _make_folders(change: FileChange) -> list[Path]:
-    missing = [folder for folder in change.path.parents if not folder.exists()]
+def _make_folders(path: Path, made: list[Path]) -> None:
+    """Those above `path` that are not there; each is noted in `made` at once, for the next may fail."""
+    missing = [folder for folder in path.parents if not folder.exists()]
     for folder in reversed(missing):
+        made.append(folder)
         folder.mkdir()
-    return list(reversed(missing))
 
 
 def _stage(path: Path, text: str) -> Path:

@@ -300,6 +300,26 @@ def test_a_failure_anywhere_leaves_everything_as_it_was(
     assert picture(project) == before
 
 
+def test_a_folder_that_cannot_be_made_takes_those_above_it_away_again(
+    project: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    changes = install_changes(places(project), COMMAND, plugin=False)
+    made: list[Path] = []
+    real = Path.mkdir
+
+    def full(folder: Path) -> None:
+        if folder.parent in made:
+            raise OSError(28, "No space left on device", str(folder))
+        made.append(folder)
+        real(folder)
+
+    monkeypatch.setattr(Path, "mkdir", full)
+    with pytest.raises(NotInstallable, match="nothing was changed"):
+        apply_changes(changes)
+    assert made
+    assert picture(project) == {}
+
+
 def test_what_changed_after_it_was_read_is_not_overwritten(project: Path) -> None:
     changes = install_changes(places(project), COMMAND, plugin=False)
     (project / "AGENTS.md").write_text("new\n")
