@@ -44,5 +44,6 @@ def unusable(completion: Completion, *, said: str) -> Violation:
     detail = completion.text
     if completion.status == "truncated":
         # How far it came, and not what it says: the model is shown its beginning, and nobody wants to read it twice.
-        detail = f"cut off after {len(said):,} characters" if said else "cut off before it began"
+        length = "1 character" if len(said) == 1 else f"{len(said):,} characters"
+        detail = f"cut off after {length}" if said else "cut off before it began"
     return Violation(kind="answer", condition=condition, detail=detail)

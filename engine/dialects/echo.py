@@ -2,7 +2,7 @@
 
 A whole call goes back as it came, so that the model can mend what was wrong with it. Anything else (cut off, no JSON,
 talk in place of a call) costs its tokens in every request that follows and helps little, and servers that read a call's
-arguments back, as llama.cpp and vLLM do, refuse the request where they are no JSON object: its beginning goes back, as text.
+arguments back refuse the request where they are no JSON (llama.cpp with status 500, 2026-10): its beginning goes back, as text.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ def echo(completion: Completion, *, said: str, cap: int) -> Completion | str:
 
 
 def _is_whole_call(completion: Completion, *, cap: int) -> bool:
-    if completion.status != "called" or completion.tool != tool_name(completion.tool):
+    if completion.status != "called" or not _is_named(completion):
         return False
     if not 0 < len(completion.rejected) <= max(ALWAYS_BYTES, BYTES_PER_TOKEN * cap):
         return False
@@ -38,6 +38,12 @@ def _is_whole_call(completion: Completion, *, cap: int) -> bool:
         return isinstance(msgspec.json.decode(completion.arguments), dict)
     except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
         return False
+
+
+def _is_named(completion: Completion) -> bool:
+    """A call has to name its tool; an answer that follows a schema calls none."""
+    tool = completion.tool
+    return tool == tool_name(tool) and bool(tool) == bool(completion.call_id)
 
 
 def _beginning(said: str) -> str:

@@ -117,6 +117,9 @@ async def test_a_whole_call_that_is_wrong_goes_back_as_it_came(name: str, told_a
     [
         ({}, True),
         ({"tool": "search"}, True),
+        ({"tool": "", "call_id": ""}, True),
+        ({"tool": ""}, False),
+        ({"call_id": ""}, False),
         ({"tool": "no name for a tool"}, False),
         ({"tool": "s" * 65}, False),
         ({"status": "truncated"}, False),
@@ -131,7 +134,8 @@ async def test_a_whole_call_that_is_wrong_goes_back_as_it_came(name: str, told_a
     ],
 )
 def test_what_goes_back_whole_is_a_call_that_every_server_can_read(change: dict[str, Any], whole: bool) -> None:
-    fields: dict[str, Any] = {"status": "called", "tool": "f", "arguments": b'{"a":1}', "rejected": b"x", **change}
+    call: dict[str, Any] = {"tool": "f", "call_id": "c", "arguments": b'{"a":1}', "rejected": b"x"}
+    fields: dict[str, Any] = {"status": "called", **call, **change}
     completion = Completion(**fields)
     assert echo(completion, said="said", cap=1000) == (completion if whole else "said")
 
@@ -197,7 +201,11 @@ def test_an_answer_that_was_cut_off_is_the_same_one_in_another_dialect(before: D
     assert (read.status, read.arguments) == ("truncated", BODY)
 
 
-async def test_an_answer_of_which_nothing_came_is_told_as_that() -> None:
-    provider, added = await retried(Reply(text="", finish="length"), dialect=DIALECTS["responses"])
-    assert [item["role"] for item in added] == ["user"]
-    assert "(cut off before it began)" in provider.received[1].messages[0]
+@pytest.mark.parametrize(
+    ("said", "told", "roles"),
+    [("", "before it began", ["user"]), ("I", "after 1 character", ["assistant", "user"])],
+)
+async def test_an_answer_of_which_hardly_anything_came_is_told_as_that(said: str, told: str, roles: list[str]) -> None:
+    provider, added = await retried(Reply(text=said, finish="length"), dialect=DIALECTS["responses"])
+    assert [item["role"] for item in added] == roles
+    assert f"(cut off {told})" in provider.received[1].messages[0]
