@@ -7,8 +7,9 @@ would write who minds the tasks: each goes on with a step that it made ready, an
 cancel scope and a deadline for each step, which is what `lanes, limits` offers. `loop` awaits the steps in order: what
 a step costs without any scheduler. `plan, everything on` is the graph as a plan under a budget of money and time, from
 its start until its result is on disk: each step's result checked, encoded, and in the journal's file, and a step that
-suspends in a cancel scope, too; a larger one than 100,000 steps is its first 50,000 as a plan within a plan, again and again. `still` steps return
-at once, `suspending` ones let trio run other tasks once. All begin in an event loop that runs. Engines that are
+suspends in a cancel scope, too; a larger one than 100,000 steps is its first 50,000 as a plan within a plan, one time
+after another. `still` steps return at once, `suspending` ones let trio run other tasks once. All begin in an event loop
+that runs. With `--growth` plans alone are measured, those of larger graphs beside the smallest. Engines that are
 installed (`make bench-peers`) run still steps in environments of their own, graphs of up to 10,000 steps; building their
 graph is not measured where they have one to build.
 """
@@ -17,7 +18,7 @@ from __future__ import annotations
 
 import argparse
 import asyncio
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from contextlib import nullcontext
 from functools import partial
 from pathlib import Path
@@ -141,23 +142,33 @@ def in_trio(work: Callable[[], Awaitable[object]], *, units: int) -> Measured:
     return trio.run(partial(measured, work, units=units))
 
 
-def measure(name: str, dag: Dag, *, rounds: int, peers: bool, plan_alone: bool) -> list[Row]:
+def measure(name: str, dag: Dag, *, rounds: int, peers: bool) -> list[Row]:
     rows: list[Row] = []
     for suspend in (False, True):
         setting = f"{name}, {len(dag):,} {'suspending' if suspend else 'still'} steps"
         plan = plan_of(dag, suspend=suspend)
-        others = contenders(dag, suspend=suspend)
-        if plan_alone:
-            others = {BASELINE: others[BASELINE]}
-        invited = peers and not plan_alone and not suspend and len(dag) <= MOST_FOR_PEERS
+        invited = peers and not suspend and len(dag) <= MOST_FOR_PEERS
         with peers_running(dag) if invited else nullcontext(Contenders()) as theirs:
             rows += compare(
                 setting,
-                {**others, PLAN: partial(cpu_of, plan, units=len(dag)), **theirs},
+                {**contenders(dag, suspend=suspend), PLAN: partial(cpu_of, plan, units=len(dag)), **theirs},
                 baseline=BASELINE,
                 units=len(dag),
                 rounds=rounds,
             )
+    return rows
+
+
+def growth(name: str, make: Callable[[int], Dag], sizes: Sequence[int], *, rounds: int) -> list[Row]:
+    """What a step of a plan takes in larger graphs, beside one of the smallest."""
+    rows: list[Row] = []
+    for suspend in (False, True):
+        plans = {
+            f"{size:,} steps": partial(cpu_of, plan_of(make(size), suspend=suspend), units=size)
+            for size in sorted(sizes)
+        }
+        kind = "suspending" if suspend else "still"
+        rows += compare(f"{name}, {kind} steps of a plan", plans, baseline=next(iter(plans)), units=1, rounds=rounds)
     return rows
 
 
@@ -194,13 +205,19 @@ def asked() -> tuple[argparse.Namespace, Options]:
         "--workflows", type=Path, metavar="FOLDER", help="recorded workflows, to run instead of the patterns"
     )
     options.add_argument("--memory", action="store_true", help="peak memory a step of the patterns instead of time")
-    options.add_argument("--alone", action="store_true", help="without the other engines")
     options.add_argument(
-        "--plan", action="store_true", help=f"`{PLAN}` and the baseline alone: for graphs of a million steps"
+        "--growth",
+        action="store_true",
+        help="plans alone, those of larger --sizes beside the smallest (default of 10,000)",
     )
+    options.add_argument("--alone", action="store_true", help="without the other engines")
     arguments = options.parse_args()
-    if arguments.workflows and (arguments.memory or arguments.sizes or arguments.patterns):
-        options.error("--workflows is instead of --patterns and --sizes, and has no --memory")
+    if arguments.workflows and (arguments.memory or arguments.growth or arguments.sizes or arguments.patterns):
+        options.error("--workflows is instead of --patterns and --sizes, and has no --memory and no --growth")
+    if arguments.memory and arguments.growth:
+        options.error("--memory and --growth: one at a time")
+    if arguments.growth and arguments.sizes and len(set(arguments.sizes)) < 2:
+        options.error("--growth: name at least two --sizes")
     if arguments.workflows and not list(arguments.workflows.glob("*.json")):
         options.error(f"no workflows: {arguments.workflows} has no *.json; {SOURCE}")
     return arguments, common_options(arguments)
@@ -224,16 +241,17 @@ def main() -> None:
         ]
         report_counts(__doc__ or "", counts, options, packages=["trio"], unit="bytes", baseline=BASELINE)
         return
+    if arguments.growth:
+        sizes = arguments.sizes or ([1000, 2000] if options.quick else [10_000, 100_000, 1_000_000])
+        rows = [row for name, make in patterns for row in growth(name, make, sizes, rounds=options.rounds)]
+        report(__doc__ or "", rows, options, packages=["trio"], unit="step")
+        return
     graphs = (
         workflows(arguments.workflows)
         if arguments.workflows
         else ((name, make(size)) for size in sizes for name, make in patterns)
     )
-    rows = [
-        row
-        for name, dag in graphs
-        for row in measure(name, dag, rounds=options.rounds, peers=not arguments.alone, plan_alone=arguments.plan)
-    ]
+    rows = [row for name, dag in graphs for row in measure(name, dag, rounds=options.rounds, peers=not arguments.alone)]
     report(__doc__ or "", rows, options, packages=["trio"], unit="step")
 
 

@@ -30,7 +30,7 @@ from stratum.engine.step import Step
 MOST_STEPS = 100_000
 """In one plan."""
 PART_STEPS = 50_000
-"""Of a larger graph: its first so many, run again and again by the steps of an outer plan."""
+"""Of a larger graph: its first so many, run again and again by the steps of an outer plan, one after another."""
 
 
 @compute(inline=True)
@@ -58,7 +58,10 @@ def plan_calling(step: Step[[], int], dag: Dag) -> ExecutionPlan:
     parts, rest = divmod(len(dag), PART_STEPS)
     assert not rest, f"beyond {MOST_STEPS:,} steps: a multiple of {PART_STEPS:,}"
     part = ExecutionPlan(steps=_steps(dag, fn=fn)[:PART_STEPS])
-    outer = [PlanStep(id=f"part-{number}", fn="part", kind="plan") for number in range(parts)]
+    outer = [
+        PlanStep(id=f"part-{number}", fn="part", kind="plan", depends_on=(f"part-{number - 1}",) if number else ())
+        for number in range(parts)
+    ]
     return ExecutionPlan(goal="a graph", steps=tuple(outer), plans={"part": part}, budget=budget)
 
 

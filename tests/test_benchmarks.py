@@ -224,6 +224,17 @@ def test_a_benchmark_that_is_named_says_what_it_takes() -> None:
     assert "--plot FOLDER" in whole and "NAME --help" in whole
 
 
+def test_a_plans_step_in_larger_graphs_is_shown_beside_the_smallest() -> None:
+    ended = asked("dag", "--growth", "--patterns", "fan", "--sizes", "40,20", "--rounds", "1", "--json")
+    rows = json.loads(ended.stdout.splitlines()[-1])["rows"]
+
+    assert [(row["setting"], row["contender"], row["baseline"]) for row in rows] == [
+        (f"fan, {kind} steps of a plan", f"{size} steps", "20 steps")
+        for kind in ("still", "suspending")
+        for size in (20, 40)
+    ]
+
+
 @pytest.mark.parametrize(
     ("arguments", "why"),
     [
@@ -239,6 +250,8 @@ def test_a_benchmark_that_is_named_says_what_it_takes() -> None:
         (["dag", "--patterns", "fan,ring"], "--patterns: there is no ring; there are fan, chain"),
         (["dag", "--sizes", "1000,many"], "--sizes: a whole number, not 'many'"),
         (["dag", "--sizes", "120000"], "--sizes: beyond 100,000: a multiple of 50,000, not 120,000"),
+        (["dag", "--growth", "--sizes", "1000"], "--growth: name at least two --sizes"),
+        (["dag", "--growth", "--memory"], "--memory and --growth: one at a time"),
         (["dag", "--workflows", "nowhere"], "no workflows: nowhere has no *.json"),
     ],
 )
