@@ -1,8 +1,8 @@
 """What does a record in the journal cost, appended without waiting and awaited by 50 producers?
 
 The baseline, `sqlite3 alone`, inserts the same JSON into a plain table, 512 rows a transaction, synchronous=FULL, with neither hash
-chain nor owner nor watermark. `a commit each` is the obvious way under trio: every record in a transaction of its
-own, on a worker thread. CPU is user and system time of all threads of this process.
+chain nor owner nor watermark. `journal` is ours in a file, `journal in memory` without one; `a commit each` is the obvious way
+under trio: every record in a transaction of its own, on a worker thread. CPU is user and system time of all threads of this process.
 """
 
 from __future__ import annotations

@@ -95,18 +95,20 @@ class Review:
             return self.options[shown.index(text)]
         if text.isdecimal() and 1 <= int(text) <= len(shown):
             return self.options[int(text) - 1]
-        if isinstance(self._as_text(text), str):
+        if self._takes(text):
             return text
         try:
             return self._codec.decode_value(text.encode())
         except ContractViolation as error:
             raise TypeError(f"{self.id}: {text!r} is not {self.type_name}: {error}") from error
 
-    def _as_text(self, text: str) -> object:
+    def _takes(self, text: str) -> bool:
+        """Whether the text itself may be an answer."""
         try:
-            return self._codec.validate(text)
+            self._codec.validate(text)
         except ContractViolation:
-            return None
+            return False
+        return True
 
 
 class Sink(Protocol):
