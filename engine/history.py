@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from collections import Counter, defaultdict
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+
+import msgspec
 
 from stratum.actors.ledger import LedgerState, replay
 from stratum.contracts.budget import Budget
@@ -29,8 +30,7 @@ StepKey = tuple[str, str, str, str]
 """Parent step id, function, input digest, branch: with the occurrence among equals, a step's identity across resumes."""
 
 
-@dataclass(kw_only=True, slots=True)
-class RecordedAnswer:
+class RecordedAnswer(msgspec.Struct, kw_only=True):
     """An answer that was received and paid for before the run stopped."""
 
     number: int
@@ -40,15 +40,14 @@ class RecordedAnswer:
     """`None`: it was never judged."""
 
 
-@dataclass(kw_only=True, slots=True)
-class RecordedStep:
+class RecordedStep(msgspec.Struct, kw_only=True):
     """A step that was started before the run stopped."""
 
     id: str
     parent: str
     function: str
     finished: CallFinished | None = None
-    answers: list[RecordedAnswer] = field(default_factory=list[RecordedAnswer])
+    answers: list[RecordedAnswer] = []
     gate: GateOpened | None = None
     """The question that a person was asked."""
 

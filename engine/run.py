@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable
-from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Literal
 
 import msgspec
@@ -25,8 +24,7 @@ if TYPE_CHECKING:
     from stratum.engine.runtime import Runtime
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class EnteredStep:
+class EnteredStep(msgspec.Struct, frozen=True, kw_only=True):
     """A step that has begun in this run."""
 
     id: str
@@ -34,8 +32,7 @@ class EnteredStep:
     """What an earlier life of this run knows of it."""
 
 
-@dataclass(kw_only=True, slots=True)
-class PlannedStep:
+class PlannedStep(msgspec.Struct, kw_only=True):
     """A plan's step about to be done, perhaps not for the first time: its id is the plan's, its history its own."""
 
     id: str
@@ -47,7 +44,7 @@ class PlannedStep:
     """Another step may send its violations here: answers are kept, to go on from."""
     repairs: int = 0
     """Attempts that others asked for, besides its own retries."""
-    carried: list[Attempt] = field(default_factory=list[Attempt])
+    carried: list[Attempt] = []
     """Attempts of the times before, whose results no longer count; what they cost does."""
     reruns: int = 0
     """Times it was done again only because of a repair upstream."""

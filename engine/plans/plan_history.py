@@ -125,8 +125,27 @@ class PlanHistory(History):
             self.of(call)
             self._altered.add(call)
         super().note(record)
+        if of_a_step:
+            self._note_of_step(call, record)
+            return
         match record:
-            case CallStarted() | AttemptFinished() | CallFinished() if of_a_step:  # first: the most frequent ones
+            case RunResumed():
+                self.begun = True
+                self.rolled_back = False
+                self._try_failed_ones_again()
+            case Approved():
+                self.approved = record
+            case PlanProposed():
+                self.proposed, self.approved = record, None
+            case StepsDone():
+                for done in record.steps:
+                    self.plain.note(done.step, bytes(done.output))
+            case _:
+                pass
+
+    def _note_of_step(self, call: str, record: Record) -> None:
+        match record:
+            case CallStarted() | AttemptFinished() | CallFinished():  # first: the most frequent ones
                 self.by_id[call].note(record)
             case StartedOver():
                 self._start_over(record)
@@ -141,21 +160,8 @@ class PlanHistory(History):
                 for known in self._void({call}):
                     known.begin_anew()
                 self.by_id[call].note(record)
-            case _ if of_a_step:
-                self.by_id[call].note(record)
-            case PlanProposed():
-                self.proposed, self.approved = record, None
-            case Approved():
-                self.approved = record
-            case RunResumed():
-                self.begun = True
-                self.rolled_back = False
-                self._try_failed_ones_again()
-            case StepsDone():
-                for done in record.steps:
-                    self.plain.note(done.step, bytes(done.output))
             case _:
-                pass
+                self.by_id[call].note(record)
 
     def _void(self, ids: Collection[str]) -> list[StepHistory]:
         """The histories of these steps and of the steps of the plans that they run; what merely computed is forgotten."""

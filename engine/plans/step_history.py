@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
 
 import msgspec
 
@@ -28,11 +27,10 @@ from stratum.contracts.violation import Violation
 from stratum.engine.run import PlannedStep
 
 
-@dataclass(kw_only=True, slots=True)
-class StepHistory(PlannedStep):
+class StepHistory(PlannedStep, kw_only=True):
     """The fold of a step's records. Live steps are read from it too: what is resumed is what was."""
 
-    attempts: list[Attempt] = field(default_factory=list[Attempt])
+    attempts: list[Attempt] = msgspec.field(default_factory=list[Attempt])
     """Of this time; those of the times before are carried."""
     sent: tuple[Violation, ...] = ()
     """What the next attempt is to mend."""
@@ -47,7 +45,7 @@ class StepHistory(PlannedStep):
     gate: GateOpened | None = None
     by_policy: bool = False
     """A policy has answered it in this run: if it is reached again, a person is asked."""
-    repeats: list[Repeated] = field(default_factory=list[Repeated])
+    repeats: list[Repeated] = msgspec.field(default_factory=list[Repeated])
     """What each time of a repeated step brought, so far."""
     command: CommandStarted | None = None
     """Begun, and its end not recorded."""

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 from collections.abc import Generator, Iterable, Sequence
 from contextlib import AbstractContextManager, contextmanager, nullcontext
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
 import msgspec
@@ -49,8 +48,7 @@ STAGNANT: Final = 3
 """Equal results in a row that end a repetition."""
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class _Tried:
+class _Tried(msgspec.Struct, frozen=True, kw_only=True):
     """One attempt, and what was found when it was looked at."""
 
     outcome: Outcome
