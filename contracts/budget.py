@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping
 from decimal import Decimal
+from functools import lru_cache
 from typing import Literal
 
 import msgspec
@@ -54,7 +55,7 @@ class Budget(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, forb
     @property
     def picousd(self) -> int | None:
         """The money limit in picodollars, rounded down."""
-        return None if self.usd is None else limit_picousd(self.usd)
+        return None if self.usd is None else _picousd(self.usd)
 
     @property
     def limits(self) -> dict[str, int]:
@@ -77,6 +78,12 @@ class Budget(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, forb
     def seconds(self) -> float:
         """The time limit in seconds; infinite when there is none."""
         return math.inf if self.ms is None else self.ms / 1000
+
+
+@lru_cache(maxsize=256)
+def _picousd(usd: float | Decimal) -> int:
+    """Of an amount that was found to be one. Decimal arithmetic takes longer than opening the budget's scope, and is asked twice."""
+    return limit_picousd(usd)
 
 
 def _plain(value: float | Decimal | None) -> float | Decimal | None:
